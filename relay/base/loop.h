@@ -1,0 +1,69 @@
+/* The event loop of a process: libevent behind few calls. One loop a process, one thread in it; nothing blocks it. */
+#ifndef POSTERN_BASE_LOOP_H
+#define POSTERN_BASE_LOOP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct loop;
+struct event;
+
+/* A loop, or NULL where the kernel gives no epoll. */
+struct loop *loop_new(void);
+
+/* Frees *LOOP and nulls it; its timers and watches must be gone before. */
+void loop_free(struct loop **loop);
+
+/* Serves events until loop_stop. */
+void loop_run(struct loop *loop);
+
+/* Makes loop_run return after the callback that is running. */
+void loop_stop(struct loop *loop);
+
+/* Serves what is ready now and returns: for tests. BLOCK waits for one event at least. */
+void loop_once(struct loop *loop, bool block);
+
+/* A timer inside the caller's struct. All zero is a timer that was never set. */
+struct timer {
+    struct event *event;
+};
+
+/* Calls CALLBACK(CONTEXT) once in DELAY_MS milliseconds; a timer that is set already is set anew. */
+void timer_set(struct timer *timer, struct loop *loop, int64_t delay_ms, void (*callback)(void *context), void *context);
+
+/* As timer_set for a timer that was set before: the same callback, another delay, nothing allocated. */
+void timer_again(struct timer *timer, int64_t delay_ms);
+
+/* Stops TIMER but keeps its memory for timer_again. */
+void timer_stop(struct timer *timer);
+
+/* Stops TIMER and frees what it holds; fine where it was never set. */
+void timer_fini(struct timer *timer);
+
+/* What happens at a descriptor. */
+enum { WATCH_READ = 1, WATCH_WRITE = 2 };
+
+/* A watch on a descriptor, inside the caller's struct. All zero is one that was never set. Level-triggered. */
+struct watch {
+    struct event *event;
+    struct loop *loop;
+    void (*callback)(void *context, int fd, unsigned ready);
+    void *context;
+    int fd;
+    unsigned wanted;
+};
+
+/* Calls CALLBACK each time FD is ready for one of WANTED (WATCH_READ | WATCH_WRITE; 0 rests the watch). */
+void watch_set(struct watch *watch, struct loop *loop, int fd, unsigned wanted,
+               void (*callback)(void *context, int fd, unsigned ready), void *context);
+
+/* Changes what a set watch waits for. Costs nothing where it is the same as before. */
+void watch_want(struct watch *watch, unsigned wanted);
+
+/* Ends the watch; does not close the descriptor. */
+void watch_fini(struct watch *watch);
+
+/* Calls CALLBACK in the loop whenever the process gets SIGNAL. Lasts as long as the loop. */
+void loop_signal(struct loop *loop, int signal, void (*callback)(void *context, int signal), void *context);
+
+#endif

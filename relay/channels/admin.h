@@ -1,0 +1,64 @@
+/* Control asks on behalf of an administrator, queue or policy answers: with JSON text in pieces, then an end. FRONT is control.
+ *
+ * If the asked role goes, control answers that it is being started again. If control goes, what it asked is dropped. */
+#ifndef POSTERN_CHANNELS_ADMIN_H
+#define POSTERN_CHANNELS_ADMIN_H
+
+#include "../base/ipc.h"
+#include "../smtp/limits.h"
+
+#define ADMIN_TEXT_MAX 16384
+
+enum admin_verb {
+    ADMIN_STATUS,     /* queue: {"queue": {…}, "sites": […]}; policy: {"accounts": […]} */
+    ADMIN_QUEUE_LIST, /* one JSON object a piece: an element of the list */
+    ADMIN_QUEUE_SHOW, /* the object of `id`, with "headers" (the message's own header, escaped) */
+    ADMIN_QUEUE_HOLD, /* {"changed": N} */
+    ADMIN_QUEUE_RELEASE,
+    ADMIN_QUEUE_REMOVE,
+    ADMIN_QUEUE_RETRY,
+    ADMIN_MESSAGE, /* {"id", …, "events": […]} */
+    ADMIN_SITE,    /* queue, for trace: {"route", "site", "state", …} of the domain in `recipient` */
+    ADMIN_LIMITS,  /* policy: one object a piece */
+    ADMIN_VERBS
+};
+
+/* Filters that are "" or 0 do not count; all that are given must fit. */
+struct admin_ask {
+    uint64_t ticket;
+    uint32_t verb;
+    uint8_t all; /* --all: no filter was meant to be needed */
+    char id[32];
+    char account[256];
+    char client[64];
+    char sender[SMTP_ADDRESS_SIZE];
+    char recipient[SMTP_ADDRESS_SIZE];
+    char site[SMTP_DOMAIN_SIZE];
+};
+
+/* Part of the answer. A piece that `ends` completes one JSON value. */
+struct admin_text {
+    uint64_t ticket;
+    uint8_t ends;
+    uint32_t size;
+    char text[ADMIN_TEXT_MAX]; /* sent in part */
+};
+
+enum admin_result { ADMIN_DONE, ADMIN_NOT_FOUND, ADMIN_REFUSED };
+
+/* The end of the answer. */
+struct admin_end {
+    uint64_t ticket;
+    uint32_t result;  /* enum admin_result */
+    char reason[400]; /* not done: why, and what to do; sent in part */
+};
+
+#define ADMIN_MESSAGES(X)                                                                                                        \
+    X(ADMIN_ASK, IPC_FRONT, struct admin_ask, IPC_WHOLE(struct admin_ask), false)                                                \
+    X(ADMIN_TEXT, IPC_BACK, struct admin_text, IPC_PART(struct admin_text, text), false)                                         \
+    X(ADMIN_END, IPC_BACK, struct admin_end, IPC_PART(struct admin_end, reason), false)
+
+enum admin_message { IPC_ENUM(ADMIN_MESSAGES) ADMIN_COUNT };
+extern const struct ipc_channel admin_channel;
+
+#endif

@@ -1,0 +1,259 @@
+/* The configuration: one immutable struct, made from the file by read.h, handed to every role. All strings NUL-terminated and
+ * never NULL unless it says so; "" where nothing was given. Times in milliseconds, sizes in bytes. */
+#ifndef POSTERN_CONF_CONF_H
+#define POSTERN_CONF_CONF_H
+
+#include "../base/log.h"
+#include "../base/netaddr.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* A list of texts. */
+struct conf_strings {
+    char **items;
+    size_t count;
+};
+
+/* A list of networks. */
+struct conf_networks {
+    struct netaddr_network *items;
+    size_t count;
+};
+
+/* A list of addresses with ports. */
+struct conf_addresses {
+    struct netaddr *items;
+    size_t count;
+};
+
+/* tls { } and certificate "name" { } */
+struct conf_certificate {
+    char *name; /* SNI; "" for the one in tls { } */
+    char *certificate;
+    char *key;
+};
+
+enum conf_tls_version { CONF_TLS_1_2, CONF_TLS_1_3 };
+enum conf_listener_tls { CONF_LISTENER_NONE, CONF_LISTENER_STARTTLS, CONF_LISTENER_IMPLICIT };
+enum conf_listener_auth { CONF_AUTH_REQUIRED, CONF_AUTH_OPTIONAL, CONF_AUTH_NONE };
+
+/* listener NAME { } */
+struct conf_listener {
+    char *name;
+    struct conf_addresses address;
+    enum conf_listener_tls tls;
+    enum conf_listener_auth auth;
+    struct conf_networks networks; /* who may connect; empty: anyone */
+    struct conf_networks proxies;  /* from whom a PROXY header is taken */
+    bool proxy_protocol;
+    uint64_t max_connections;            /* 10000, over all submission processes together */
+    uint64_t max_connections_per_client; /* 50 */
+    uint64_t max_recipients;             /* 1000 */
+    uint64_t max_message_size;           /* 50M */
+    uint64_t max_messages;               /* a connection's transactions: 1000, then 421 at MAIL */
+    uint64_t max_errors;                 /* bad commands in a session: 20, then 421 */
+    int64_t command_timeout_ms;          /* 5min: for one whole command */
+    int64_t data_timeout_ms;             /* 10min: for the next part of a message; a message as a whole has a minimum rate */
+    bool hide_client;                    /* client-address = hide */
+    bool check_recipient_domain;         /* yes */
+};
+
+enum conf_auth_backend { CONF_BACKEND_FILE, CONF_BACKEND_SASLDB, CONF_BACKEND_SASLAUTHD, CONF_BACKEND_DOVECOT };
+
+/* auth { } */
+struct conf_auth {
+    enum conf_auth_backend backend;
+    char *file;                     /* /etc/postern/users */
+    struct conf_strings mechanisms; /* in capitals */
+    uint64_t processes;             /* 2 */
+    uint64_t max_failures;          /* of one connection: 3, then 421 */
+    uint64_t lockout_failures;      /* of one client address within lockout_ms: 20, then locked out */
+    int64_t lockout_ms;             /* 15min */
+    int64_t cache_ms;               /* how long a good password's digest is kept: 5min */
+};
+
+/* account "name" { } */
+struct conf_account {
+    char *name;                  /* "*" for every account without an entry of its own */
+    struct conf_strings senders; /* "alice@example.net", "@sales.example.net" */
+    char *class;
+};
+
+enum conf_limit_key {
+    CONF_KEY_ACCOUNT,
+    CONF_KEY_CLIENT,
+    CONF_KEY_NETWORK,
+    CONF_KEY_SENDER_DOMAIN,
+    CONF_KEY_RECIPIENT_DOMAIN,
+    CONF_KEY_GLOBAL
+};
+enum conf_limit_count {
+    CONF_COUNT_MESSAGES,
+    CONF_COUNT_RECIPIENTS,
+    CONF_COUNT_BYTES,
+    CONF_COUNT_UNIQUE_RECIPIENTS,
+    CONF_COUNT_FIRST_TIME_RECIPIENTS,
+    CONF_COUNT_UNIQUE_DOMAINS,
+    CONF_COUNT_HARD_BOUNCES,
+    CONF_COUNT_SPAM_REPLIES,
+    CONF_COUNT_AUTH_FAILURES,
+    CONF_COUNT_CONNECTIONS,
+    CONF_COUNT_LOGIN_NETWORKS
+};
+enum conf_limit_then { CONF_THEN_SLOW, CONF_THEN_DEFER, CONF_THEN_REJECT, CONF_THEN_HOLD, CONF_THEN_SUSPEND };
+
+/* A rate "200/1h". */
+struct conf_rate {
+    uint64_t count;
+    int64_t per_ms;
+};
+
+/* limit NAME { } */
+struct conf_limit {
+    char *name;
+    enum conf_limit_key key;
+    enum conf_limit_count count;
+    struct conf_rate rate;
+    uint64_t burst; /* bucket's size; where not given, rate.count */
+    uint64_t at_least;
+    enum conf_limit_then then;
+    bool observe;                 /* mode = observe */
+    struct conf_strings apply_to; /* accounts, "class:NAME", networks; empty: all */
+    struct conf_strings except;
+};
+
+/* policy { } */
+struct conf_policy {
+    bool redis_store; /* store = redis */
+    char *redis;      /* host:port */
+    char *directory;  /* /var/lib/postern/policy: the state that outlives a restart */
+};
+
+/* spool { } */
+struct conf_spool {
+    char *directory;       /* /var/spool/postern */
+    uint64_t minimum_free; /* 1G */
+    bool allow_volatile;   /* no */
+};
+
+/* queue { } */
+struct conf_queue {
+    int64_t *retry_ms; /* the schedule; its last step repeats */
+    size_t nretry;
+    int64_t lifetime_ms;       /* 3d */
+    int64_t delay_warning_ms;  /* 4h; 0: none */
+    uint64_t bounce_body_size; /* a body up to this is returned with a bounce where RET=FULL or unset asks for it: 50K */
+};
+
+enum conf_delivery_tls { CONF_DELIVERY_NONE, CONF_DELIVERY_OPPORTUNISTIC, CONF_DELIVERY_ENCRYPT, CONF_DELIVERY_VERIFY };
+
+/* delivery { } */
+struct conf_delivery {
+    uint16_t port; /* 25 */
+    enum conf_delivery_tls tls;
+    uint64_t connections_per_site; /* 20 */
+    bool allow_private;
+    struct conf_strings source;       /* addresses to bind to */
+    int64_t connect_timeout_ms;       /* 30s */
+    int64_t command_timeout_ms;       /* 5min: banner, EHLO, MAIL, RCPT */
+    int64_t data_timeout_ms;          /* 3min: a block of content */
+    int64_t dot_timeout_ms;           /* 10min: the reply after the dot */
+    int64_t idle_timeout_ms;          /* 10s: how long a connection waits for more work */
+    uint64_t messages_per_connection; /* 100 */
+    char *ca_file;                    /* "" = the system's store */
+};
+
+/* One next host of a route. */
+struct conf_host {
+    char *name; /* host name or address literal text */
+    uint16_t port;
+};
+
+/* route "name" { } */
+struct conf_route {
+    char *name;              /* "example.com", "*.example.com", "*" */
+    bool mx;                 /* via = mx */
+    struct conf_host *hosts; /* in order, where not mx */
+    size_t nhosts;
+    bool tls_given; /* else delivery.tls holds */
+    enum conf_delivery_tls tls;
+    char *user;
+    char *password_file;
+};
+
+/* dns { } */
+struct conf_dns {
+    struct conf_addresses servers; /* empty: those of /etc/resolv.conf */
+    int64_t timeout_ms;            /* of one try: 3s */
+    uint64_t tries;                /* 3 */
+    uint64_t cache_entries;        /* 50000 */
+    int64_t cache_ttl_max_ms;      /* 1d */
+    int64_t cache_negative_ms;     /* at most 15min for "does not exist" */
+};
+
+/* dkim "domain" { } */
+struct conf_dkim {
+    char *domain;
+    char *selector;
+    char *key;
+};
+
+/* control { } */
+struct conf_control {
+    char *socket; /* /run/postern/control.sock */
+    char *http;   /* "" = none */
+};
+
+/* log { } */
+struct conf_log {
+    enum log_format format;
+    enum log_level level;
+};
+
+struct conf {
+    char *hostname;
+    char *postmaster;            /* default: postmaster@HOSTNAME */
+    struct conf_strings domains; /* sender domains for accounts without `senders`; empty: any */
+    bool check_from_header;      /* from-header = check */
+    uint64_t processes;          /* submission and delivery processes each; 0: one a core */
+
+    char *tls_certificate; /* tls { certificate key minimum } */
+    char *tls_key;
+    enum conf_tls_version tls_minimum;
+    struct conf_certificate *certificates;
+    size_t ncertificates;
+
+    struct conf_listener *listeners;
+    size_t nlisteners;
+    struct conf_auth auth;
+    struct conf_account *accounts;
+    size_t naccounts;
+    struct conf_limit *limits;
+    size_t nlimits;
+    struct conf_policy policy;
+    struct conf_spool spool;
+    struct conf_queue queue;
+    struct conf_delivery delivery;
+    struct conf_route *routes;
+    size_t nroutes;
+    struct conf_dns dns;
+    struct conf_dkim *dkims;
+    size_t ndkims;
+    struct conf_control control;
+    struct conf_log log;
+};
+
+/* The route for the recipient domain DOMAIN (lower case): the most specific of name, "*.below", "*"; NULL where none fits: MX. */
+const struct conf_route *conf_route_for(const struct conf *conf, struct span domain);
+
+/* The route of that NAME, or NULL. */
+const struct conf_route *conf_route_named(const struct conf *conf, struct span name);
+
+/* The entry for ACCOUNT: its own, else "*", else NULL. */
+const struct conf_account *conf_account_for(const struct conf *conf, struct span account);
+
+/* How many submission and delivery processes there are: `processes`, or one a core. */
+unsigned conf_processes(const struct conf *conf);
+
+#endif

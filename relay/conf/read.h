@@ -1,0 +1,26 @@
+/* From the configuration's text to struct conf, and back. */
+#ifndef POSTERN_CONF_READ_H
+#define POSTERN_CONF_READ_H
+
+#include "../base/buffer.h"
+#include "conf.h"
+
+/* Where the mistakes go: one line each, "FILE:LINE: what is wrong; what would be right" without a line end. */
+typedef void (*conf_complain)(void *context, const char *line);
+
+/* Reads the file PATH with all that it includes. Every mistake is told to COMPLAIN, in the order of the file, then the result is
+ * NULL. A conf without complaint can be run: needed keys are there, values in their bounds, names unique, references meet. The
+ * files it names (certificates, keys, passwords) are not opened: see the parent. */
+struct conf *conf_read(const char *path, conf_complain complain, void *context);
+
+/* The same from TEXT; NAME stands for FILE in complaints. include() works relative to the current folder. */
+struct conf *conf_read_text(const char *name, struct span text, conf_complain complain, void *context);
+
+/* Appends CONF as configuration text with every key written out: what the parent hands to the roles; conf_read_text gives the
+ * same conf again. False where OUT is full. */
+bool conf_write(const struct conf *conf, struct buffer *out);
+
+/* Frees *CONF and nulls it. NULL is fine. */
+void conf_free(struct conf **conf);
+
+#endif

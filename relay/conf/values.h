@@ -1,0 +1,37 @@
+/* The kinds of values in the configuration: from text and to text. Knows no key and no file. */
+#ifndef POSTERN_CONF_VALUES_H
+#define POSTERN_CONF_VALUES_H
+
+#include "../base/buffer.h"
+#include "conf.h"
+
+enum value_type {
+    VALUE_TEXT,      /* char * */
+    VALUE_BOOL,      /* bool: yes, no */
+    VALUE_NUMBER,    /* uint64_t */
+    VALUE_PORT,      /* uint16_t */
+    VALUE_SIZE,      /* uint64_t: 50M, 1G, 4096 */
+    VALUE_TIME,      /* int64_t milliseconds: 5min, 1h, 3d, 10s, 250ms */
+    VALUE_RATE,      /* struct conf_rate: 200/1h */
+    VALUE_WORD,      /* an enum: one of `words` */
+    VALUE_TEXTS,     /* struct conf_strings */
+    VALUE_NETWORKS,  /* struct conf_networks */
+    VALUE_ADDRESSES, /* struct conf_addresses: with ports */
+    VALUE_TIMES,     /* int64_t *, size_t: {5min, 15min} */
+    VALUE_HOSTS      /* route's via: `mx`, or hosts host:port; struct conf_route's mx, hosts, nhosts */
+};
+
+/* "50M" to bytes: digits and one of K, M, G, T (powers of 1024) or nothing. */
+bool values_size(struct span text, uint64_t *ret_bytes);
+/* "5min" to milliseconds: ms, s, min, h, d, w; a bare number is seconds. */
+bool values_time(struct span text, int64_t *ret_ms);
+/* "200/1h". */
+bool values_rate(struct span text, struct conf_rate *ret_rate);
+/* "host:port", "[2001:db8::1]:587", "host" (DEFAULT_PORT). */
+bool values_host(struct span text, uint16_t default_port, struct conf_host *ret_host);
+
+/* The shortest text that gives the same value again. */
+void values_size_print(uint64_t bytes, char text[32]);
+void values_time_print(int64_t ms, char text[32]);
+
+#endif

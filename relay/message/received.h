@@ -1,0 +1,23 @@
+/* The header lines that postern puts in front: Received, and Message-ID and Date where they were missing. */
+#ifndef POSTERN_MESSAGE_RECEIVED_H
+#define POSTERN_MESSAGE_RECEIVED_H
+
+#include "envelope.h"
+#include "header.h"
+
+/* What the Received field tells beyond the envelope. */
+struct received_facts {
+    const char *hostname;    /* ours */
+    const char *tls_version; /* "TLSv1.3", or NULL for plain */
+    const char *tls_cipher;  /* or NULL */
+    bool esmtp;              /* EHLO, not HELO */
+    bool hide_client;        /* client-address = hide: no name or address of the client */
+};
+
+/* Appends Received (RFC 5321 4.4: from HELO ([address]) by HOSTNAME with ESMTPSA id ID for <only recipient>; date), folded below
+ * 78 columns where it can be, and Message-ID and Date where HEADER lacks them. All foreign text is escaped. "for" only when there
+ * is one recipient. "with" after RFC 3848 and 6531: (UTF8)(E)SMTP(S)(A). False where OUT is full. */
+bool received_write(const struct envelope *envelope, const struct received_facts *facts, const struct header_facts *header,
+                    struct buffer *out);
+
+#endif

@@ -1,0 +1,62 @@
+/* The outcome log of a segment: what became of each recipient. Written by queue alone; read at start and by `postern message`. */
+#ifndef POSTERN_SPOOL_OUTCOME_H
+#define POSTERN_SPOOL_OUTCOME_H
+
+#include "../base/buffer.h"
+#include "../base/uid.h"
+
+#include <stdint.h>
+
+enum outcome_kind {
+    OUTCOME_DELIVERED = 1, /* final */
+    OUTCOME_BOUNCED,       /* final; its report (if any) is durable before this is written */
+    OUTCOME_DEFERRED,
+    OUTCOME_HELD,
+    OUTCOME_RELEASED,
+    OUTCOME_REMOVED, /* final */
+    OUTCOME_DELAYED  /* a delay warning was sent */
+};
+
+#define OUTCOME_ALL_RECIPIENTS 0xffffffffu
+#define OUTCOME_TEXT_MAX       1024
+
+/* One event. Texts are borrowed. */
+struct outcome {
+    enum outcome_kind kind;
+    uint64_t record_offset; /* which message of the segment */
+    struct uid id;          /* its id again: a log that does not fit its segment is noticed */
+    uint32_t recipient;     /* index in the envelope, or OUTCOME_ALL_RECIPIENTS */
+    uint32_t attempt;
+    int64_t time_ms;   /* wall clock */
+    int64_t next_ms;   /* deferred: when it is due again */
+    struct span mx;    /* host name and address, or the route */
+    struct span tls;   /* protocol, or "" */
+    struct span reply; /* "550 5.1.1 …", escaped */
+};
+
+/* Is KIND the last word on a recipient? */
+bool outcome_is_final(enum outcome_kind kind);
+
+/* The kind's name as in the log ("delivered"). */
+const char *outcome_name(enum outcome_kind kind);
+
+/* Appends the disk form of OUTCOME (with CRC) to OUT. False where it is full. */
+bool outcome_encode(const struct outcome *outcome, struct buffer *out);
+
+/* Opens (makes, where it is missing; the folder is synced then) the log of segment NUMBER for appending. -1 with errno. */
+int outcome_open(int folder, uint64_t number);
+
+/* Appends encoded outcomes to the log FD in one write. False with errno: a short write is cut off again. Not synced: see
+ * outcome_sync. */
+bool outcome_append(int fd, struct span encoded);
+
+/* Makes what was appended durable. Returns false with errno; the caller then stops using this log. */
+bool outcome_sync(int fd);
+
+/* Calls EACH with every whole outcome in the log of segment NUMBER. A torn or damaged end is cut off where CUT (the log is owned,
+ * and what comes next would be appended behind it) and told to DAMAGED (may be NULL). False with errno where it cannot be read; a log that does not exist
+ * is an empty one. */
+bool outcome_walk(int folder, uint64_t number, bool cut, bool (*each)(void *context, const struct outcome *outcome),
+                  void (*damaged)(void *context, uint64_t offset, const char *what), void *context);
+
+#endif

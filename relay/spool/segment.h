@@ -1,0 +1,47 @@
+/* A segment file: fixed header, records, and a table once it is sealed. Made and owned by the queue; written by one writer. */
+#ifndef POSTERN_SPOOL_SEGMENT_H
+#define POSTERN_SPOOL_SEGMENT_H
+
+#include "record.h"
+
+#define SEGMENT_HEADER_SIZE   64
+#define SEGMENT_SIZE_TARGET   (64u * 1024 * 1024) /* a shared segment is full from here on */
+#define SEGMENT_LARGE_MESSAGE (1024u * 1024)      /* a message beyond this gets a segment of its own */
+#define SEGMENT_NAME_SIZE     24                  /* "00000000000000a1.seg" and a NUL */
+
+/* The file names of segment NUMBER. */
+void segment_name(uint64_t number, char name[SEGMENT_NAME_SIZE]);
+void segment_log_name(uint64_t number, char name[SEGMENT_NAME_SIZE]);
+
+/* Reads a number out of a file name with that ending (".seg", ".log"); false where the name is not one of ours. */
+bool segment_parse_name(const char *name, const char *ending, uint64_t *ret_number);
+
+/* Makes segment NUMBER in the folder FOLDER (a descriptor): header written and synced, folder synced, opened for writing, locked
+ * (flock; the lock belongs to the open file and lasts while any process keeps a copy of the descriptor). -1 with errno. */
+int segment_create(int folder, uint64_t number);
+
+/* Opens segment NUMBER for reading only. -1 with errno. */
+int segment_open(int folder, uint64_t number);
+
+/* Does a living process still hold the writer's descriptor of the segment (its flock)? */
+bool segment_has_writer(int folder, uint64_t number);
+
+/* Checks the fixed header of FD. RECORD_OK, RECORD_DAMAGED (not a segment, foreign version), RECORD_TORN, RECORD_IO. */
+enum record_verdict segment_check(int fd, uint64_t number);
+
+/* Calls EACH with every whole record from OFFSET on (SEGMENT_HEADER_SIZE for all), in order, until it returns false. A damaged
+ * record is told to DAMAGED (may be NULL) with its offset and what is wrong; where its length can be trusted the walk goes on
+ * behind it, else it searches the next record by its magic. *ret_end is the offset behind the last whole record, *ret_torn
+ * whether bytes lie behind it. */
+enum record_verdict segment_walk(int fd, uint64_t offset, bool (*each)(void *context, const struct record *record),
+                                 void (*damaged)(void *context, uint64_t offset, const char *what), void *context,
+                                 uint64_t *ret_end, bool *ret_torn);
+
+/* Seals a segment that has no writer any more: cuts the torn tail at END, appends the table of its COUNT records' offsets,
+ * syncs. False with errno; the segment stays readable as it was. */
+bool segment_seal(int folder, uint64_t number, uint64_t end, const uint64_t *offsets, size_t count);
+
+/* Removes segment and log (log last, so that a lone log is all that a crash can leave) and syncs the folder. */
+bool segment_remove(int folder, uint64_t number);
+
+#endif
