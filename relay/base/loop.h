@@ -7,12 +7,16 @@
 
 struct loop;
 struct event;
+struct event_base;
 
 /* A loop, or NULL where the kernel gives no epoll. */
 struct loop *loop_new(void);
 
 /* Frees *LOOP and nulls it; its timers and watches must be gone before. */
 void loop_free(struct loop **loop);
+
+/* libevent's own base, for what speaks libevent itself (evhttp). Borrowed. */
+struct event_base *loop_base(struct loop *loop);
 
 /* Serves events until loop_stop. */
 void loop_run(struct loop *loop);
@@ -23,9 +27,11 @@ void loop_stop(struct loop *loop);
 /* Serves what is ready now and returns: for tests. BLOCK waits for one event at least. */
 void loop_once(struct loop *loop, bool block);
 
-/* A timer inside the caller's struct. All zero is a timer that was never set. */
+/* A timer inside the caller's struct, which must not move while it is set. All zero is a timer that was never set. */
 struct timer {
     struct event *event;
+    void (*callback)(void *context);
+    void *context;
 };
 
 /* Calls CALLBACK(CONTEXT) once in DELAY_MS milliseconds; a timer that is set already is set anew. */
@@ -43,7 +49,8 @@ void timer_fini(struct timer *timer);
 /* What happens at a descriptor. */
 enum { WATCH_READ = 1, WATCH_WRITE = 2 };
 
-/* A watch on a descriptor, inside the caller's struct. All zero is one that was never set. Level-triggered. */
+/* A watch on a descriptor, inside the caller's struct, which must not move while it is set. All zero is one that was never set.
+ * Level-triggered. */
 struct watch {
     struct event *event;
     struct loop *loop;

@@ -1,0 +1,174 @@
+/* libevent does the waiting. Watches and timers are events allocated by libevent once and re-used; a watch adds and deletes only
+ * when what it wants changes. */
+#include "loop.h"
+
+#include "text.h"
+
+#include <event2/event.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LOOP_SIGNALS_MAX 8
+
+struct signal_watch {
+    struct event *event;
+    void (*callback)(void *context, int signal);
+    void *context;
+};
+
+struct loop {
+    struct event_base *base;
+    struct signal_watch signals[LOOP_SIGNALS_MAX];
+    unsigned nsignals;
+};
+
+struct loop *loop_new(void)
+{
+    struct event_config *config = event_config_new();
+    struct event_base *base = NULL;
+    if (config) {
+        event_config_set_flag(config, EVENT_BASE_FLAG_IGNORE_ENV);
+        event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
+        base = event_base_new_with_config(config);
+        event_config_free(config);
+    }
+    if (!base)
+        return NULL;
+    struct loop *loop = text_zalloc(sizeof *loop);
+    loop->base = base;
+    return loop;
+}
+
+void loop_free(struct loop **loop)
+{
+    if (!*loop)
+        return;
+    for (unsigned i = 0; i < (*loop)->nsignals; i++)
+        event_free((*loop)->signals[i].event);
+    event_base_free((*loop)->base);
+    free(*loop);
+    *loop = NULL;
+}
+
+struct event_base *loop_base(struct loop *loop)
+{
+    return loop->base;
+}
+
+void loop_run(struct loop *loop)
+{
+    event_base_loop(loop->base, EVLOOP_NO_EXIT_ON_EMPTY);
+}
+
+void loop_stop(struct loop *loop)
+{
+    event_base_loopbreak(loop->base);
+}
+
+void loop_once(struct loop *loop, bool block)
+{
+    event_base_loop(loop->base, EVLOOP_ONCE | (block ? 0 : EVLOOP_NONBLOCK));
+}
+
+static struct timeval timeval_of(int64_t delay_ms)
+{
+    if (delay_ms < 0)
+        delay_ms = 0;
+    return (struct timeval){ .tv_sec = (time_t)(delay_ms / 1000), .tv_usec = (suseconds_t)(delay_ms % 1000 * 1000) };
+}
+
+static void timer_fired(evutil_socket_t fd, short what, void *argument)
+{
+    struct timer *timer = argument;
+    (void)fd;
+    (void)what;
+    timer->callback(timer->context);
+}
+
+void timer_set(struct timer *timer, struct loop *loop, int64_t delay_ms, void (*callback)(void *context), void *context)
+{
+    timer->callback = callback;
+    timer->context = context;
+    if (!timer->event)
+        timer->event = event_new(loop->base, -1, 0, timer_fired, timer);
+    if (!timer->event)
+        abort();
+    timer_again(timer, delay_ms);
+}
+
+void timer_again(struct timer *timer, int64_t delay_ms)
+{
+    struct timeval delay = timeval_of(delay_ms);
+    event_add(timer->event, &delay);
+}
+
+void timer_stop(struct timer *timer)
+{
+    if (timer->event)
+        event_del(timer->event);
+}
+
+void timer_fini(struct timer *timer)
+{
+    if (timer->event)
+        event_free(timer->event);
+    *timer = (struct timer){ 0 };
+}
+
+static void watch_fired(evutil_socket_t fd, short what, void *argument)
+{
+    struct watch *watch = argument;
+    unsigned ready = (what & EV_READ ? WATCH_READ : 0u) | (what & EV_WRITE ? WATCH_WRITE : 0u);
+    watch->callback(watch->context, fd, ready);
+}
+
+void watch_set(struct watch *watch, struct loop *loop, int fd, unsigned wanted,
+               void (*callback)(void *context, int fd, unsigned ready), void *context)
+{
+    watch_fini(watch);
+    *watch = (struct watch){ .loop = loop, .callback = callback, .context = context, .fd = fd };
+    watch->event = event_new(loop->base, fd, EV_PERSIST, watch_fired, watch);
+    if (!watch->event)
+        abort();
+    watch_want(watch, wanted);
+}
+
+void watch_want(struct watch *watch, unsigned wanted)
+{
+    if (watch->wanted == wanted || !watch->event)
+        return;
+    if (watch->wanted)
+        event_del(watch->event);
+    watch->wanted = wanted;
+    if (!wanted)
+        return;
+    short what = (short)(EV_PERSIST | (wanted & WATCH_READ ? EV_READ : 0) | (wanted & WATCH_WRITE ? EV_WRITE : 0));
+    event_assign(watch->event, watch->loop->base, watch->fd, what, watch_fired, watch);
+    event_add(watch->event, NULL);
+}
+
+void watch_fini(struct watch *watch)
+{
+    if (watch->event)
+        event_free(watch->event);
+    *watch = (struct watch){ .fd = -1 };
+}
+
+static void signal_fired(evutil_socket_t number, short what, void *argument)
+{
+    struct signal_watch *watch = argument;
+    (void)what;
+    watch->callback(watch->context, (int)number);
+}
+
+void loop_signal(struct loop *loop, int signal, void (*callback)(void *context, int signal), void *context)
+{
+    if (loop->nsignals == LOOP_SIGNALS_MAX)
+        abort();
+    struct signal_watch *watch = &loop->signals[loop->nsignals++];
+    *watch = (struct signal_watch){ NULL, callback, context };
+    watch->event = event_new(loop->base, signal, EV_SIGNAL | EV_PERSIST, signal_fired, watch);
+    if (!watch->event)
+        abort();
+    event_add(watch->event, NULL);
+}

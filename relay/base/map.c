@@ -1,0 +1,192 @@
+/* Open addressing with linear probing over a power-of-two table of entry pointers; an entry holds hash, value and key in one
+ * allocation. Removal shifts the following run back, so that there are no tombstones and a look-up stays short. The hash is
+ * SipHash-1-3 with a key drawn at random per process. */
+#include "map.h"
+
+#include "random.h"
+#include "text.h"
+
+#include <stdlib.h>
+
+#define MAP_FIRST 16
+
+struct entry {
+    uint64_t hash;
+    void *value;
+    size_t key_size;
+    char key[];
+};
+
+struct map {
+    struct entry **slots;
+    size_t nslots;
+    size_t count;
+    size_t max;
+};
+
+static inline uint64_t rotate(uint64_t x, unsigned bits)
+{
+    return x << bits | x >> (64 - bits);
+}
+
+static inline void sip_round(uint64_t v[4])
+{
+    v[0] += v[1];
+    v[2] += v[3];
+    v[1] = rotate(v[1], 13) ^ v[0];
+    v[3] = rotate(v[3], 16) ^ v[2];
+    v[0] = rotate(v[0], 32);
+    v[2] += v[1];
+    v[0] += v[3];
+    v[1] = rotate(v[1], 17) ^ v[2];
+    v[3] = rotate(v[3], 21) ^ v[0];
+    v[2] = rotate(v[2], 32);
+}
+
+uint64_t map_hash(struct span key)
+{
+    static uint64_t secret[2];
+    static bool drawn;
+    if (!drawn) {
+        random_bytes(secret, sizeof secret);
+        drawn = true;
+    }
+    uint64_t v[4] = { secret[0] ^ 0x736f6d6570736575u, secret[1] ^ 0x646f72616e646f6du, secret[0] ^ 0x6c7967656e657261u,
+                      secret[1] ^ 0x7465646279746573u };
+    uint64_t last = (uint64_t)key.n << 56;
+    size_t at = 0;
+    for (; at + 8 <= key.n; at += 8) {
+        uint64_t word;
+        memcpy(&word, key.p + at, 8);
+        v[3] ^= word;
+        sip_round(v);
+        v[0] ^= word;
+    }
+    for (unsigned i = 0; at + i < key.n; i++)
+        last |= (uint64_t)(unsigned char)key.p[at + i] << (8 * i);
+    v[3] ^= last;
+    sip_round(v);
+    v[0] ^= last;
+    v[2] ^= 0xff;
+    sip_round(v);
+    sip_round(v);
+    sip_round(v);
+    return v[0] ^ v[1] ^ v[2] ^ v[3];
+}
+
+struct map *map_new(size_t max)
+{
+    struct map *map = text_zalloc(sizeof *map);
+    map->max = max;
+    return map;
+}
+
+void map_free(struct map **map, void (*free_value)(void *value))
+{
+    if (!*map)
+        return;
+    for (size_t i = 0; i < (*map)->nslots; i++) {
+        struct entry *entry = (*map)->slots[i];
+        if (entry && free_value)
+            free_value(entry->value);
+        free(entry);
+    }
+    free((*map)->slots);
+    free(*map);
+    *map = NULL;
+}
+
+/* The slot of KEY, or the empty one where it would go. */
+static size_t find(const struct map *map, struct span key, uint64_t hash)
+{
+    size_t at = hash & (map->nslots - 1);
+    for (;; at = (at + 1) & (map->nslots - 1)) {
+        const struct entry *entry = map->slots[at];
+        if (!entry || (entry->hash == hash && span_equal(span_make(entry->key, entry->key_size), key)))
+            return at;
+    }
+}
+
+static void grow(struct map *map)
+{
+    struct entry **old = map->slots;
+    size_t nold = map->nslots;
+    map->nslots = nold ? nold * 2 : MAP_FIRST;
+    map->slots = text_zalloc(map->nslots * sizeof *map->slots);
+    for (size_t i = 0; i < nold; i++)
+        if (old[i])
+            map->slots[find(map, span_make(old[i]->key, old[i]->key_size), old[i]->hash)] = old[i];
+    free(old);
+}
+
+void *map_get(const struct map *map, struct span key)
+{
+    if (!map->count)
+        return NULL;
+    const struct entry *entry = map->slots[find(map, key, map_hash(key))];
+    return entry ? entry->value : NULL;
+}
+
+void *map_put(struct map *map, struct span key, void *value, bool *ret_full)
+{
+    if (ret_full)
+        *ret_full = false;
+    if (map->count * 4 >= map->nslots * 3)
+        grow(map);
+    uint64_t hash = map_hash(key);
+    size_t at = find(map, key, hash);
+    if (map->slots[at]) {
+        void *before = map->slots[at]->value;
+        map->slots[at]->value = value;
+        return before;
+    }
+    if (map->max && map->count >= map->max) {
+        if (ret_full)
+            *ret_full = true;
+        return NULL;
+    }
+    struct entry *entry = text_zalloc(sizeof *entry + key.n);
+    *entry = (struct entry){ hash, value, key.n };
+    if (key.n)
+        memcpy(entry->key, key.p, key.n);
+    map->slots[at] = entry;
+    map->count++;
+    return NULL;
+}
+
+void *map_remove(struct map *map, struct span key)
+{
+    if (!map->count)
+        return NULL;
+    size_t mask = map->nslots - 1, hole = find(map, key, map_hash(key));
+    struct entry *entry = map->slots[hole];
+    if (!entry)
+        return NULL;
+    void *value = entry->value;
+    free(entry);
+    map->slots[hole] = NULL;
+    map->count--;
+    for (size_t at = (hole + 1) & mask; map->slots[at]; at = (at + 1) & mask) {
+        size_t home = map->slots[at]->hash & mask;
+        if (((at - home) & mask) >= ((at - hole) & mask)) {
+            map->slots[hole] = map->slots[at];
+            map->slots[at] = NULL;
+            hole = at;
+        }
+    }
+    return value;
+}
+
+size_t map_count(const struct map *map)
+{
+    return map->count;
+}
+
+void map_each(const struct map *map, bool (*each)(void *context, struct span key, void *value), void *context)
+{
+    for (size_t i = 0; i < map->nslots; i++) {
+        struct entry *entry = map->slots[i];
+        if (entry && !each(context, span_make(entry->key, entry->key_size), entry->value))
+            return;
+    }
+}
