@@ -41,7 +41,7 @@ struct span stream_input(const struct stream *stream);
 void stream_consume(struct stream *stream, size_t n);
 
 /* Stops reading (and `readable`) until stream_resume: while an answer from another process is awaited. Input that is
- * there already stays. The end of the stream is still noticed where the kernel reports it. */
+ * there already stays. That the peer has gone is noticed after stream_resume. */
 void stream_pause(struct stream *stream);
 
 /* Reads on. Where input is waiting, `readable` comes from the loop soon, not from within this call. */
@@ -57,8 +57,9 @@ void stream_flush(struct stream *stream);
 /* Bytes of output that wait. */
 size_t stream_pending(const struct stream *stream);
 
-/* Writes out what waits, tells TLS, then ends: `ended` is not called, the stream frees itself and *STREAM becomes NULL at
- * once. What has not gone after LINGER_MS is dropped. */
+/* Writes out what waits, tells TLS, then ends: no callback comes any more, the stream frees itself and *STREAM becomes NULL at
+ * once. Input that the peer still sends is thrown away, so that a reset does not take the last reply from it; what has not gone
+ * after LINGER_MS is dropped. */
 void stream_finish(struct stream **stream, int64_t linger_ms);
 
 /* Starts TLS with SSL, owned by the stream from here on, as server or client by SSL's own state. Input that was not consumed
