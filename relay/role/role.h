@@ -52,6 +52,9 @@ struct role_steps {
     void (*stop)(struct role *role);
 };
 
+/* The user that a role drops to when posternd is started as root: "postern", "postern-queue", "postern-auth"; NULL for the parent. */
+const char *role_user(enum role_kind kind);
+
 /* Runs the role over the parent's channel at descriptor FD until it has finished. Returns the exit status. */
 int role_run(struct role *role, int fd, const struct role_steps *steps);
 
