@@ -21,7 +21,7 @@ struct header_field {
     struct span whole;
 };
 
-/* Takes the next field from the front of *REST (wire form; a line that starts a field may not be dot-stuffed, others are kept).
+/* Takes the next field from the front of *REST (wire form: a line that begins with a dot starts no field).
  * False at the empty line, at the end, and at a line that is no field: *REST then begins there. "Name :" with white space
  * before the colon counts as a field of that name (as some receivers read it, espoofer a9). */
 bool header_next(struct span *rest, struct header_field *ret_field);
@@ -32,15 +32,16 @@ struct header_facts {
     bool has_date;
     bool has_message_id;
     bool has_sender;                               /* a Sender field */
-    bool space_before_colon;                       /* "From :" or " From:" as first line */
+    bool space_before_colon;                       /* "From :", "Sender :", or white space before the first field */
+    bool has_stripped;                             /* a field that header_strip removes: else the header may pass as it is */
     unsigned received;                             /* how many Received fields */
     unsigned from_fields;                          /* how many From fields, "From :" included */
     unsigned from_addresses;                       /* addresses in all of them; HEADER_FROM_MAX + 1 stands for more */
     char from[HEADER_FROM_MAX][SMTP_ADDRESS_SIZE]; /* in normal form */
     bool from_malformed;                           /* an address in From could not be read */
     char sender[SMTP_ADDRESS_SIZE];                /* of the Sender field; "" where unreadable */
-    char message_id[256];                          /* as written, cut */
-    char subject[256];                             /* as written, escaped, cut: for evidence and lists */
+    char message_id[256];                          /* of the first such field, unfolded, escaped, cut */
+    char subject[256];                             /* the same: for evidence and lists */
 };
 
 /* Looks at HEADER (as header_end delimits it). */
