@@ -1,0 +1,58 @@
+#include "folders.h"
+
+#include "../base/log.h"
+#include "../base/text.h"
+
+#include <errno.h>
+#include <pwd.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define FOLDERS_PATH_MAX 4096
+
+/* Makes each missing folder on the way to PATH, and PATH. */
+static bool make_path(const char *path, mode_t mode)
+{
+    char part[FOLDERS_PATH_MAX];
+    if (!text_copy(part, sizeof part, span_of(path)))
+        return false;
+    for (char *at = part + 1; *at; at++) {
+        if (*at != '/')
+            continue;
+        *at = '\0';
+        if (mkdir(part, 0755) != 0 && errno != EEXIST)
+            return false;
+        *at = '/';
+    }
+    return mkdir(part, mode) == 0 || errno == EEXIST;
+}
+
+/* The folder PATH for USER alone; one that is there keeps its mode but changes its owner. */
+static bool make(const char *path, const char *user, mode_t mode, bool keep_user)
+{
+    if (!make_path(path, mode)) {
+        log_say(LOG_ERROR, "error", "%s cannot be made: %s", path, strerror(errno));
+        return false;
+    }
+    if (keep_user || !user)
+        return true;
+    const struct passwd *owner = getpwnam(user);
+    if (owner && chown(path, owner->pw_uid, owner->pw_gid) != 0) {
+        log_say(LOG_ERROR, "error", "%s cannot be given to %s: %s", path, user, strerror(errno));
+        return false;
+    }
+    return true;
+}
+
+bool folders_make(const struct conf *conf, bool keep_user)
+{
+    char socket_folder[FOLDERS_PATH_MAX];
+    text_copy(socket_folder, sizeof socket_folder, span_of(conf->control.socket));
+    char *slash = strrchr(socket_folder, '/');
+    if (slash && slash != socket_folder)
+        *slash = '\0';
+    return make(conf->spool.directory, "postern-queue", 0700, keep_user) &&
+           make(conf->policy.directory, "postern-queue", 0700, keep_user) &&
+           (!slash || make(socket_folder, NULL, 0755, keep_user));
+}

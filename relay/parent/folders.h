@@ -1,0 +1,11 @@
+/* The folders that roles own: made by the parent where they are missing, since the roles may not. */
+#ifndef POSTERN_PARENT_FOLDERS_H
+#define POSTERN_PARENT_FOLDERS_H
+
+#include "../conf/conf.h"
+
+/* Makes the spool's, the policy state's and the control socket's folder, owned by the role that uses it (by nobody else than the caller
+ * where KEEP_USER). False, with a log line, where one cannot be made. */
+bool folders_make(const struct conf *conf, bool keep_user);
+
+#endif

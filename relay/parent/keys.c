@@ -1,0 +1,122 @@
+#include "keys.h"
+
+#include "../base/text.h"
+
+#include <errno.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/ssl.h>
+#include <string.h>
+
+#define KEYS_NAME_SIZE    BUNDLE_NAME_MAX
+#define KEYS_PASSWORD_MAX 1024
+
+/* Where complaints go, and whether there was one. */
+struct check {
+    conf_complain complain;
+    void *context;
+    bool failed;
+};
+
+static void complain(struct check *check, const char *what, const char *path, const char *why)
+{
+    char line[1024];
+    text_format(line, sizeof line, "%s %s: %s", what, path, why);
+    check->complain(check->context, line);
+    check->failed = true;
+}
+
+/* Adds the file PATH to BUNDLE under PREFIX:PATH. */
+static bool add_file(struct check *check, struct bundle *bundle, const char *prefix, const char *what, const char *path)
+{
+    char name[KEYS_NAME_SIZE];
+    errno = ENAMETOOLONG;
+    if (text_format(name, sizeof name, "%s:%s", prefix, path) && bundle_add_file(bundle, name, path))
+        return true;
+    complain(check, what, path, strerror(errno));
+    return false;
+}
+
+static BIO *bio_of(const struct bundle *bundle, const char *prefix, const char *path)
+{
+    char name[KEYS_NAME_SIZE];
+    text_format(name, sizeof name, "%s:%s", prefix, path);
+    struct span bytes = bundle_get(bundle, name);
+    return BIO_new_mem_buf(bytes.p, (int)bytes.n);
+}
+
+/* No passphrase is asked for: a daemon has nobody to ask. */
+static int no_passphrase(char *buffer, int size, int writing, void *context)
+{
+    (void)buffer;
+    (void)size;
+    (void)writing;
+    (void)context;
+    return 0;
+}
+
+/* Does the key belong to the certificate? */
+static void check_pair(struct check *check, const struct bundle *bundle, const char *certificate, const char *key)
+{
+    BIO *certificate_bio = bio_of(bundle, "certificate", certificate);
+    BIO *key_bio = bio_of(bundle, "key", key);
+    X509 *x509 = PEM_read_bio_X509(certificate_bio, NULL, no_passphrase, NULL);
+    EVP_PKEY *private_key = PEM_read_bio_PrivateKey(key_bio, NULL, no_passphrase, NULL);
+    if (!x509)
+        complain(check, "certificate", certificate, "holds no certificate in PEM form");
+    else if (!private_key)
+        complain(check, "key", key, "holds no private key in PEM form without passphrase");
+    else if (X509_check_private_key(x509, private_key) != 1)
+        complain(check, "key", key, "does not belong to the certificate beside it");
+    EVP_PKEY_free(private_key);
+    X509_free(x509);
+    BIO_free(key_bio);
+    BIO_free(certificate_bio);
+    ERR_clear_error();
+}
+
+static void load_pair(struct check *check, struct bundle *bundle, const char *certificate, const char *key)
+{
+    if (!*certificate)
+        return;
+    bool both = add_file(check, bundle, "certificate", "certificate", certificate);
+    both = add_file(check, bundle, "key", "key", key) && both;
+    if (both)
+        check_pair(check, bundle, certificate, key);
+}
+
+static void load_passwords(struct check *check, struct bundle *bundle, const struct conf *conf)
+{
+    for (size_t i = 0; i < conf->nroutes; i++) {
+        const char *path = conf->routes[i].password_file;
+        char name[KEYS_NAME_SIZE];
+        if (!*path || !add_file(check, bundle, "password", "password-file", path))
+            continue;
+        text_format(name, sizeof name, "password:%s", path);
+        struct span password = bundle_get(bundle, name);
+        if (!password.n || password.n > KEYS_PASSWORD_MAX || password.p[0] == '\n')
+            complain(check, "password-file", path, "must hold the password on its first line");
+    }
+}
+
+bool keys_load(const struct conf *conf, struct span ticket_key, struct bundle *secrets[ROLE_KINDS], conf_complain tell,
+               void *context)
+{
+    struct check check = { tell, context, false };
+    memset(secrets, 0, ROLE_KINDS * sizeof *secrets);
+    struct bundle *submission = secrets[ROLE_SUBMISSION] = bundle_new();
+    bundle_add(submission, "ticket-key", ticket_key);
+    load_pair(&check, submission, conf->tls_certificate, conf->tls_key);
+    for (size_t i = 0; i < conf->ncertificates; i++)
+        load_pair(&check, submission, conf->certificates[i].certificate, conf->certificates[i].key);
+    load_passwords(&check, secrets[ROLE_DELIVERY] = bundle_new(), conf);
+    if (check.failed)
+        keys_free(secrets);
+    return !check.failed;
+}
+
+void keys_free(struct bundle *secrets[ROLE_KINDS])
+{
+    for (unsigned i = 0; i < ROLE_KINDS; i++)
+        bundle_free(&secrets[i]);
+}

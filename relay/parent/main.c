@@ -1,0 +1,177 @@
+/* The parent's life: read and check everything, bind the ports, start the roles, tell systemd; then wait for signals, for children that
+ * end, and for the control role's commands. Stopping goes in two steps: submission and delivery finish first, while the queue still
+ * takes their outcomes; then the rest. */
+#include "parent.h"
+
+#include "../base/log.h"
+#include "../base/random.h"
+#include "../base/text.h"
+#include "folders.h"
+#include "keys.h"
+#include "process.h"
+#include "reload.h"
+
+#include <openssl/crypto.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#define STOP_PATIENCE_MS      20000 /* for what is being sent when SIGTERM comes */
+#define STOP_LAST_PATIENCE_MS 5000  /* for the roles that only have to write down what they know */
+#define HEARTBEAT_MS          5000
+#define DESCRIPTORS_WANTED    65536
+
+static void print_complaint(void *context, const char *line)
+{
+    (void)context;
+    fprintf(stderr, "%s\n", line);
+}
+
+/* As many descriptors as the machine allows: each connection is one. */
+static void raise_limits(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return;
+    if (geteuid() == 0 && limit.rlim_max < DESCRIPTORS_WANTED)
+        limit.rlim_max = DESCRIPTORS_WANTED;
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+/* The next step of stopping, once the one before is done. */
+static void stop_progress(struct parent *parent)
+{
+    bool first = process_any(parent, ROLE_SUBMISSION, ~0u) || process_any(parent, ROLE_DELIVERY, ~0u);
+    LIST_EACH(node, &parent->processes) {
+        struct process *process = LIST_ENTRY(node, struct process, node);
+        bool now = process->kind == ROLE_SUBMISSION || process->kind == ROLE_DELIVERY;
+        if (now || !first)
+            process_drain(process, now ? STOP_PATIENCE_MS : STOP_LAST_PATIENCE_MS);
+    }
+    if (list_empty(&parent->processes))
+        loop_stop(parent->loop);
+}
+
+void parent_stop(struct parent *parent)
+{
+    if (parent->stopping)
+        return;
+    parent->stopping = true;
+    sd_notify(0, "STOPPING=1");
+    log_say(LOG_INFO, "notice", "stopping: what is being sent is finished first");
+    stop_progress(parent);
+}
+
+void parent_progress(struct parent *parent)
+{
+    if (parent->stopping) {
+        stop_progress(parent);
+        return;
+    }
+    reload_progress(parent);
+    if (parent->announced || process_any_unready(parent))
+        return;
+    parent->announced = true;
+    sd_notify(0, "READY=1\nSTATUS=Relaying mail.");
+    log_say(LOG_INFO, "notice", "ready: version %s, hostname %s", POSTERN_VERSION, parent->now.conf->hostname);
+}
+
+void parent_command(struct parent *parent, struct ipc *channel, const struct parent_command *command)
+{
+    struct parent_answer answer = { .ticket = command->ticket, .done = true };
+    if (command->verb == PARENT_RELOAD)
+        answer.done = reload_run(parent, answer.text, sizeof answer.text);
+    ipc_send(channel, PARENT_ANSWER, &answer, offsetof(struct parent_answer, text) + strlen(answer.text), -1);
+    if (command->verb == PARENT_STOP)
+        parent_stop(parent);
+}
+
+static void on_signal(void *context, int number)
+{
+    struct parent *parent = context;
+    static char text[PARENT_ROLE_TEXT];
+    if (number == SIGCHLD)
+        process_reap(parent);
+    else if (number == SIGHUP) {
+        sd_notify(0, "RELOADING=1");
+        reload_run(parent, text, sizeof text);
+        sd_notify(0, "READY=1");
+    } else
+        parent_stop(parent);
+}
+
+static void heartbeat(void *context)
+{
+    struct parent *parent = context;
+    process_ping_all(parent);
+    sd_notify(0, "WATCHDOG=1");
+    timer_again(&parent->heartbeat, HEARTBEAT_MS);
+}
+
+static void start_roles(struct parent *parent)
+{
+    const struct conf *conf = parent->now.conf;
+    const struct {
+        enum role_kind kind;
+        unsigned count;
+    } roles[] = {
+        {ROLE_DNS,         1                             },
+        { ROLE_POLICY,     1                             },
+        { ROLE_QUEUE,      1                             },
+        { ROLE_AUTH,       (unsigned)conf->auth.processes},
+        { ROLE_DELIVERY,   conf_processes(conf)          },
+        { ROLE_SUBMISSION, conf_processes(conf)          },
+        { ROLE_CONTROL,    1                             },
+    };
+    for (size_t i = 0; i < sizeof roles / sizeof *roles; i++)
+        process_start_all(parent, roles[i].kind, roles[i].count, parent->generation);
+}
+
+static int run(struct parent *parent)
+{
+    const int signals[] = { SIGCHLD, SIGHUP, SIGTERM, SIGINT };
+    parent->loop = loop_new();
+    if (!parent->loop)
+        return 1;
+    signal(SIGPIPE, SIG_IGN);
+    for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
+        loop_signal(parent->loop, signals[i], on_signal, parent);
+    list_init(&parent->processes);
+    start_roles(parent);
+    timer_set(&parent->heartbeat, parent->loop, HEARTBEAT_MS, heartbeat, parent);
+    loop_run(parent->loop);
+    timer_fini(&parent->heartbeat);
+    process_kill_all(parent);
+    loop_free(&parent->loop);
+    log_say(LOG_INFO, "notice", "stopped");
+    return parent->status;
+}
+
+int parent_main(const struct parent_options *options)
+{
+    struct parent parent = { .options = *options };
+    int status = 1;
+    umask(0077);
+    random_bytes(parent.ticket_key, sizeof parent.ticket_key);
+    if (!reload_read(&parent, &parent.now, print_complaint, NULL))
+        return 1;
+    if (options->check) {
+        status = 0;
+    } else {
+        log_setup(parent.now.conf->log.format, options->debug ? LOG_DEBUG : parent.now.conf->log.level, "parent");
+        raise_limits();
+        if (folders_make(parent.now.conf, options->keep_user) &&
+            ports_open(&parent.ports, parent.now.conf, print_complaint, NULL))
+            status = run(&parent);
+    }
+    ports_close(&parent.ports);
+    reload_free(&parent.now);
+    OPENSSL_cleanse(parent.ticket_key, sizeof parent.ticket_key);
+    return status;
+}

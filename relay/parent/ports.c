@@ -1,0 +1,114 @@
+#include "ports.h"
+
+#include "../base/text.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define PORTS_BACKLOG 4096 /* connections that wait to be accepted; the kernel's somaxconn may allow less */
+
+static struct port *find(const struct ports *ports, const struct netaddr *address)
+{
+    for (size_t i = 0; i < ports->count; i++)
+        if (ports->items[i].address.port == address->port && netaddr_same_host(&ports->items[i].address, address))
+            return &ports->items[i];
+    return NULL;
+}
+
+/* A listening socket for ADDRESS; -1 with errno. */
+static int listen_on(const struct netaddr *address)
+{
+    struct sockaddr_storage sockaddr;
+    socklen_t size = netaddr_to_sockaddr(address, &sockaddr);
+    int one = 1, fd = socket(sockaddr.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -1;
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+    if (address->family == 6)
+        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof one);
+    if (bind(fd, (struct sockaddr *)&sockaddr, size) == 0 && listen(fd, PORTS_BACKLOG) == 0)
+        return fd;
+    int problem = errno;
+    close(fd);
+    errno = problem;
+    return -1;
+}
+
+static const char *advice(int problem)
+{
+    if (problem == EADDRINUSE)
+        return "another program listens there: stop it, or choose another address";
+    if (problem == EACCES)
+        return "ports below 1024 need root (or CAP_NET_BIND_SERVICE)";
+    if (problem == EADDRNOTAVAIL)
+        return "this machine has no such address";
+    return strerror(problem);
+}
+
+/* Opens ADDRESS where it is not open yet. */
+static bool open_one(struct ports *ports, const struct conf_listener *listener, const struct netaddr *address,
+                     conf_complain complain, void *context)
+{
+    char text[NETADDR_PORT_TEXT_SIZE], line[512];
+    if (find(ports, address))
+        return true;
+    int fd = listen_on(address);
+    if (fd < 0) {
+        netaddr_print_port(address, text);
+        text_format(line, sizeof line, "listener %s: cannot listen on %s; %s", listener->name, text, advice(errno));
+        complain(context, line);
+        return false;
+    }
+    ports->items = text_realloc(ports->items, (ports->count + 1) * sizeof *ports->items);
+    ports->items[ports->count++] = (struct port){ *address, fd, true };
+    return true;
+}
+
+bool ports_open(struct ports *ports, const struct conf *conf, conf_complain complain, void *context)
+{
+    size_t before = ports->count;
+    bool done = true;
+    for (size_t i = 0; i < conf->nlisteners; i++)
+        for (size_t j = 0; j < conf->listeners[i].address.count; j++)
+            done = open_one(ports, &conf->listeners[i], &conf->listeners[i].address.items[j], complain, context) && done;
+    while (!done && ports->count > before)
+        close(ports->items[--ports->count].fd);
+    return done;
+}
+
+void ports_trim(struct ports *ports, const struct conf *conf)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < ports->count; i++)
+        ports->items[i].wanted = false;
+    for (size_t i = 0; i < conf->nlisteners; i++) {
+        for (size_t j = 0; j < conf->listeners[i].address.count; j++) {
+            struct port *port = find(ports, &conf->listeners[i].address.items[j]);
+            if (port)
+                port->wanted = true;
+        }
+    }
+    for (size_t i = 0; i < ports->count; i++) {
+        if (ports->items[i].wanted)
+            ports->items[kept++] = ports->items[i];
+        else
+            close(ports->items[i].fd);
+    }
+    ports->count = kept;
+}
+
+int ports_find(const struct ports *ports, const struct netaddr *address)
+{
+    const struct port *port = find(ports, address);
+    return port ? port->fd : -1;
+}
+
+void ports_close(struct ports *ports)
+{
+    for (size_t i = 0; i < ports->count; i++)
+        close(ports->items[i].fd);
+    free(ports->items);
+    *ports = (struct ports){ 0 };
+}

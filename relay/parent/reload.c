@@ -1,0 +1,117 @@
+#include "reload.h"
+
+#include "../base/log.h"
+#include "../base/text.h"
+#include "keys.h"
+#include "process.h"
+
+#include <string.h>
+
+#define RELOAD_PATIENCE_MS (5 * 60 * 1000) /* an old submission or delivery process may finish its sessions for so long */
+
+void reload_free(struct parent_settings_files *files)
+{
+    conf_free(&files->conf);
+    keys_free(files->secrets);
+}
+
+bool reload_read(struct parent *parent, struct parent_settings_files *files, conf_complain complain, void *context)
+{
+    struct span ticket_key = span_make(parent->ticket_key, sizeof parent->ticket_key);
+    *files = (struct parent_settings_files){ .conf = conf_read(parent->options.file, complain, context) };
+    if (files->conf && keys_load(files->conf, ticket_key, files->secrets, complain, context))
+        return true;
+    reload_free(files);
+    return false;
+}
+
+/* Settings that a running daemon cannot change. */
+static bool check_fixed(const struct conf *old, const struct conf *new, conf_complain complain, void *context)
+{
+    const struct {
+        const char *key, *old, *new;
+    } fixed[] = {
+        {"spool.directory",   old->spool.directory,  new->spool.directory },
+        { "policy.directory", old->policy.directory, new->policy.directory},
+        { "control.socket",   old->control.socket,   new->control.socket  },
+        { "control.http",     old->control.http,     new->control.http    },
+    };
+    bool same = true;
+    for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++) {
+        char line[512];
+        if (strcmp(fixed[i].old, fixed[i].new) == 0)
+            continue;
+        text_format(line, sizeof line, "%s cannot change while posternd runs; stop it and start it again", fixed[i].key);
+        complain(context, line);
+        same = false;
+    }
+    return same;
+}
+
+/* Complaints into a bounded text. */
+struct collected {
+    char *text;
+    size_t size;
+};
+
+static void collect(void *context, const char *line)
+{
+    struct collected *collected = context;
+    size_t used = strlen(collected->text);
+    if (used + strlen(line) + 2 < collected->size)
+        text_format(collected->text + used, collected->size - used, "%s\n", line);
+    log_say(LOG_ERROR, "error", "%s", line);
+}
+
+bool reload_run(struct parent *parent, char *text, size_t size)
+{
+    struct collected collected = { text, size };
+    struct parent_settings_files files;
+    text[0] = '\0';
+    if (parent->stopping || !reload_read(parent, &files, collect, &collected))
+        return false;
+    if (!check_fixed(parent->now.conf, files.conf, collect, &collected) ||
+        !ports_open(&parent->ports, files.conf, collect, &collected)) {
+        reload_free(&files);
+        return false;
+    }
+    reload_free(&parent->now);
+    parent->now = files;
+    parent->generation++;
+    log_setup(files.conf->log.format, parent->options.debug ? LOG_DEBUG : files.conf->log.level, "parent");
+    LIST_EACH(node, &parent->processes) {
+        struct process *process = LIST_ENTRY(node, struct process, node);
+        if (process->kind != ROLE_SUBMISSION && process->kind != ROLE_AUTH && process->kind != ROLE_DELIVERY)
+            process_resettle(process);
+    }
+    process_start_all(parent, ROLE_AUTH, (unsigned)files.conf->auth.processes, parent->generation);
+    process_start_all(parent, ROLE_DELIVERY, conf_processes(files.conf), parent->generation);
+    process_start_all(parent, ROLE_SUBMISSION, conf_processes(files.conf), parent->generation);
+    log_say(LOG_INFO, "notice", "configuration reloaded from %s", parent->options.file);
+    return true;
+}
+
+/* Is PROCESS of a generation before the present one? */
+static bool is_old(const struct parent *parent, const struct process *process)
+{
+    bool generational = process->kind == ROLE_SUBMISSION || process->kind == ROLE_AUTH || process->kind == ROLE_DELIVERY;
+    return generational && process->generation != parent->generation;
+}
+
+void reload_progress(struct parent *parent)
+{
+    if (process_any_unready(parent))
+        return;
+    bool old = false;
+    LIST_EACH(node, &parent->processes) {
+        struct process *process = LIST_ENTRY(node, struct process, node);
+        if (!is_old(parent, process))
+            continue;
+        old = true;
+        /* The sessions of an old submission process may still log in: its auth processes end after it. */
+        if (process->kind != ROLE_AUTH || !process_any(parent, ROLE_SUBMISSION, process->generation))
+            process_drain(process, RELOAD_PATIENCE_MS);
+    }
+    if (!old)
+        ports_trim(&parent->ports, parent->now.conf);
+}
