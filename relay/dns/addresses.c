@@ -1,0 +1,46 @@
+#include "addresses.h"
+
+void addresses_add(struct addresses *addresses, const struct netaddr *address)
+{
+    struct netaddr *list = address->family == 4 ? addresses->v4 : addresses->v6;
+    unsigned *count = address->family == 4 ? &addresses->count4 : &addresses->count6;
+    for (unsigned i = 0; i < *count; i++)
+        if (netaddr_same_host(&list[i], address))
+            return;
+    if (*count < DNS_ADDRESSES_MAX)
+        list[(*count)++] = *address;
+}
+
+void addresses_pack(const struct addresses *addresses, struct buffer *out)
+{
+    unsigned packed = 0;
+    for (unsigned i = 0; i < DNS_ADDRESSES_MAX; i++) {
+        if (i < addresses->count6 && packed++ < DNS_ADDRESSES_MAX)
+            buffer_add(out, span_make((const char *)&addresses->v6[i], sizeof addresses->v6[i]));
+        if (i < addresses->count4 && packed++ < DNS_ADDRESSES_MAX)
+            buffer_add(out, span_make((const char *)&addresses->v4[i], sizeof addresses->v4[i]));
+    }
+}
+
+enum dns_status addresses_status(const struct addresses *addresses, enum dns_status a, enum dns_status aaaa)
+{
+    if (addresses->count4 || addresses->count6)
+        return DNS_OK;
+    if (dns_is_temporary(a))
+        return aaaa == DNS_NXDOMAIN ? aaaa : a;
+    if (dns_is_temporary(aaaa))
+        return a == DNS_NXDOMAIN ? a : aaaa;
+    return a == DNS_NXDOMAIN && aaaa == DNS_NXDOMAIN ? DNS_NXDOMAIN : DNS_NO_MAIL;
+}
+
+size_t addresses_unpack(const struct found *found, uint64_t ticket, struct dns_address *ret_address)
+{
+    size_t count = found->body.n / sizeof *ret_address->addresses;
+    memset(ret_address, 0, offsetof(struct dns_address, addresses));
+    ret_address->ticket = ticket;
+    ret_address->status = found->status;
+    ret_address->ttl_s = found->ttl_s;
+    ret_address->count = (uint32_t)(count < DNS_ADDRESSES_MAX ? count : DNS_ADDRESSES_MAX);
+    memcpy(ret_address->addresses, found->body.p, ret_address->count * sizeof *ret_address->addresses);
+    return offsetof(struct dns_address, addresses) + ret_address->count * sizeof *ret_address->addresses;
+}
