@@ -40,22 +40,29 @@ bool outcome_is_final(enum outcome_kind kind);
 /* The kind's name as in the log ("delivered"). */
 const char *outcome_name(enum outcome_kind kind);
 
-/* Appends the disk form of OUTCOME (with CRC) to OUT. False where it is full. */
+/* Appends the disk form of OUTCOME (with CRC) to OUT. Texts beyond OUTCOME_TEXT_MAX are cut. False where OUT is full. */
 bool outcome_encode(const struct outcome *outcome, struct buffer *out);
 
-/* Opens (makes, where it is missing; the folder is synced then) the log of segment NUMBER for appending. -1 with errno. */
+/* Reads an outcome from the front of BYTES. Its texts point into BYTES. *ret_size is what it takes up on disk, padding included.
+ * False where no whole outcome begins there. */
+bool outcome_decode(struct span bytes, struct outcome *ret_outcome, size_t *ret_size);
+
+/* Opens (makes, where it is missing; the folder is synced then) the log of segment NUMBER for appending. -1 with errno;
+ * EPROTONOSUPPORT where it is of a foreign version or another segment's. */
 int outcome_open(int folder, uint64_t number);
 
-/* Appends encoded outcomes to the log FD in one write. False with errno: a short write is cut off again. Not synced: see
+/* Appends encoded outcomes to the log FD in one write. False with errno: what was written of it is cut off again. Not synced: see
  * outcome_sync. */
 bool outcome_append(int fd, struct span encoded);
 
-/* Makes what was appended durable. Returns false with errno; the caller then stops using this log. */
+/* Makes what was appended durable. Returns false with errno; the caller then stops using this log (no append, no second sync on
+ * the same file: the kernel may have dropped what could not be written). */
 bool outcome_sync(int fd);
 
-/* Calls EACH with every whole outcome in the log of segment NUMBER. A torn or damaged end is cut off where CUT (the log is owned,
- * and what comes next would be appended behind it) and told to DAMAGED (may be NULL). False with errno where it cannot be read; a log that does not exist
- * is an empty one. */
+/* Calls EACH with every whole outcome in the log of segment NUMBER, in order, until it returns false. What is damaged in between is
+ * told to DAMAGED (may be NULL) and skipped. A torn or damaged end is told too, and cut off where CUT (the log is owned, and what
+ * comes next would be appended behind it). False with errno where it cannot be read (EPROTONOSUPPORT: foreign version, another
+ * segment's); a log that does not exist is an empty one. */
 bool outcome_walk(int folder, uint64_t number, bool cut, bool (*each)(void *context, const struct outcome *outcome),
                   void (*damaged)(void *context, uint64_t offset, const char *what), void *context);
 
