@@ -252,6 +252,7 @@ static bool walk_outcomes(struct walk *walk)
         }
         if (walk->end < walk->at)
             tell(walk, walk->end, "what lies here is not as it was written");
+        outcome.position = walk->at;
         walk->at += size;
         walk->end = walk->at;
         if (!walk->each(walk->context, &outcome)) {

@@ -32,6 +32,7 @@ struct outcome {
     struct span mx;    /* host name and address, or the route */
     struct span tls;   /* protocol, or "" */
     struct span reply; /* "550 5.1.1 …", escaped */
+    uint64_t position; /* where it stands in its log: set by outcome_walk, of no meaning to outcome_encode */
 };
 
 /* Is KIND the last word on a recipient? */
