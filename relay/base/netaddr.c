@@ -57,7 +57,9 @@ static uint8_t mask_byte(unsigned bits, unsigned i)
 {
     if (bits >= (i + 1) * 8)
         return 0xff;
-    return bits <= i * 8 ? 0 : (uint8_t)(0xff << (8 - (bits - i * 8)));
+    if (bits <= i * 8)
+        return 0;
+    return (uint8_t)(0xff00u >> (bits - i * 8));
 }
 
 bool netaddr_parse_network(struct span text, struct netaddr_network *ret_network)

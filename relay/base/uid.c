@@ -34,7 +34,7 @@ struct uid uid_next(void)
 /* Bit BIT of ID, counted from the most significant; beyond the last they are 0. */
 static unsigned bit_at(const struct uid *id, unsigned bit)
 {
-    return bit < UID_BYTES * 8 ? id->bytes[bit / 8] >> (7 - bit % 8) & 1u : 0;
+    return bit < UID_BYTES * 8 ? (unsigned)id->bytes[bit / 8] >> (7 - bit % 8) & 1u : 0;
 }
 
 void uid_print(struct uid id, char text[UID_TEXT_SIZE])
