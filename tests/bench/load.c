@@ -1,0 +1,399 @@
+/* load: clients and a receiving server in one program, so that it knows the time from the first submission to the last receipt.
+ *
+ *     load --target HOST:PORT --sink HOST:PORT [--clients 50] [--messages 5000] [--each 100] [--size 4096] [--tls] [--auth USER:PASSWORD]
+ *          [--to ADDRESS] [--from ADDRESS] [--seconds 120]
+ *
+ * --each is how many messages go over one connection. Threads that block: plain to read; what it costs is not measured. It prints one
+ * JSON object and exits 0 when every message that got a 250 has arrived at the sink. */
+#include <arpa/inet.h>
+#include <getopt.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <openssl/ssl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+static struct {
+    struct sockaddr_in target, sink;
+    int clients, messages, each, size, seconds;
+    bool tls;
+    char auth[512]; /* base64 of NUL user NUL password */
+    const char *to, *from;
+} options = { .clients = 50,
+              .messages = 5000,
+              .each = 100,
+              .size = 4096,
+              .seconds = 120,
+              .to = "someone@example.com",
+              .from = "user@example.net" };
+
+static atomic_int next_message, accepted, refused, received;
+static _Atomic int64_t last_receipt_ns;
+static double *latencies_ms;
+static atomic_int nlatencies;
+static SSL_CTX *tls;
+static char *content;
+
+static int64_t now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+static void set_address(struct sockaddr_in *address, const char *text)
+{
+    char host[64];
+    int port;
+    if (sscanf(text, "%63[^:]:%d", host, &port) != 2) {
+        fprintf(stderr, "load: HOST:PORT expected, not %s\n", text);
+        exit(2);
+    }
+    address->sin_family = AF_INET;
+    address->sin_port = htons((uint16_t)port);
+    inet_pton(AF_INET, host, &address->sin_addr);
+}
+
+/* A connection with its input. */
+struct peer {
+    int fd;
+    SSL *ssl;
+    char input[65536];
+    size_t start, end;
+};
+
+static bool put(struct peer *peer, const char *bytes, size_t size)
+{
+    while (size) {
+        ssize_t n = peer->ssl ? SSL_write(peer->ssl, bytes, (int)size) : send(peer->fd, bytes, size, MSG_NOSIGNAL);
+        if (n <= 0)
+            return false;
+        bytes += n;
+        size -= (size_t)n;
+    }
+    return true;
+}
+
+static bool fill(struct peer *peer)
+{
+    if (peer->start == peer->end)
+        peer->start = peer->end = 0;
+    if (peer->end == sizeof peer->input) {
+        memmove(peer->input, peer->input + peer->start, peer->end - peer->start);
+        peer->end -= peer->start;
+        peer->start = 0;
+    }
+    size_t room = sizeof peer->input - peer->end;
+    ssize_t n =
+        peer->ssl ? SSL_read(peer->ssl, peer->input + peer->end, (int)room) : recv(peer->fd, peer->input + peer->end, room, 0);
+    if (n <= 0)
+        return false;
+    peer->end += (size_t)n;
+    return true;
+}
+
+/* The next line with its end, in place; NULL at the end of the connection. */
+static char *line(struct peer *peer, size_t *ret_size)
+{
+    for (;;) {
+        char *at = memchr(peer->input + peer->start, '\n', peer->end - peer->start);
+        if (at) {
+            char *begin = peer->input + peer->start;
+            *ret_size = (size_t)(at + 1 - begin);
+            peer->start += *ret_size;
+            return begin;
+        }
+        if (!fill(peer))
+            return NULL;
+    }
+}
+
+/* The code of the next reply; 0 at the end of the connection. */
+static int reply(struct peer *peer)
+{
+    for (;;) {
+        size_t size;
+        char *text = line(peer, &size);
+        if (!text)
+            return 0;
+        if (size > 3 && text[3] != '-')
+            return (text[0] - '0') * 100 + (text[1] - '0') * 10 + (text[2] - '0');
+    }
+}
+
+static bool command(struct peer *peer, const char *text, int wanted)
+{
+    return put(peer, text, strlen(text)) && reply(peer) == wanted;
+}
+
+static bool greet(struct peer *peer)
+{
+    char text[600];
+    int one = 1;
+    peer->fd = socket(AF_INET, SOCK_STREAM, 0);
+    setsockopt(peer->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    if (connect(peer->fd, (struct sockaddr *)&options.target, sizeof options.target) != 0 || reply(peer) != 220 ||
+        !command(peer, "EHLO client.example.net\r\n", 250))
+        return false;
+    if (options.tls) {
+        if (!command(peer, "STARTTLS\r\n", 220))
+            return false;
+        peer->ssl = SSL_new(tls);
+        SSL_set_fd(peer->ssl, peer->fd);
+        if (SSL_connect(peer->ssl) != 1 || !command(peer, "EHLO client.example.net\r\n", 250))
+            return false;
+    }
+    if (!options.auth[0])
+        return true;
+    snprintf(text, sizeof text, "AUTH PLAIN %s\r\n", options.auth);
+    return command(peer, text, 235);
+}
+
+static bool submit(struct peer *peer)
+{
+    char text[600];
+    snprintf(text, sizeof text, "MAIL FROM:<%s>\r\nRCPT TO:<%s>\r\nDATA\r\n", options.from, options.to);
+    if (!put(peer, text, strlen(text)) || reply(peer) != 250 || reply(peer) != 250 || reply(peer) != 354)
+        return false;
+    if (!put(peer, content, strlen(content)))
+        return false;
+    int64_t begun = now_ns();
+    if (reply(peer) != 250)
+        return false;
+    latencies_ms[atomic_fetch_add(&nlatencies, 1)] = (double)(now_ns() - begun) / 1e6;
+    return true;
+}
+
+static void hang_up(struct peer *peer)
+{
+    put(peer, "QUIT\r\n", 6);
+    reply(peer);
+    SSL_free(peer->ssl);
+    close(peer->fd);
+}
+
+static void *client(void *argument)
+{
+    struct peer *peer = calloc(1, sizeof *peer);
+    (void)argument;
+    for (int left = 1; left > 0;) {
+        bool ready = false;
+        for (int i = 0; i < options.each; i++) {
+            left = options.messages - atomic_fetch_add(&next_message, 1);
+            if (left <= 0)
+                break;
+            if (!ready) {
+                memset(peer, 0, offsetof(struct peer, input));
+                peer->start = peer->end = 0;
+                ready = greet(peer);
+            }
+            if (!ready || !submit(peer)) {
+                atomic_fetch_add(&refused, 1);
+                break;
+            }
+            atomic_fetch_add(&accepted, 1);
+        }
+        if (ready)
+            hang_up(peer);
+    }
+    free(peer);
+    return NULL;
+}
+
+/* One connection of the receiving server: as little as a server can do. */
+static void *receive(void *argument)
+{
+    struct peer *peer = calloc(1, sizeof *peer);
+    static const char greeting[] = "220 sink.example ESMTP\r\n",
+                      ehlo[] = "250-sink.example\r\n250-PIPELINING\r\n250-8BITMIME\r\n250 SIZE 100000000\r\n";
+    bool data = false;
+    char *text;
+    size_t size;
+    peer->fd = (int)(intptr_t)argument;
+    put(peer, greeting, sizeof greeting - 1);
+    while ((text = line(peer, &size))) {
+        bool sent = true;
+        if (data) {
+            if (size != 3 || memcmp(text, ".\r\n", 3) != 0)
+                continue;
+            data = false;
+            atomic_fetch_add(&received, 1);
+            atomic_store(&last_receipt_ns, now_ns());
+            sent = put(peer, "250 2.0.0 kept\r\n", 16);
+        } else if (strncmp(text, "EHLO", 4) == 0) {
+            sent = put(peer, ehlo, sizeof ehlo - 1);
+        } else if (strncmp(text, "DATA", 4) == 0) {
+            data = true;
+            sent = put(peer, "354 go\r\n", 8);
+        } else if (strncmp(text, "QUIT", 4) == 0) {
+            put(peer, "221 bye\r\n", 9);
+            break;
+        } else {
+            sent = put(peer, "250 2.1.0 ok\r\n", 14);
+        }
+        if (!sent)
+            break;
+    }
+    close(peer->fd);
+    free(peer);
+    return NULL;
+}
+
+static void *sink(void *argument)
+{
+    int listener = (int)(intptr_t)argument, one = 1;
+    for (;;) {
+        pthread_t thread;
+        int fd = accept(listener, NULL, NULL);
+        if (fd < 0)
+            continue;
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+        if (pthread_create(&thread, NULL, receive, (void *)(intptr_t)fd) == 0)
+            pthread_detach(thread);
+        else
+            close(fd);
+    }
+    return NULL;
+}
+
+static void start_sink(void)
+{
+    pthread_t thread;
+    int one = 1, fd = socket(AF_INET, SOCK_STREAM, 0);
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+    if (bind(fd, (struct sockaddr *)&options.sink, sizeof options.sink) != 0 || listen(fd, 1024) != 0) {
+        perror("load: sink");
+        exit(2);
+    }
+    pthread_create(&thread, NULL, sink, (void *)(intptr_t)fd);
+}
+
+static void make_content(void)
+{
+    static const char header[] = "From: User <user@example.net>\r\nTo: Someone <someone@example.com>\r\nSubject: benchmark\r\n"
+                                 "Date: Tue, 24 Nov 2026 22:15:03 +0000\r\nMessage-ID: <bench@example.net>\r\n\r\n";
+    content = calloc(1, (size_t)options.size + sizeof header + 128);
+    strcpy(content, header);
+    size_t size = strlen(content);
+    while (size < (size_t)options.size) {
+        memcpy(content + size, "The quick brown fox jumps over the lazy dog, and nothing that was accepted is lost.\r\n", 85);
+        size += 85;
+    }
+    memcpy(content + size, ".\r\n", 4);
+}
+
+static void set_auth(const char *text)
+{
+    unsigned char plain[256] = { 0 };
+    const char *colon = strchr(text, ':');
+    size_t user = colon ? (size_t)(colon - text) : 0, password = colon ? strlen(colon + 1) : 0;
+    if (!user || user + password > 200)
+        exit(2);
+    memcpy(plain + 1, text, user);
+    memcpy(plain + 2 + user, colon + 1, password);
+    EVP_EncodeBlock((unsigned char *)options.auth, plain, (int)(2 + user + password));
+}
+
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return x < y ? -1 : x > y;
+}
+
+static double percentile(double share)
+{
+    int n = atomic_load(&nlatencies);
+    return n ? latencies_ms[(int)(share * (n - 1))] : 0;
+}
+
+static void read_options(int argc, char **argv)
+{
+    static const struct option names[] = {
+        {"target",    1, 0, 't'},
+        { "sink",     1, 0, 's'},
+        { "clients",  1, 0, 'c'},
+        { "messages", 1, 0, 'm'},
+        { "each",     1, 0, 'e'},
+        { "size",     1, 0, 'z'},
+        { "tls",      0, 0, 'T'},
+        { "auth",     1, 0, 'a'},
+        { "to",       1, 0, 'o'},
+        { "from",     1, 0, 'f'},
+        { "seconds",  1, 0, 'S'},
+        { 0,          0, 0, 0  }
+    };
+    for (int c; (c = getopt_long(argc, argv, "", names, NULL)) != -1;) {
+        switch (c) {
+        case 't':
+            set_address(&options.target, optarg);
+            break;
+        case 's':
+            set_address(&options.sink, optarg);
+            break;
+        case 'c':
+            options.clients = atoi(optarg);
+            break;
+        case 'm':
+            options.messages = atoi(optarg);
+            break;
+        case 'e':
+            options.each = atoi(optarg);
+            break;
+        case 'z':
+            options.size = atoi(optarg);
+            break;
+        case 'S':
+            options.seconds = atoi(optarg);
+            break;
+        case 'T':
+            options.tls = true;
+            break;
+        case 'a':
+            set_auth(optarg);
+            break;
+        case 'o':
+            options.to = optarg;
+            break;
+        case 'f':
+            options.from = optarg;
+            break;
+        default:
+            exit(2);
+        }
+    }
+}
+
+int main(int argc, char **argv)
+{
+    read_options(argc, argv);
+    signal(SIGPIPE, SIG_IGN);
+    tls = SSL_CTX_new(TLS_client_method());
+    latencies_ms = calloc((size_t)options.messages + 1, sizeof *latencies_ms);
+    make_content();
+    start_sink();
+    pthread_t *threads = calloc((size_t)options.clients, sizeof *threads);
+    int64_t begun = now_ns();
+    for (int i = 0; i < options.clients; i++)
+        pthread_create(&threads[i], NULL, client, NULL);
+    for (int i = 0; i < options.clients; i++)
+        pthread_join(threads[i], NULL);
+    int64_t submitted = now_ns(), end = begun + (int64_t)options.seconds * 1000000000;
+    while (atomic_load(&received) < atomic_load(&accepted) && now_ns() < end)
+        usleep(1000);
+    double total = (double)(atomic_load(&last_receipt_ns) - begun) / 1e9;
+    qsort(latencies_ms, (size_t)atomic_load(&nlatencies), sizeof *latencies_ms, by_value);
+    printf("{\"accepted\": %d, \"refused\": %d, \"received\": %d, \"submit_s\": %.3f, \"total_s\": %.3f, \"rate\": %.1f, "
+           "\"p50_ms\": %.2f, "
+           "\"p99_ms\": %.2f}\n",
+           accepted, refused, received, (double)(submitted - begun) / 1e9, total, received / total, percentile(0.5),
+           percentile(0.99));
+    return received >= accepted && accepted ? 0 : 1;
+}
