@@ -1,13 +1,19 @@
-/* c-ares sends, repeats, turns to the next server, turns to TCP where an answer was cut, and matches answers with questions by
- * server, id and question. It tells through a callback which sockets it has; each gets a watch. Its own timers are served by a
- * tick that runs while anything is in flight: timeouts of seconds need no finer clock, and asking c-ares after each packet when
- * it wants to be called next would cost a walk over all questions.
+/* c-ares sends, repeats, turns to the next server when one is silent, turns to TCP where an answer was cut, and matches answers
+ * with questions by server, id and question. It tells through a callback which sockets it has; each gets a watch. Its own timers
+ * are served by a tick that runs while anything is in flight: timeouts of seconds need no finer clock, and asking c-ares after each
+ * packet when it wants to be called next would cost a walk over all questions.
  *
- * There is one channel for the life of the process. It seeds its ids from /dev/urandom when it is made, which the sandbox forbids
- * later, and would silently fall back to rand(3): so a reload changes the servers of this channel and never makes another. c-ares
+ * Left to itself, c-ares 1.18 also turns to the next server when one answers SERVFAIL, NOTIMP or REFUSED, but then forgets what it
+ * was told and reports a refused connection. So the first channel passes such an answer on (ARES_FLAG_NOCHECKRESP), and where there
+ * is more than one server the question goes to a second channel, which knows them from the last to the first and asks each until
+ * one does better. When none does, the first answer's reason stands.
+ *
+ * The channels live as long as the process. They seed their ids from /dev/urandom when they are made, which the sandbox forbids
+ * later, and would silently fall back to rand(3): so a reload changes the servers of these channels and never makes others. c-ares
  * takes new servers only while nothing is in flight; the questions are cancelled, kept, and asked again. */
 #include "resolve.h"
 
+#include "../base/buffer.h"
 #include "../base/clock.h"
 #include "../base/list.h"
 #include "../base/log.h"
@@ -29,48 +35,56 @@ struct query {
     struct resolve *resolve;
     char name[SMTP_DOMAIN_SIZE];
     enum answer_type type;
+    enum dns_status reason; /* what the first channel's server failed with, once the second is asked; else DNS_OK */
     int64_t asked_ms;
     resolve_done done;
     void *context;
 };
 
+struct servers {
+    char text[SERVERS_MAX][NETADDR_PORT_TEXT_SIZE];
+    unsigned count;
+};
+
+struct channel {
+    struct resolve *resolve;
+    ares_channel ares;
+    struct watch watches[SOCKETS_MAX];
+};
+
 struct resolve {
     struct loop *loop;
-    ares_channel channel;
-    struct watch watches[SOCKETS_MAX];
+    struct channel first, second;
     struct timer tick;
     struct list waiting;
     struct list flight;
     size_t nwaiting, nflight;
     bool ticking, changing, closing;
     unsigned silent; /* questions in a row that no server answered */
+    unsigned nservers;
     int64_t timeout_ms;
     uint64_t tries;
-    char system_servers[SERVERS_MAX * (NETADDR_PORT_TEXT_SIZE + 1)]; /* of /etc/resolv.conf, as c-ares reads them */
+    struct servers system_servers; /* of /etc/resolv.conf */
 };
 
 static void fill_flight(struct resolve *resolve);
 
-/* Whatever was answered, timed out, or ended: c-ares' view of the sockets, then room for those that wait. */
-static void process(struct resolve *resolve, int read_fd, int write_fd)
-{
-    ares_process_fd(resolve->channel, read_fd, write_fd);
-    fill_flight(resolve);
-}
-
+/* c-ares reads, writes, and looks at its timers; then there may be room for those that wait. */
 static void socket_ready(void *context, int fd, unsigned ready)
 {
-    process(context, ready & WATCH_READ ? fd : ARES_SOCKET_BAD, ready & WATCH_WRITE ? fd : ARES_SOCKET_BAD);
+    struct channel *channel = context;
+    ares_process_fd(channel->ares, ready & WATCH_READ ? fd : ARES_SOCKET_BAD, ready & WATCH_WRITE ? fd : ARES_SOCKET_BAD);
+    fill_flight(channel->resolve);
 }
 
 /* c-ares opened, closed, or wants something else of a socket. */
 static void socket_changed(void *context, ares_socket_t fd, int readable, int writable)
 {
-    struct resolve *resolve = context;
+    struct channel *channel = context;
     struct watch *spare = NULL;
     unsigned wanted = (readable ? WATCH_READ : 0u) | (writable ? WATCH_WRITE : 0u);
     for (unsigned i = 0; i < SOCKETS_MAX; i++) {
-        struct watch *watch = &resolve->watches[i];
+        struct watch *watch = &channel->watches[i];
         if (watch->event && watch->fd == fd) {
             if (wanted)
                 watch_want(watch, wanted);
@@ -82,7 +96,7 @@ static void socket_changed(void *context, ares_socket_t fd, int readable, int wr
             spare = watch;
     }
     if (spare && wanted)
-        watch_set(spare, resolve->loop, fd, wanted, socket_ready, resolve);
+        watch_set(spare, channel->resolve->loop, fd, wanted, socket_ready, channel);
 }
 
 /* Answers those that waited too long for their turn: `waiting` is in order of arrival. */
@@ -105,7 +119,9 @@ static void tick(void *context)
     struct resolve *resolve = context;
     resolve->ticking = false;
     expire_waiting(resolve);
-    process(resolve, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
+    ares_process_fd(resolve->first.ares, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
+    ares_process_fd(resolve->second.ares, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
+    fill_flight(resolve);
 }
 
 static void start_ticking(struct resolve *resolve)
@@ -147,24 +163,54 @@ static void note_silence(struct resolve *resolve, bool answered)
                 SILENT_QUESTIONS);
 }
 
-static void answered(void *context, int status, int timeouts, unsigned char *bytes, int size)
+/* Puts QUERY back in line; it begins anew. */
+static void wait_again(struct query *query)
+{
+    query->reason = DNS_OK;
+    query->asked_ms = clock_monotonic_ms();
+    list_append(&query->resolve->waiting, &query->node);
+    query->resolve->nwaiting++;
+}
+
+static void answered(void *context, int status, int timeouts, unsigned char *bytes, int size);
+
+static void send_query(struct query *query, struct channel *channel)
+{
+    list_append(&query->resolve->flight, &query->node);
+    query->resolve->nflight++;
+    ares_query(channel->ares, query->name, ns_c_in, (int)query->type, answered, query);
+}
+
+/* Is STATUS worth asking another server? */
+static bool may_do_better(const struct query *query, enum dns_status status)
+{
+    return (status == DNS_SERVFAIL || status == DNS_REFUSED) && query->reason == DNS_OK && query->resolve->nservers > 1;
+}
+
+static void answered(void *context, int ares_status, int timeouts, unsigned char *bytes, int size)
 {
     struct query *query = context;
     struct resolve *resolve = query->resolve;
-    bool has_bytes = bytes && size > 0 && (status == ARES_SUCCESS || status == ARES_ENODATA || status == ARES_ENOTFOUND);
+    bool is_answer =
+        bytes && size > 0 && (ares_status == ARES_SUCCESS || ares_status == ARES_ENODATA || ares_status == ARES_ENOTFOUND);
+    enum dns_status status = is_answer ? DNS_OK : status_of(ares_status);
     (void)timeouts;
     list_remove(&query->node);
     resolve->nflight--;
     if (resolve->changing) {
-        query->asked_ms = clock_monotonic_ms();
-        list_append(&resolve->waiting, &query->node);
-        resolve->nwaiting++;
+        wait_again(query);
+        return;
+    }
+    if (!resolve->closing && may_do_better(query, status)) {
+        query->reason = status;
+        send_query(query, &resolve->second);
         return;
     }
     if (!resolve->closing) {
-        note_silence(resolve, has_bytes || status_of(status) != DNS_TIMEOUT);
-        query->done(query->context, has_bytes ? DNS_OK : status_of(status),
-                    has_bytes ? span_make((const char *)bytes, (size_t)size) : SPAN(""));
+        if (query->reason != DNS_OK && status == DNS_TIMEOUT)
+            status = query->reason;
+        note_silence(resolve, status != DNS_TIMEOUT);
+        query->done(query->context, status, is_answer ? span_make((const char *)bytes, (size_t)size) : SPAN(""));
     }
     free(query);
 }
@@ -175,9 +221,7 @@ static void fill_flight(struct resolve *resolve)
         struct query *query = LIST_ENTRY(resolve->waiting.next, struct query, node);
         list_remove(&query->node);
         resolve->nwaiting--;
-        list_append(&resolve->flight, &query->node);
-        resolve->nflight++;
-        ares_query(resolve->channel, query->name, ns_c_in, (int)query->type, answered, query);
+        send_query(query, &resolve->first);
     }
     start_ticking(resolve);
 }
@@ -201,86 +245,102 @@ size_t resolve_pending(const struct resolve *resolve)
     return resolve->nwaiting + resolve->nflight;
 }
 
-/* Remembers the servers that c-ares took from /etc/resolv.conf, as text. */
+/* Remembers the servers that c-ares took from /etc/resolv.conf. */
 static void keep_system_servers(struct resolve *resolve)
 {
+    struct servers *kept = &resolve->system_servers;
     struct ares_addr_port_node *servers = NULL;
-    size_t at = 0;
-    ares_get_servers_ports(resolve->channel, &servers);
-    for (const struct ares_addr_port_node *server = servers; server; server = server->next) {
-        char host[NETADDR_TEXT_SIZE], text[NETADDR_PORT_TEXT_SIZE + 1];
+    ares_get_servers_ports(resolve->first.ares, &servers);
+    for (const struct ares_addr_port_node *server = servers; server && kept->count < SERVERS_MAX; server = server->next) {
+        char host[NETADDR_TEXT_SIZE];
+        int port = server->udp_port ? server->udp_port : NS_DEFAULTPORT;
         ares_inet_ntop(server->family, &server->addr, host, sizeof host);
-        text_format(text, sizeof text, server->family == AF_INET6 ? "[%s]:%d" : "%s:%d", host,
-                    server->udp_port ? server->udp_port : NS_DEFAULTPORT);
-        size_t n = strlen(text);
-        if (at + n + 2 > sizeof resolve->system_servers)
-            break;
-        if (at)
-            resolve->system_servers[at++] = ',';
-        memcpy(resolve->system_servers + at, text, n + 1);
-        at += n;
+        text_format(kept->text[kept->count++], sizeof *kept->text, server->family == AF_INET6 ? "[%s]:%d" : "%s:%d", host, port);
     }
     ares_free_data(servers);
 }
 
-/* SETTINGS' servers as c-ares reads them, or the system's. */
-static bool set_servers(struct resolve *resolve, const struct conf_dns *settings)
+/* Gives SERVERS to both channels, to the second in the opposite order. */
+static bool give_servers(struct resolve *resolve, const struct servers *servers)
 {
-    char list[sizeof resolve->system_servers] = "";
-    size_t at = 0;
-    for (size_t i = 0; i < settings->servers.count && i < SERVERS_MAX; i++) {
-        char text[NETADDR_PORT_TEXT_SIZE];
-        netaddr_print_port(&settings->servers.items[i], text);
-        text_format(list + at, sizeof list - at, at ? ",%s" : "%s", text);
-        at += strlen(list + at);
+    struct buffer forth, back;
+    buffer_init(&forth, SERVERS_MAX * (NETADDR_PORT_TEXT_SIZE + 1));
+    buffer_init(&back, SERVERS_MAX * (NETADDR_PORT_TEXT_SIZE + 1));
+    for (unsigned i = 0; i < servers->count; i++) {
+        buffer_addf(&forth, i ? ",%s" : "%s", servers->text[i]);
+        buffer_addf(&back, i ? ",%s" : "%s", servers->text[servers->count - 1 - i]);
     }
-    const char *servers = at ? list : resolve->system_servers;
-    if (ares_set_servers_ports_csv(resolve->channel, servers) == ARES_SUCCESS)
-        return true;
-    log_say(LOG_ERROR, "error", "the name servers %s cannot be used", servers);
-    return false;
+    bool given = ares_set_servers_ports_csv(resolve->first.ares, buffer_text(&forth)) == ARES_SUCCESS &&
+                 ares_set_servers_ports_csv(resolve->second.ares, buffer_text(&back)) == ARES_SUCCESS;
+    if (!given)
+        log_say(LOG_ERROR, "error", "the name servers %s cannot be used", buffer_text(&forth));
+    buffer_fini(&forth);
+    buffer_fini(&back);
+    return given;
 }
 
-static bool open_channel(struct resolve *resolve, const struct conf_dns *settings)
+/* SETTINGS' servers, or the system's. */
+static bool set_servers(struct resolve *resolve, const struct conf_dns *settings)
+{
+    struct servers servers = { .count = 0 };
+    for (size_t i = 0; i < settings->servers.count && i < SERVERS_MAX; i++)
+        netaddr_print_port(&settings->servers.items[i], servers.text[servers.count++]);
+    if (!servers.count)
+        servers = resolve->system_servers;
+    resolve->nservers = servers.count;
+    return give_servers(resolve, &servers);
+}
+
+static bool open_channel(struct channel *channel, struct resolve *resolve, int flags, int timeout_ms, int tries)
 {
     char lookups[] = "b"; /* never /etc/hosts */
     struct ares_options options = {
-        .flags = ARES_FLAG_NOSEARCH | ARES_FLAG_NOALIASES | ARES_FLAG_EDNS,
-        .timeout = (int)settings->timeout_ms,
-        .tries = (int)settings->tries,
+        .flags = ARES_FLAG_NOSEARCH | ARES_FLAG_NOALIASES | ARES_FLAG_EDNS | flags,
+        .timeout = timeout_ms,
+        .tries = tries,
         .ednspsz = EDNS_SIZE,
         .socket_receive_buffer_size = RECEIVE_BUFFER,
         .lookups = lookups,
         .sock_state_cb = socket_changed,
-        .sock_state_cb_data = resolve,
+        .sock_state_cb_data = channel,
     };
     int mask = ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_EDNSPSZ | ARES_OPT_SOCK_RCVBUF | ARES_OPT_LOOKUPS |
                ARES_OPT_SOCK_STATE_CB;
-    int status = ares_library_init(ARES_LIB_INIT_ALL);
-    if (status == ARES_SUCCESS)
-        status = ares_init_options(&resolve->channel, &options, mask);
+    channel->resolve = resolve;
+    int status = ares_init_options(&channel->ares, &options, mask);
     if (status == ARES_SUCCESS)
         return true;
+    channel->ares = NULL;
     log_say(LOG_ERROR, "error", "the resolver cannot be set up (%s); the process is started again later", ares_strerror(status));
     return false;
+}
+
+static void close_channel(struct channel *channel)
+{
+    if (channel->ares)
+        ares_destroy(channel->ares);
+    for (unsigned i = 0; i < SOCKETS_MAX; i++)
+        watch_fini(&channel->watches[i]);
 }
 
 struct resolve *resolve_new(struct loop *loop, const struct conf_dns *settings)
 {
     struct resolve *resolve = text_zalloc(sizeof *resolve);
+    int timeout_ms = (int)settings->timeout_ms;
     resolve->loop = loop;
     resolve->timeout_ms = settings->timeout_ms;
     resolve->tries = settings->tries;
     list_init(&resolve->waiting);
     list_init(&resolve->flight);
-    if (!open_channel(resolve, settings)) {
-        free(resolve);
-        return NULL;
+    ares_library_init(ARES_LIB_INIT_ALL);
+    if (open_channel(&resolve->first, resolve, ARES_FLAG_NOCHECKRESP, timeout_ms, (int)settings->tries) &&
+        open_channel(&resolve->second, resolve, 0, timeout_ms, 1)) {
+        keep_system_servers(resolve);
+        if (set_servers(resolve, settings))
+            return resolve;
     }
-    keep_system_servers(resolve);
-    if (!set_servers(resolve, settings))
-        resolve_free(&resolve);
-    return resolve;
+    resolve_free(&resolve);
+    return NULL;
 }
 
 void resolve_free(struct resolve **resolve)
@@ -288,14 +348,12 @@ void resolve_free(struct resolve **resolve)
     if (!*resolve)
         return;
     (*resolve)->closing = true;
-    ares_destroy((*resolve)->channel);
-    while (!list_empty(&(*resolve)->waiting)) {
-        struct query *query = LIST_ENTRY((*resolve)->waiting.next, struct query, node);
-        list_remove(&query->node);
-        free(query);
+    close_channel(&(*resolve)->first);
+    close_channel(&(*resolve)->second);
+    LIST_EACH(node, &(*resolve)->waiting) {
+        list_remove(node);
+        free(LIST_ENTRY(node, struct query, node));
     }
-    for (unsigned i = 0; i < SOCKETS_MAX; i++)
-        watch_fini(&(*resolve)->watches[i]);
     timer_fini(&(*resolve)->tick);
     ares_library_cleanup();
     free(*resolve);
@@ -307,7 +365,8 @@ void resolve_settings(struct resolve *resolve, const struct conf_dns *settings)
     if (settings->timeout_ms != resolve->timeout_ms || settings->tries != resolve->tries)
         log_say(LOG_WARNING, "notice", "dns timeout and tries take effect when posternd is started again, not by a reload");
     resolve->changing = true;
-    ares_cancel(resolve->channel);
+    ares_cancel(resolve->first.ares);
+    ares_cancel(resolve->second.ares);
     resolve->changing = false;
     set_servers(resolve, settings);
     fill_flight(resolve);

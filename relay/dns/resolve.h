@@ -16,7 +16,7 @@ struct resolve;
  * valid until the callback returns. Otherwise a temporary status and no bytes. */
 typedef void (*resolve_done)(void *context, enum dns_status status, struct span answer);
 
-/* Makes the channel to the servers of SETTINGS, or of /etc/resolv.conf where it names none. Reads files: only before the sandbox
+/* Makes the channels to the servers of SETTINGS, or of /etc/resolv.conf where it names none. Reads files: only before the sandbox
  * closes. NULL, with a log line, where that fails; servers that do not answer are no failure. */
 struct resolve *resolve_new(struct loop *loop, const struct conf_dns *settings);
 

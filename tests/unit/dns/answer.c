@@ -1,14 +1,7 @@
 #include "../../../relay/dns/answer.h"
 
+#include "../unit.h"
 #include "message.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdio.h>
-#include <stdlib.h>
-
-#include <cmocka.h>
 
 #define NAME "example.net"
 
@@ -274,7 +267,7 @@ static void what_answers_say(void **state)
         { "short SOA",             soa_too_short,           0,     ANSWER_A,    DNS_MALFORMED, NULL,                                     -1 },
     };
     (void)state;
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    for (size_t i = 0; i < COUNT(cases); i++) {
         struct told told;
         message_begin(&message, 1, cases[i].flags, NAME, cases[i].type);
         cases[i].build();

@@ -1,11 +1,6 @@
 #include "../../../relay/dns/name.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdlib.h>
-
-#include <cmocka.h>
+#include "../unit.h"
 
 #define L63 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 
@@ -42,7 +37,7 @@ static void normal_form(void **state)
     };
     char normal[SMTP_DOMAIN_SIZE];
     (void)state;
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    for (size_t i = 0; i < COUNT(cases); i++) {
         assert_int_equal(name_normal(span_of(cases[i].text), normal), cases[i].normal != NULL);
         if (cases[i].normal)
             assert_string_equal(normal, cases[i].normal);
@@ -98,7 +93,7 @@ static void read_names(void **state)
         { BYTES("\x80xx\0"),                0, NULL,         0 },
     };
     (void)state;
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    for (size_t i = 0; i < COUNT(cases); i++) {
         struct name_wire wire;
         char text[SMTP_DOMAIN_SIZE];
         size_t at = cases[i].at;
@@ -137,7 +132,7 @@ static void odd_bytes_are_no_host(void **state)
 {
     static const char *const labels[] = { "a b", "a\"b", "a\r\nb", "a.b", "a\x80", "a\x7f", "a/b" };
     (void)state;
-    for (size_t i = 0; i < sizeof labels / sizeof *labels; i++) {
+    for (size_t i = 0; i < COUNT(labels); i++) {
         char bytes[20], text[SMTP_DOMAIN_SIZE] = "x";
         struct name_wire wire;
         size_t at = 0, n = strlen(labels[i]);
