@@ -1,0 +1,203 @@
+/* A record of ordinary size is read by one pread, checked in memory and sent from there: nothing is read twice, and what was
+ * checked is what goes out. A large one is checked by reading it through once, then read again block by block while it is sent;
+ * should the disk fail in between, the connection is dropped without the final dot, so that no half message is ever taken for a
+ * whole one.
+ *
+ * Content lies in wire form (CRLF lines, dots stuffed) and is sent unchanged. The final dot stands on a line of its own in any
+ * case: where the content's last line lacks its CRLF, one is added. */
+#include "body.h"
+
+#include "../base/crc32c.h"
+#include "../base/text.h"
+
+#include <errno.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define BODY_KEEP (16u * 1024) /* memory kept between messages */
+
+void body_init(struct body *body)
+{
+    *body = (struct body){ .fd = -1 };
+    buffer_init(&body->bytes, BODY_WHOLE_MAX);
+}
+
+static void close_segment(struct body *body)
+{
+    if (body->fd >= 0)
+        close(body->fd);
+    body->fd = -1;
+}
+
+void body_fini(struct body *body)
+{
+    close_segment(body);
+    buffer_fini(&body->bytes);
+    body_init(body);
+}
+
+void body_reset(struct body *body)
+{
+    struct buffer kept = body->bytes;
+    if (kept.capacity > BODY_KEEP) {
+        body_fini(body);
+        return;
+    }
+    close_segment(body);
+    *body = (struct body){ .fd = -1, .bytes = kept };
+    buffer_clear(&body->bytes);
+}
+
+uint64_t body_size(const struct body *body)
+{
+    return body->record.prefix_size + body->record.content_size;
+}
+
+/* Reads SIZE bytes at OFFSET into the buffer. */
+static bool read_at(struct body *body, uint64_t offset, size_t size)
+{
+    char *to = buffer_reserve(&body->bytes, size);
+    size_t done = 0;
+    while (to && done < size) {
+        ssize_t n = pread(body->fd, to + done, size - done, (off_t)(offset + done));
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return false;
+        done += (size_t)n;
+    }
+    buffer_commit(&body->bytes, to ? size : 0);
+    return to != NULL;
+}
+
+static bool is_intact(struct span part, uint32_t crc)
+{
+    return crc32c(0, part.p, part.n) == crc;
+}
+
+/* The three parts lie one behind the other: envelope, content, prefix. */
+static const char *load_whole(struct body *body, struct envelope *envelope)
+{
+    const struct record *record = &body->record;
+    size_t size = (size_t)(record->envelope_size + record->content_size + record->prefix_size);
+    if (!read_at(body, record_envelope_offset(record), size))
+        return "it cannot be read";
+    struct span rest = buffer_span(&body->bytes);
+    struct span stored = span_head(rest, record->envelope_size);
+    body->content = span_head(span_skip(rest, stored.n), (size_t)record->content_size);
+    body->prefix = span_skip(rest, stored.n + body->content.n);
+    body->whole = true;
+    close_segment(body);
+    if (!is_intact(stored, record->envelope_crc) || !is_intact(body->content, record->content_crc) ||
+        !is_intact(body->prefix, record->prefix_crc))
+        return "its checksum is wrong";
+    return envelope_load(stored, envelope) ? NULL : "its envelope is malformed";
+}
+
+static const char *load_large(struct body *body, struct envelope *envelope)
+{
+    struct buffer part;
+    buffer_init(&part, ENVELOPE_STORED_MAX);
+    enum record_verdict verdict = record_read_envelope(body->fd, &body->record, &part);
+    bool loaded = verdict == RECORD_OK && envelope_load(buffer_span(&part), envelope);
+    buffer_clear(&part);
+    if (loaded)
+        verdict = record_read_prefix(body->fd, &body->record, &part);
+    buffer_fini(&part);
+    if (loaded && verdict == RECORD_OK)
+        verdict = record_check_content(body->fd, &body->record);
+    if (verdict == RECORD_OK)
+        return loaded ? NULL : "its envelope is malformed";
+    return verdict == RECORD_IO ? "it cannot be read" : "its checksum is wrong";
+}
+
+const char *body_load(struct body *body, int fd, uint64_t offset, struct uid id, struct envelope *envelope)
+{
+    struct stat status;
+    body->fd = fd;
+    if (fstat(fd, &status) != 0)
+        return "its segment cannot be read";
+    switch (record_read(fd, offset, (uint64_t)status.st_size, &body->record)) {
+    case RECORD_OK:
+        break;
+    case RECORD_IO:
+        return "it cannot be read";
+    default:
+        return "its header is damaged";
+    }
+    if (uid_compare(body->record.id, id) != 0)
+        return "another message lies in its place";
+    bool whole = body->record.content_size <= BODY_WHOLE_MAX && body->record.envelope_size <= BODY_WHOLE_MAX &&
+                 body->record.prefix_size <= BODY_WHOLE_MAX && body->record.envelope_size + body_size(body) <= BODY_WHOLE_MAX;
+    return whole ? load_whole(body, envelope) : load_large(body, envelope);
+}
+
+static bool has_8bit(struct span bytes)
+{
+    for (size_t i = 0; i < bytes.n; i++)
+        if ((unsigned char)bytes.p[i] > 127)
+            return true;
+    return false;
+}
+
+bool body_is_8bit(const struct body *body)
+{
+    bool found = body->whole && (has_8bit(body->prefix) || has_8bit(body->content));
+    struct buffer block;
+    if (body->whole)
+        return found;
+    buffer_init(&block, ENVELOPE_STORED_MAX);
+    found = record_read_prefix(body->fd, &body->record, &block) != RECORD_OK || has_8bit(buffer_span(&block));
+    for (uint64_t position = 0; !found && position < body->record.content_size; position += BODY_BLOCK_SIZE) {
+        buffer_clear(&block);
+        found = record_read_content(body->fd, &body->record, position, BODY_BLOCK_SIZE, &block) != RECORD_OK ||
+                has_8bit(buffer_span(&block));
+    }
+    buffer_fini(&block);
+    return found;
+}
+
+static void write_part(struct body *body, struct stream *stream, struct span part)
+{
+    stream_write(stream, part);
+    if (part.n)
+        body->ends_line = part.p[part.n - 1] == '\n' && (part.n == 1 || part.p[part.n - 2] == '\r');
+}
+
+static enum body_progress finish(struct body *body, struct stream *stream)
+{
+    bool empty = body_size(body) == 0;
+    stream_write(stream, body->ends_line || empty ? SPAN(".\r\n") : SPAN("\r\n.\r\n"));
+    body->finished = true;
+    return BODY_FINISHED;
+}
+
+static enum body_progress send_block(struct body *body, struct stream *stream)
+{
+    const struct record *record = &body->record;
+    buffer_clear(&body->bytes);
+    enum record_verdict verdict;
+    if (!body->prefix_sent)
+        verdict = record_read_prefix(body->fd, record, &body->bytes);
+    else
+        verdict = record_read_content(body->fd, record, body->position, BODY_BLOCK_SIZE, &body->bytes);
+    struct span block = buffer_span(&body->bytes);
+    if (verdict != RECORD_OK || (body->prefix_sent && !block.n))
+        return BODY_BROKEN;
+    write_part(body, stream, block);
+    if (body->prefix_sent)
+        body->position += block.n;
+    body->prefix_sent = true;
+    return body->position < record->content_size ? BODY_MORE : finish(body, stream);
+}
+
+enum body_progress body_send(struct body *body, struct stream *stream)
+{
+    if (body->finished)
+        return BODY_FINISHED;
+    if (!body->whole)
+        return send_block(body, stream);
+    write_part(body, stream, body->prefix);
+    write_part(body, stream, body->content);
+    return finish(body, stream);
+}

@@ -1,0 +1,290 @@
+/* Hosts are resolved class by class: all hosts of one preference are asked for at once, and none of them is tried before all have
+ * answered, because one that turns out to be this relay takes its whole class and all worse ones away (RFC 5321 5.1: a relay that
+ * finds itself among the MX hosts must drop those of equal and higher preference number, or mail goes round in circles).
+ *
+ * Everything that may never be connected to is decided here, before a socket is made: this relay itself, and for MX hosts private
+ * addresses, which a foreign domain's owner could otherwise use to reach into the office's network.
+ *
+ * Failures are sorted into those that time may mend and those that it will not. One of the first kind makes the whole attempt
+ * temporary. A route's host is the administrator's own choice: a name in it that does not resolve is a mistake to be mended, so
+ * mail waits instead of bouncing. */
+#include "connect.h"
+
+#include "../base/random.h"
+#include "../base/text.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum host_state { HOST_UNASKED, HOST_ASKED, HOST_ANSWERED };
+
+struct connect_host {
+    char name[SMTP_DOMAIN_SIZE];
+    uint16_t preference;
+    uint16_t port;
+    enum host_state state;
+    unsigned naddresses;
+    unsigned next; /* address to try next */
+    struct netaddr addresses[DNS_ADDRESSES_MAX];
+};
+
+/* Fisher-Yates over hosts FIRST to END - 1. */
+static void shuffle(struct connect_host *hosts, unsigned first, unsigned end)
+{
+    for (unsigned i = end - 1; i > first; i--) {
+        unsigned k = first + random_below(i - first + 1);
+        struct connect_host kept = hosts[i];
+        hosts[i] = hosts[k];
+        hosts[k] = kept;
+    }
+}
+
+/* Hosts of the class that FIRST begins: up to the returned index. A route's hosts stand for themselves. */
+static unsigned class_end(const struct connect *connect, unsigned first)
+{
+    unsigned end = first + 1;
+    while (connect->mx && end < connect->count && connect->hosts[end].preference <= connect->hosts[first].preference)
+        end++;
+    return end;
+}
+
+void connect_init(struct connect *connect, const struct delivery_open *open, const struct connect_rules *rules, connect_ask ask,
+                  void *context)
+{
+    *connect = (struct connect){ .rules = rules, .ask = ask, .context = context, .mx = open->is_mx != 0 };
+    unsigned count = open->count < DNS_HOSTS_MAX ? open->count : DNS_HOSTS_MAX;
+    connect->hosts = text_zalloc((count + 1) * sizeof *connect->hosts);
+    for (unsigned i = 0; i < count; i++) {
+        struct connect_host *host = &connect->hosts[connect->count];
+        struct span name = span_of_array(open->hosts[i].name, sizeof open->hosts[i].name);
+        if (!name.n || !text_copy(host->name, sizeof host->name, name))
+            continue;
+        host->preference = open->hosts[i].preference;
+        host->port = open->hosts[i].port;
+        connect->count++;
+    }
+    if (!connect->count) {
+        connect->saw_temporary = true;
+        reason_local(&connect->reason, "4.4.4", "no host was named for this site");
+    }
+    for (unsigned first = 0; first < connect->count; first = class_end(connect, first))
+        shuffle(connect->hosts, first, class_end(connect, first));
+}
+
+void connect_fini(struct connect *connect)
+{
+    free(connect->hosts);
+    connect->hosts = NULL;
+    connect->count = 0;
+}
+
+void connect_restart(struct connect *connect)
+{
+    for (unsigned i = 0; i < connect->count; i++)
+        connect->hosts[i].state = HOST_UNASKED;
+    connect->at = connect->prepared = connect->tries = 0;
+    connect->saw_loop = connect->saw_private = connect->saw_temporary = false;
+}
+
+bool connect_literal(struct span host, struct netaddr *ret_address)
+{
+    if (host.n > 2 && host.p[0] == '[' && host.p[host.n - 1] == ']')
+        host = span_make(host.p + 1, host.n - 2);
+    if (span_starts_nocase(host, SPAN("IPv6:")))
+        host = span_skip(host, 5);
+    return netaddr_parse(host, ret_address);
+}
+
+/* IPv6 and IPv4 in turn, IPv6 first: where a machine's IPv6 leads nowhere, the tries are not used up before IPv4 has its own. */
+static void keep_addresses(struct connect_host *host, const struct netaddr *addresses, unsigned count)
+{
+    static const uint8_t families[2] = { 6, 4 };
+    unsigned from[2] = { 0, 0 };
+    host->naddresses = host->next = 0;
+    for (unsigned turn = 0; from[0] < count || from[1] < count; turn ^= 1) {
+        while (from[turn] < count && addresses[from[turn]].family != families[turn])
+            from[turn]++;
+        if (from[turn] == count)
+            continue;
+        host->addresses[host->naddresses] = addresses[from[turn]++];
+        host->addresses[host->naddresses++].port = host->port;
+    }
+}
+
+void connect_answer(struct connect *connect, unsigned index, enum dns_status status, const struct netaddr *addresses,
+                    unsigned count)
+{
+    if (index >= connect->count || connect->hosts[index].state != HOST_ASKED)
+        return;
+    struct connect_host *host = &connect->hosts[index];
+    host->state = HOST_ANSWERED;
+    keep_addresses(host, addresses, status == DNS_OK && count <= DNS_ADDRESSES_MAX ? count : 0);
+    if (status >= DNS_STATUSES || (status == DNS_OK && !host->naddresses))
+        status = DNS_MALFORMED;
+    bool temporary = dns_is_temporary(status);
+    if (!temporary && (connect->mx || host->naddresses))
+        return;
+    connect->saw_temporary = true;
+    reason_local(&connect->reason, temporary ? "4.4.3" : "4.4.4", "the address of %s could not be found: %s", host->name,
+                 dns_status_text(status));
+}
+
+void connect_ask_again(const struct connect *connect)
+{
+    for (unsigned i = 0; i < connect->count; i++)
+        if (connect->hosts[i].state == HOST_ASKED)
+            connect->ask(connect->context, i, connect->hosts[i].name);
+}
+
+void connect_unanswered(struct connect *connect)
+{
+    for (unsigned i = 0; i < connect->count; i++)
+        connect_answer(connect, i, DNS_TIMEOUT, NULL, 0);
+}
+
+static void resolve(struct connect *connect, unsigned index)
+{
+    struct connect_host *host = &connect->hosts[index];
+    struct netaddr address;
+    host->state = HOST_ASKED;
+    if (connect_literal(span_of(host->name), &address))
+        connect_answer(connect, index, DNS_OK, &address, 1);
+    else
+        connect->ask(connect->context, index, host->name);
+}
+
+/* Is the strict rule in force: addresses come from the world, and nothing private may be reached? */
+static bool is_strict(const struct connect *connect)
+{
+    return connect->mx && !connect->rules->allow_private;
+}
+
+static bool is_this_relay(const struct connect *connect, const struct connect_host *host)
+{
+    if (connect->mx && span_equal_nocase(span_of(host->name), span_of(connect->rules->hostname)))
+        return true;
+    for (unsigned i = 0; i < host->naddresses; i++)
+        if (own_leads_here(connect->rules->own, &host->addresses[i], is_strict(connect)))
+            return true;
+    return false;
+}
+
+/* Resolves the class that begins at `prepared` and looks for this relay in it. False while an answer is missing. */
+static bool prepare_class(struct connect *connect)
+{
+    unsigned first = connect->prepared, end = class_end(connect, first);
+    bool complete = true;
+    for (unsigned i = first; i < end; i++) {
+        if (connect->hosts[i].state == HOST_UNASKED)
+            resolve(connect, i);
+        complete = complete && connect->hosts[i].state == HOST_ANSWERED;
+    }
+    if (!complete)
+        return false;
+    connect->prepared = end;
+    for (unsigned i = first; i < end; i++) {
+        if (!is_this_relay(connect, &connect->hosts[i]))
+            continue;
+        connect->saw_loop = true;
+        connect->hosts[i].naddresses = 0;
+        if (!connect->mx)
+            continue;
+        connect->count = connect->prepared = first;
+        if (first == 0)
+            connect->saw_temporary = false; /* trouble with a host that is dropped does not count */
+    }
+    return true;
+}
+
+/* The next address of HOST that may be tried, or NULL. */
+static const struct netaddr *next_address(struct connect *connect, struct connect_host *host)
+{
+    while (host->next < host->naddresses) {
+        const struct netaddr *address = &host->addresses[host->next++];
+        if (!is_strict(connect) || !netaddr_is_private(address))
+            return address;
+        connect->saw_private = true;
+    }
+    return NULL;
+}
+
+enum connect_progress connect_next(struct connect *connect, struct connect_target *ret_target)
+{
+    while (connect->at < connect->count && connect->tries < CONNECT_TRIES_MAX) {
+        if (connect->at >= connect->prepared) {
+            if (!prepare_class(connect))
+                return CONNECT_WAIT;
+            continue;
+        }
+        struct connect_host *host = &connect->hosts[connect->at];
+        const struct netaddr *address = next_address(connect, host);
+        if (address) {
+            connect->tries++;
+            *ret_target = (struct connect_target){ host->name, *address };
+            return CONNECT_TARGET;
+        }
+        connect->at++;
+    }
+    return CONNECT_OVER;
+}
+
+void connect_failed(struct connect *connect, const struct reason *reason, bool counted)
+{
+    if (!counted)
+        connect->tries--;
+    connect->saw_temporary = true;
+    connect->reason = *reason;
+}
+
+enum delivery_end connect_verdict(const struct connect *connect, struct reason *ret_reason)
+{
+    if (connect->saw_temporary) {
+        *ret_reason = connect->reason;
+        return DELIVERY_UNREACHABLE;
+    }
+    if (connect->saw_loop)
+        reason_local(ret_reason, "5.4.6",
+                     "mail for this domain would come back to this relay: its best host is the relay itself");
+    else if (connect->saw_private)
+        reason_local(ret_reason, "5.4.4", "the domain's hosts have only private or local addresses, which mail is not sent to");
+    else
+        reason_local(ret_reason, "5.4.4", "none of the domain's hosts has an address");
+    return DELIVERY_IMPOSSIBLE;
+}
+
+/* Binds FD to the relay's address for outgoing mail of that family, if one is configured. False with errno. */
+static bool bind_source(const struct connect *connect, int fd, uint8_t family, unsigned turn)
+{
+    const struct connect_rules *rules = connect->rules;
+    struct sockaddr_storage address;
+    for (size_t i = 0; i < rules->nsources; i++) {
+        const struct netaddr *source = &rules->sources[(i + turn) % rules->nsources];
+        if (source->family != family)
+            continue;
+        /* The port is chosen at connect(), so that 28,000 of them serve each destination and not all together. */
+        setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &(int){ 1 }, sizeof(int));
+        return bind(fd, (struct sockaddr *)&address, netaddr_to_sockaddr(source, &address)) == 0;
+    }
+    return true;
+}
+
+int connect_socket(const struct connect *way, const struct connect_target *target, unsigned turn)
+{
+    struct sockaddr_storage address;
+    socklen_t size = netaddr_to_sockaddr(&target->address, &address);
+    int fd = socket(address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -1;
+    /* Whole commands and whole contents are written at once: waiting for more (RFC 896) would only hold back their last part. */
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){ 1 }, sizeof(int));
+    if (bind_source(way, fd, target->address.family, turn) &&
+        (connect(fd, (struct sockaddr *)&address, size) == 0 || errno == EINPROGRESS))
+        return fd;
+    int error = errno;
+    close(fd);
+    errno = error;
+    return -1;
+}

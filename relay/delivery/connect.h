@@ -1,0 +1,90 @@
+/* The way to a site: its hosts in order of preference, their addresses, which of them may be tried, and what to say when none
+ * could be reached (RFC 5321 5.1). */
+#ifndef POSTERN_DELIVERY_CONNECT_H
+#define POSTERN_DELIVERY_CONNECT_H
+
+#include "../channels/queue_delivery.h"
+#include "own.h"
+#include "reason.h"
+
+#define CONNECT_TRIES_MAX 5 /* addresses tried in one attempt, of all hosts together */
+
+enum connect_progress {
+    CONNECT_TARGET, /* an address to try: *ret_target */
+    CONNECT_WAIT,   /* the DNS was asked: call again after connect_answer */
+    CONNECT_OVER    /* none is left: connect_verdict says what to tell */
+};
+
+struct connect_target {
+    const char *host; /* lives as long as the struct connect */
+    struct netaddr address;
+};
+
+/* What one process knows that decides about addresses; borrowed. */
+struct connect_rules {
+    const struct own *own;
+    const struct netaddr *sources; /* addresses to bind to */
+    size_t nsources;
+    bool allow_private;
+    const char *hostname; /* ours: an MX of that name is this relay */
+};
+
+/* Asks the DNS role for the addresses of HOST, the INDEXth of the list. */
+typedef void (*connect_ask)(void *context, unsigned index, const char *host);
+
+struct connect_host;
+
+struct connect {
+    const struct connect_rules *rules;
+    connect_ask ask;
+    void *context;
+    bool mx;
+    struct connect_host *hosts;
+    unsigned count;    /* hosts that count: fewer once one of them turned out to be this relay */
+    unsigned at;       /* the host whose addresses are being tried */
+    unsigned prepared; /* hosts before this one are resolved and allowed */
+    unsigned tries;
+    bool saw_loop;
+    bool saw_private;
+    bool saw_temporary;
+    struct reason reason; /* of the last temporary failure */
+};
+
+/* Begins with the hosts of OPEN. ASK is called with CONTEXT. */
+void connect_init(struct connect *connect, const struct delivery_open *open, const struct connect_rules *rules, connect_ask ask,
+                  void *context);
+
+/* Frees what it holds; fine on an all-zero one. */
+void connect_fini(struct connect *connect);
+
+/* Begins anew: all hosts, all addresses, asked again. */
+void connect_restart(struct connect *connect);
+
+/* The next address to try. */
+enum connect_progress connect_next(struct connect *connect, struct connect_target *ret_target);
+
+/* The DNS answered for the host INDEX, with STATUS and COUNT ADDRESSES. */
+void connect_answer(struct connect *connect, unsigned index, enum dns_status status, const struct netaddr *addresses,
+                    unsigned count);
+
+/* Asks once more for all that is not answered: the DNS role was started anew. */
+void connect_ask_again(const struct connect *connect);
+
+/* Whatever has not been answered never will be: DNS_TIMEOUT. */
+void connect_unanswered(struct connect *connect);
+
+/* The address that was tried last failed, for REASON. COUNTED: it took its time; not where the kernel said at once that there is
+ * no way to it (a machine without IPv6), which does not use up the tries. */
+void connect_failed(struct connect *connect, const struct reason *reason, bool counted);
+
+/* After CONNECT_OVER: DELIVERY_UNREACHABLE or DELIVERY_IMPOSSIBLE, and why. */
+enum delivery_end connect_verdict(const struct connect *connect, struct reason *ret_reason);
+
+/* Begins to connect to TARGET: a non-blocking socket on which connect() is in progress, bound to a source address of the same
+ * family where there is one (TURN chooses among several). -1 with errno. */
+int connect_socket(const struct connect *connect, const struct connect_target *target, unsigned turn);
+
+/* Is HOST an address: "192.0.2.1", "[192.0.2.1]", "2001:db8::1", "[IPv6:2001:db8::1]" (RFC 5321 4.1.3)? */
+bool connect_literal(struct span host, struct netaddr *ret_address);
+
+#endif

@@ -1,0 +1,323 @@
+/* Each recipient of a transaction gets exactly one outcome, and then the queue one NEXT or CLOSED. So there are two ways out of
+ * every event only: turn(), when a session is ready and nothing is open, and finish(), which settles what is open, tells CLOSED
+ * and frees.
+ *
+ * A session that ends is looked up in a table: it was refused (go on to the next address), wants another way to the same address,
+ * or is over. */
+#include "connection.h"
+
+#include "../base/text.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define CONNECTION_DNS_WAIT_MS (60 * 1000) /* longer than the DNS role takes for all its tries */
+
+static void dial(struct connection *connection);
+static void over(struct connection *connection);
+
+static struct ipc *queue_of(const struct connection *connection)
+{
+    return connection->orphan ? NULL : connection->pool->queue;
+}
+
+void connection_free(struct connection *connection)
+{
+    pool_leave(connection->pool, connection);
+    client_free(&connection->client);
+    connect_fini(&connection->way);
+    transaction_fini(&connection->transaction);
+    timer_fini(&connection->timer);
+    free(connection);
+}
+
+/* Ends: what is open of a transaction is for later, whatever the reason says of the connection. */
+static void finish(struct connection *connection, enum delivery_end end, const struct reason *reason)
+{
+    struct reason later = *reason;
+    later.enhanced[0] = '4';
+    transaction_settle_rest(&connection->transaction, DELIVERY_TEMPORARY, &later);
+    report_closed(queue_of(connection), connection->number, &connection->place, end, reason);
+    struct pool *pool = connection->pool;
+    client_quit(&connection->client);
+    connection_free(connection);
+    if (pool->draining && list_empty(&pool->connections))
+        pool->emptied(pool->context);
+}
+
+static void finish_well(struct connection *connection, const char *why)
+{
+    struct reason reason;
+    reason_local(&reason, "2.0.0", "%s", why);
+    finish(connection, DELIVERY_ENDED, &reason);
+}
+
+static void idle_over(void *context)
+{
+    finish_well(context, "the connection was not needed any more");
+}
+
+/* A session is ready and no recipient is open: more work, or the end. */
+static void turn(struct connection *connection)
+{
+    struct pool *pool = connection->pool;
+    if (connection->busy) {
+        transaction_end(&connection->transaction);
+        connection->busy = false;
+        connection->messages++;
+    }
+    if (connection->orphan || connection->closing || pool->draining) {
+        finish_well(connection, "the connection was to be ended");
+    } else if (connection->messages >= pool->conf->delivery.messages_per_connection) {
+        finish_well(connection, "the connection has carried enough messages");
+    } else {
+        report_next(pool->queue, connection->number, &connection->place);
+        timer_set(&connection->timer, pool->loop, pool->conf->delivery.idle_timeout_ms, idle_over, connection);
+    }
+}
+
+static void client_ready(void *context)
+{
+    struct connection *connection = context;
+    text_copy(connection->place.tls, sizeof connection->place.tls, span_of(client_tls(connection->client)));
+    if (connection->transaction.open)
+        client_send(connection->client, &connection->transaction); /* a fresh session for a transaction that waits */
+    else
+        turn(connection);
+}
+
+static void on_refused(struct connection *connection, const struct reason *reason)
+{
+    connect_failed(&connection->way, reason, true);
+    dial(connection);
+}
+
+static bool begin_session(struct connection *connection);
+
+static void retry_plain(struct connection *connection, const struct reason *reason)
+{
+    (void)reason;
+    tls_remember_plain(connection->pool->tls, connection->target.host);
+    connection->plain = true;
+    if (!begin_session(connection))
+        dial(connection);
+}
+
+static void retry_helo(struct connection *connection, const struct reason *reason)
+{
+    (void)reason;
+    connection->helo = true;
+    if (!begin_session(connection))
+        dial(connection);
+}
+
+static void on_idle(struct connection *connection, const struct reason *reason)
+{
+    finish(connection, DELIVERY_ENDED, reason);
+}
+
+static void on_lost(struct connection *connection, const struct reason *reason)
+{
+    finish(connection, DELIVERY_LOST, reason);
+}
+
+/* A server may close a connection that waits: that is not the site's failure, so the transaction gets a fresh session, once. */
+static void on_stale(struct connection *connection, const struct reason *reason)
+{
+    if (connection->renewed || connection->orphan) {
+        on_lost(connection, reason);
+        return;
+    }
+    connection->renewed = true;
+    connect_restart(&connection->way);
+    dial(connection);
+}
+
+static void (*const ends[CLIENT_ENDS])(struct connection *connection, const struct reason *reason) = {
+    [CLIENT_REFUSED] = on_refused, [CLIENT_RETRY_PLAIN] = retry_plain, [CLIENT_RETRY_HELO] = retry_helo,
+    [CLIENT_IDLE] = on_idle,       [CLIENT_STALE] = on_stale,          [CLIENT_LOST] = on_lost,
+};
+
+static void client_ended(void *context, enum client_end end, const struct reason *reason)
+{
+    struct connection *connection = context;
+    client_free(&connection->client);
+    ends[end](connection, reason);
+}
+
+static const struct client_events client_events = { .ready = client_ready, .ended = client_ended };
+
+/* Does the kernel say that there is no way to such an address at all, without having tried? */
+static bool is_no_way(int error)
+{
+    return error == ENETUNREACH || error == EAFNOSUPPORT || error == EADDRNOTAVAIL || error == EINVAL;
+}
+
+/* Begins a session with the target. False, and noted as failed, where the kernel refuses at once. */
+static bool begin_session(struct connection *connection)
+{
+    struct pool *pool = connection->pool;
+    const struct connect_target *target = &connection->target;
+    struct client_setup setup = { .loop = pool->loop,
+                                  .conf = pool->conf,
+                                  .tls = pool->tls,
+                                  .route = &connection->route,
+                                  .host = target->host,
+                                  .port = target->address.port,
+                                  .plain = connection->plain,
+                                  .helo = connection->helo };
+    int fd = connect_socket(&connection->way, target, (unsigned)connection->serial);
+    if (fd >= 0) {
+        connection->client = client_new(&setup, fd, &client_events, connection);
+        return true;
+    }
+    struct reason reason;
+    bool counted = !is_no_way(errno);
+    reason_local(&reason, "4.4.1", "%s: %s", connection->place.mx, strerror(errno));
+    connect_failed(&connection->way, &reason, counted);
+    return false;
+}
+
+/* "mx1.example.net[192.0.2.1]:25"; a literal stands for itself. */
+static void set_place(struct connection *connection)
+{
+    const struct connect_target *target = &connection->target;
+    char address[NETADDR_TEXT_SIZE];
+    struct netaddr literal;
+    netaddr_print(&target->address, address);
+    const char *name = connect_literal(span_of(target->host), &literal) ? "" : target->host;
+    text_format(connection->place.mx, sizeof connection->place.mx, "%s[%s]:%u", name, address, target->address.port);
+    text_copy(connection->place.tls, sizeof connection->place.tls, SPAN("none"));
+}
+
+static void set_target(struct connection *connection, const struct connect_target *target)
+{
+    connection->target = *target;
+    connection->helo = false;
+    connection->plain = connection->route.tls == CONF_DELIVERY_OPPORTUNISTIC && tls_is_plain(connection->pool->tls, target->host);
+    set_place(connection);
+}
+
+static void dns_over(void *context)
+{
+    struct connection *connection = context;
+    connect_unanswered(&connection->way);
+    dial(connection);
+}
+
+/* Goes on to the next address, or to the end. */
+static void dial(struct connection *connection)
+{
+    struct connect_target target;
+    for (;;) {
+        switch (connect_next(&connection->way, &target)) {
+        case CONNECT_WAIT:
+            timer_set(&connection->timer, connection->pool->loop, CONNECTION_DNS_WAIT_MS, dns_over, connection);
+            return;
+        case CONNECT_OVER:
+            over(connection);
+            return;
+        case CONNECT_TARGET:
+            timer_stop(&connection->timer);
+            set_target(connection, &target);
+            if (begin_session(connection))
+                return;
+        }
+    }
+}
+
+static void over(struct connection *connection)
+{
+    struct reason reason;
+    enum delivery_end end = connect_verdict(&connection->way, &reason);
+    finish(connection, end, &reason);
+}
+
+static void outcome(void *context, uint32_t index, enum delivery_verdict verdict, const struct reason *reason)
+{
+    const struct connection *connection = context;
+    report_outcome(queue_of(connection), connection->number, &connection->place, connection->transaction.id, index, verdict,
+                   reason);
+}
+
+static void ask(void *context, unsigned index, const char *host)
+{
+    struct connection *connection = context;
+    pool_ask(connection->pool, connection->serial, index, host);
+}
+
+void connection_open(struct pool *pool, const struct delivery_open *open)
+{
+    struct connection *connection = text_zalloc(sizeof *connection);
+    struct reason reason;
+    connection->pool = pool;
+    connection->number = open->connection;
+    transaction_init(&connection->transaction, outcome, connection);
+    pool_enter(pool, connection);
+    if (pool->draining) {
+        finish_well(connection, "this process is about to end");
+    } else if (!route_find(pool->conf, pool->secrets, open, &connection->route, &reason)) {
+        finish(connection, DELIVERY_UNREACHABLE, &reason);
+    } else {
+        connect_init(&connection->way, open, &pool->rules, ask, connection);
+        dial(connection);
+    }
+}
+
+/* An ASSIGN that the rules of the channel do not allow here: no recipient of it may be lost. */
+static void refuse(struct connection *connection, const struct delivery_assign *assign, int fd)
+{
+    struct reason reason;
+    close(fd);
+    log_say(LOG_ERROR, "error", "the queue assigned a message to a connection that was not ready; it is tried again later");
+    reason_local(&reason, "4.3.0", "the relay's connection was not ready");
+    for (uint32_t i = 0; i < assign->count; i++)
+        report_outcome(queue_of(connection), connection->number, &connection->place, assign->id, assign->recipients[i],
+                       DELIVERY_TEMPORARY, &reason);
+}
+
+void connection_assign(struct connection *connection, const struct delivery_assign *assign, int fd)
+{
+    if (connection->busy || !connection->client || !client_is_ready(connection->client)) {
+        refuse(connection, assign, fd);
+        return;
+    }
+    timer_stop(&connection->timer);
+    connection->busy = true;
+    connection->renewed = false;
+    transaction_begin(&connection->transaction, assign, fd);
+    if (connection->transaction.open)
+        client_send(connection->client, &connection->transaction);
+    else
+        turn(connection);
+}
+
+void connection_close(struct connection *connection)
+{
+    connection->closing = true;
+    if (!connection->busy)
+        finish_well(connection, "the connection was to be ended");
+}
+
+void connection_abandon(struct connection *connection)
+{
+    connection->orphan = true;
+    /* A dot that was sent cannot be taken back; everything before it can, so that nothing is delivered whose outcome nobody would
+     * write down. */
+    if (!connection->client || !client_is_committed(connection->client))
+        finish_well(connection, "the queue has gone");
+}
+
+void connection_address(struct connection *connection, unsigned index, const struct dns_address *answer)
+{
+    connect_answer(&connection->way, index, (enum dns_status)answer->status, answer->addresses, answer->count);
+    if (!connection->client)
+        dial(connection);
+}
+
+void connection_ask_again(struct connection *connection)
+{
+    if (!connection->client)
+        connect_ask_again(&connection->way);
+}

@@ -1,0 +1,58 @@
+#include "ehlo.h"
+
+#include "../base/text.h"
+
+/* "SIZE", "SIZE 0": no limit (RFC 1870 4); a number beyond all bounds is none either. */
+static void take_size(struct ehlo *ehlo, struct span rest)
+{
+    uint64_t size;
+    ehlo->size_max = text_number(span_trim(rest), 0, UINT64_MAX, &size) ? size : 0;
+}
+
+static void take_mechanisms(struct ehlo *ehlo, struct span rest)
+{
+    static const struct {
+        struct span name;
+        unsigned bit;
+    } known[] = {
+        {{ "PLAIN", 5 },  EHLO_AUTH_PLAIN},
+        { { "LOGIN", 5 }, EHLO_AUTH_LOGIN},
+    };
+    while (rest.n) {
+        struct span name = span_cut(&rest, ' ');
+        for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+            if (span_equal_nocase(name, known[i].name))
+                ehlo->mechanisms |= known[i].bit;
+    }
+}
+
+static const struct {
+    struct span keyword;
+    unsigned bit;
+    void (*take)(struct ehlo *ehlo, struct span rest);
+} keywords[] = {
+    {{ "PIPELINING", 10 }, EHLO_PIPELINING, NULL           },
+    { { "SIZE", 4 },       EHLO_SIZE,       take_size      },
+    { { "8BITMIME", 8 },   EHLO_8BITMIME,   NULL           },
+    { { "SMTPUTF8", 8 },   EHLO_SMTPUTF8,   NULL           },
+    { { "STARTTLS", 8 },   EHLO_STARTTLS,   NULL           },
+    { { "AUTH", 4 },       EHLO_AUTH,       take_mechanisms},
+};
+
+void ehlo_line(struct ehlo *ehlo, struct span line)
+{
+    struct span rest = line;
+    struct span keyword = span_cut(&rest, ' ');
+    /* "AUTH=LOGIN PLAIN" is the form of servers older than RFC 2554; some still send it beside the right one. */
+    if (span_starts_nocase(keyword, SPAN("AUTH="))) {
+        rest = span_skip(line, 5);
+        keyword = span_head(line, 4);
+    }
+    for (size_t i = 0; i < sizeof keywords / sizeof *keywords; i++) {
+        if (!span_equal_nocase(keyword, keywords[i].keyword))
+            continue;
+        ehlo->offers |= keywords[i].bit;
+        if (keywords[i].take)
+            keywords[i].take(ehlo, rest);
+    }
+}

@@ -1,0 +1,31 @@
+/* What a server offers: the lines of its reply to EHLO (RFC 5321 4.1.1.1). Bytes only. */
+#ifndef POSTERN_DELIVERY_EHLO_H
+#define POSTERN_DELIVERY_EHLO_H
+
+#include "../base/span.h"
+
+#include <stdint.h>
+
+enum {
+    EHLO_PIPELINING = 1, /* RFC 2920 */
+    EHLO_SIZE = 2,       /* RFC 1870 */
+    EHLO_8BITMIME = 4,   /* RFC 6152 */
+    EHLO_SMTPUTF8 = 8,   /* RFC 6531 */
+    EHLO_STARTTLS = 16,  /* RFC 3207 */
+    EHLO_AUTH = 32       /* RFC 4954 */
+};
+
+/* Login mechanisms that a server offers and postern knows. */
+enum { EHLO_AUTH_PLAIN = 1, EHLO_AUTH_LOGIN = 2 };
+
+struct ehlo {
+    unsigned offers;     /* EHLO_… */
+    unsigned mechanisms; /* EHLO_AUTH_… */
+    uint64_t size_max;   /* largest message; 0: no limit was named */
+};
+
+/* Notes what one line offers: LINE is its text behind the code, not of the first line, which is the server's greeting. What
+ * is unknown, doubled or malformed is passed over. */
+void ehlo_line(struct ehlo *ehlo, struct span line);
+
+#endif

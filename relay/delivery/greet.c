@@ -1,0 +1,235 @@
+/* From the TCP connection to a session that takes mail: greeting, EHLO, STARTTLS and EHLO again, AUTH.
+ *
+ * Three promises are kept here. Where the route demands TLS (encrypt, verify), nothing but EHLO and STARTTLS is ever said in clear:
+ * a server that does not offer STARTTLS or refuses it fails. What a server says before the handshake counts for nothing after it:
+ * what it offered is forgotten, and bytes behind its reply to STARTTLS end the session (CVE-2021-38371). A password goes out only
+ * in a session whose certificate verified: OpenSSL ends the handshake otherwise, and log_in() asks once more. */
+#include "session.h"
+
+#include "../base/log.h"
+
+static bool demands_tls(const struct client *client)
+{
+    return client->setup.route->tls >= CONF_DELIVERY_ENCRYPT;
+}
+
+static bool is_implicit(const struct client *client)
+{
+    return client->setup.port == ROUTE_SMTPS_PORT && client->setup.route->tls != CONF_DELIVERY_NONE;
+}
+
+enum stage greet_connected(struct client *client)
+{
+    return is_implicit(client) ? STAGE_HANDSHAKE : STAGE_BANNER;
+}
+
+static enum stage connect_lost(struct client *client)
+{
+    struct reason reason;
+    reason_local(&reason, client->timed_out ? "4.4.2" : "4.4.1", "%s: %s while connecting", client->setup.host,
+                 stream_problem(client->stream));
+    return client_fail(client, &reason);
+}
+
+static enum stage banner_taken(struct client *client)
+{
+    return client->setup.helo ? STAGE_HELO : STAGE_EHLO;
+}
+
+static enum stage say_hello(struct client *client, const char *verb)
+{
+    client->ehlo = (struct ehlo){ 0 };
+    stream_write(client->stream, span_of(verb));
+    stream_write(client->stream, span_of(client->setup.conf->hostname));
+    stream_write(client->stream, SPAN("\r\n"));
+    return client->stage;
+}
+
+static enum stage ehlo_perform(struct client *client)
+{
+    return say_hello(client, "EHLO ");
+}
+
+static enum stage helo_perform(struct client *client)
+{
+    return say_hello(client, "HELO ");
+}
+
+static enum stage log_in(struct client *client)
+{
+    struct reason reason;
+    if (!client->setup.route->user[0])
+        return STAGE_READY;
+    bool verified = client->secured && client->setup.route->tls == CONF_DELIVERY_VERIFY &&
+                    SSL_get_verify_result(stream_tls(client->stream)) == X509_V_OK;
+    if (verified && client->ehlo.mechanisms)
+        return STAGE_LOGIN;
+    if (verified)
+        reason_local(&reason, "4.7.0", "%s offers no way to log in that this relay knows (PLAIN, LOGIN)", client->setup.host);
+    else
+        reason_local(&reason, "4.7.0", "%s is not to be trusted with a password: its certificate was not verified",
+                     client->setup.host);
+    return client_fail(client, &reason);
+}
+
+static enum stage lacks_tls(struct client *client)
+{
+    struct reason reason;
+    reason_local(&reason, "4.7.4", "%s does not offer STARTTLS, which the route demands", client->setup.host);
+    return client_fail(client, &reason);
+}
+
+static enum stage hello_taken(struct client *client)
+{
+    if (client->secured || client->setup.route->tls == CONF_DELIVERY_NONE)
+        return log_in(client);
+    if (client->ehlo.offers & EHLO_STARTTLS && !client->setup.plain)
+        return STAGE_STARTTLS;
+    return demands_tls(client) ? lacks_tls(client) : log_in(client);
+}
+
+/* A server that knows no EHLO gets HELO on a new connection, since some close or lose their way after an unknown command. */
+static enum stage try_helo(struct client *client, const struct reason *reason)
+{
+    if (client->secured || demands_tls(client))
+        return client_fail(client, reason);
+    return client_end(client, CLIENT_RETRY_HELO, reason);
+}
+
+static enum stage ehlo_refused(struct client *client)
+{
+    struct reason reason;
+    reason_remote(&reason, &client->reply, '4');
+    return try_helo(client, &reason);
+}
+
+static enum stage ehlo_lost(struct client *client)
+{
+    struct reason reason;
+    if (client->timed_out)
+        return client_lost(client);
+    reason_local(&reason, "4.4.2", "%s: %s at EHLO", client->setup.host, stream_problem(client->stream));
+    return try_helo(client, &reason);
+}
+
+static enum stage starttls_perform(struct client *client)
+{
+    stream_write(client->stream, SPAN("STARTTLS\r\n"));
+    return STAGE_STARTTLS;
+}
+
+static enum stage starttls_refused(struct client *client)
+{
+    return demands_tls(client) ? client_refused(client) : log_in(client);
+}
+
+static enum stage starttls_taken(struct client *client)
+{
+    struct reason reason;
+    if (!stream_input(client->stream).n)
+        return STAGE_HANDSHAKE;
+    reason_local(&reason, "4.7.5", "%s sent more than its reply to STARTTLS before the handshake: somebody may be in between",
+                 client->setup.host);
+    return client_fail(client, &reason);
+}
+
+static enum stage handshake_perform(struct client *client)
+{
+    const struct client_setup *setup = &client->setup;
+    struct reason reason;
+    SSL *ssl = tls_client(setup->tls, setup->route->tls, setup->host, setup->port);
+    if (ssl) {
+        stream_start_tls(client->stream, ssl);
+        return STAGE_HANDSHAKE;
+    }
+    reason_local(&reason, "4.3.0", "TLS could not be begun with %s", setup->host);
+    return client_fail(client, &reason);
+}
+
+static enum stage handshake_lost(struct client *client)
+{
+    struct reason reason;
+    reason_local(&reason, "4.7.5", "%s: the TLS handshake failed: %s", client->setup.host, stream_problem(client->stream));
+    if (demands_tls(client) || is_implicit(client))
+        return client_fail(client, &reason);
+    return client_end(client, CLIENT_RETRY_PLAIN, &reason);
+}
+
+enum stage greet_secured(struct client *client)
+{
+    static const char *const policies[] = { "none", "opportunistic", "encrypt", "verify" };
+    struct log_entry entry;
+    log_begin(&entry, LOG_DEBUG, "tls");
+    log_string(&entry, "mx", client->setup.host);
+    log_number(&entry, "port", client->setup.port);
+    log_string(&entry, "tls", client->tls);
+    log_string(&entry, "policy", policies[client->setup.route->tls]);
+    log_string(&entry, "resumed", SSL_session_reused(stream_tls(client->stream)) ? "yes" : "no");
+    log_end(&entry);
+    return is_implicit(client) ? STAGE_BANNER : STAGE_EHLO;
+}
+
+static enum stage login_perform(struct client *client)
+{
+    const struct route *route = client->setup.route;
+    struct buffer line;
+    buffer_init(&line, LOGIN_LINE_MAX);
+    bool made = client->login.mechanism
+                    ? login_continue(&client->login, route->user, route->password, &line)
+                    : login_begin(&client->login, client->ehlo.mechanisms, route->user, route->password, &line);
+    if (made)
+        stream_write(client->stream, buffer_span(&line));
+    buffer_wipe(&line);
+    if (made)
+        return STAGE_LOGIN;
+    struct reason reason;
+    reason_local(&reason, "4.7.0", "%s asks for more at login than this relay has to say", client->setup.host);
+    return client_fail(client, &reason);
+}
+
+static enum stage login_next(struct client *client)
+{
+    (void)client;
+    return STAGE_LOGIN;
+}
+
+static enum stage login_done(struct client *client)
+{
+    (void)client;
+    return STAGE_READY;
+}
+
+static enum stage login_refused(struct client *client)
+{
+    log_say(LOG_ERROR, "error", "%s refused the login of user %s: %u %s; mail over this route waits, nothing is bounced for it",
+            client->setup.host, client->setup.route->user, client->reply.code, client->reply.text);
+    return client_refused(client);
+}
+
+const struct stage_row greet_stages[STAGES] = {
+    [STAGE_CONNECT] = {"connecting",                         STAGE_TIMEOUT(connect_timeout_ms), NULL, { NULL },                                                     connect_lost},
+    [STAGE_BANNER] = { "waiting for the greeting",
+                       STAGE_TIMEOUT(command_timeout_ms),
+                       NULL,                                                                          { banner_taken, NULL, client_refused, client_refused },
+                       NULL                                                                                                                                                     },
+    [STAGE_EHLO] = { "waiting for the reply to EHLO",
+                       STAGE_TIMEOUT(command_timeout_ms),
+                       ehlo_perform,                                                                  { hello_taken, NULL, client_refused, ehlo_refused },
+                       ehlo_lost                                                                                                                                                },
+    [STAGE_HELO] = { "waiting for the reply to HELO",
+                       STAGE_TIMEOUT(command_timeout_ms),
+                       helo_perform,                                                                  { hello_taken, NULL, client_refused, client_refused },
+                       NULL                                                                                                                                                     },
+    [STAGE_STARTTLS] = { "waiting for the reply to STARTTLS",
+                       STAGE_TIMEOUT(command_timeout_ms),
+                       starttls_perform,                                                              { starttls_taken, NULL, starttls_refused, starttls_refused },
+                       NULL                                                                                                                                                     },
+    [STAGE_HANDSHAKE] = { "in the TLS handshake",
+                       STAGE_TIMEOUT(connect_timeout_ms),
+                       handshake_perform,                                                             { NULL },
+                       handshake_lost                                                                                                                                           },
+    [STAGE_LOGIN] = { "logging in",
+                       STAGE_TIMEOUT(command_timeout_ms),
+                       login_perform,                                                                 { login_done, login_next, login_refused, login_refused },
+                       NULL                                                                                                                                                     },
+};

@@ -1,0 +1,202 @@
+/* The delivery role: one a core. It is the BACK of the queue's channel and the FRONT of the DNS's; everything else is in the pool.
+ *
+ * What needs a path or a right happens in start(): reading the certificate authorities, looking at the machine's interfaces. After
+ * that the process makes outgoing sockets and reads segments whose descriptors the queue sends, nothing else. It is not told of a
+ * reload: a new generation of processes takes over, and this one drains. */
+#include "../base/text.h"
+#include "../role/mains.h"
+#include "../role/role.h"
+#include "pool.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+struct delivery {
+    struct role *role;
+    struct own own;
+    struct tls *tls;
+    struct netaddr *sources;
+    struct pool pool;
+    struct ipc *queue;
+    struct ipc *dns;
+};
+
+static void take_open(struct delivery *delivery, const void *body, int fd)
+{
+    (void)fd;
+    pool_open(&delivery->pool, body);
+}
+
+static void take_assign(struct delivery *delivery, const void *body, int fd)
+{
+    pool_assign(&delivery->pool, body, fd);
+}
+
+static void take_close(struct delivery *delivery, const void *body, int fd)
+{
+    (void)fd;
+    pool_close(&delivery->pool, body);
+}
+
+static void take_address(struct delivery *delivery, const void *body, int fd)
+{
+    (void)fd;
+    pool_address(&delivery->pool, body);
+}
+
+typedef void (*handler)(struct delivery *delivery, const void *body, int fd);
+
+static const handler queue_handlers[QUEUE_DELIVERY_COUNT] = {
+    [DELIVERY_OPEN] = take_open,
+    [DELIVERY_ASSIGN] = take_assign,
+    [DELIVERY_CLOSE] = take_close,
+};
+
+static const handler dns_handlers[DNS_COUNT] = {
+    [DNS_ADDRESS] = take_address,
+};
+
+static void from_queue(void *context, unsigned type, const void *body, size_t size, int fd)
+{
+    (void)size;
+    queue_handlers[type](context, body, fd);
+}
+
+/* MX answers are never asked for here, so that one is of no use. */
+static void from_dns(void *context, unsigned type, const void *body, size_t size, int fd)
+{
+    (void)size;
+    if (dns_handlers[type])
+        dns_handlers[type](context, body, fd);
+}
+
+static void queue_gone(void *context)
+{
+    struct delivery *delivery = context;
+    pool_queue_gone(&delivery->pool);
+    ipc_free(&delivery->queue);
+}
+
+/* What was asked stays asked: the parent starts the DNS again, and connection.c's own timer bounds the wait. */
+static void dns_gone(void *context)
+{
+    struct delivery *delivery = context;
+    delivery->pool.dns = NULL;
+    ipc_free(&delivery->dns);
+}
+
+static void peer(struct role *role, enum role_kind kind, unsigned slot, int fd)
+{
+    struct delivery *delivery = role->state;
+    (void)slot;
+    if (kind == ROLE_QUEUE) {
+        if (delivery->queue)
+            queue_gone(delivery);
+        delivery->queue = ipc_new(role->loop, fd, &queue_delivery_channel, IPC_BACK, from_queue, queue_gone, delivery);
+        delivery->pool.queue = delivery->queue;
+    } else if (kind == ROLE_DNS) {
+        if (delivery->dns)
+            dns_gone(delivery);
+        delivery->dns = ipc_new(role->loop, fd, &dns_channel, IPC_FRONT, from_dns, dns_gone, delivery);
+        delivery->pool.dns = delivery->dns;
+        pool_dns_came(&delivery->pool);
+    } else {
+        close(fd);
+    }
+}
+
+static void emptied(void *context)
+{
+    role_finished(context);
+}
+
+/* Every connection is a descriptor, and every message at work another. */
+static void raise_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+/* The addresses in delivery.source. One that is none is logged and left out. */
+static size_t read_sources(const struct conf_strings *texts, struct netaddr *sources)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < texts->count; i++) {
+        if (netaddr_parse(span_of(texts->items[i]), &sources[n]))
+            n++;
+        else
+            log_say(LOG_ERROR, "error", "delivery.source: \"%s\" is not an address; it is not used", texts->items[i]);
+    }
+    return n;
+}
+
+static bool start(struct role *role)
+{
+    const struct conf *conf = role->conf;
+    struct delivery *delivery = text_zalloc(sizeof *delivery);
+    delivery->role = role;
+    role->state = delivery;
+    raise_limit();
+    if (!own_init(&delivery->own, conf)) {
+        log_say(LOG_ERROR, "error", "the addresses of this machine cannot be found: %s", strerror(errno));
+        return false;
+    }
+    delivery->tls = tls_new(conf);
+    if (!delivery->tls)
+        return false;
+    delivery->sources = text_zalloc((conf->delivery.source.count + 1) * sizeof *delivery->sources);
+    delivery->pool = (struct pool){
+        .loop = role->loop,
+        .conf = conf,
+        .secrets = role->secrets,
+        .tls = delivery->tls,
+        .rules = {.own = &delivery->own,
+                  .sources = delivery->sources,
+                  .nsources = read_sources(&conf->delivery.source, delivery->sources),
+                  .allow_private = conf->delivery.allow_private,
+                  .hostname = conf->hostname},
+        .emptied = emptied,
+        .context = role
+    };
+    pool_init(&delivery->pool);
+    return true;
+}
+
+static void sandbox(struct role *role, struct sandbox *sandbox)
+{
+    (void)role;
+    sandbox->duties = SANDBOX_CONNECT;
+}
+
+static void drain(struct role *role)
+{
+    struct delivery *delivery = role->state;
+    pool_drain(&delivery->pool);
+}
+
+static void stop(struct role *role)
+{
+    struct delivery *delivery = role->state;
+    pool_fini(&delivery->pool);
+    ipc_free(&delivery->queue);
+    ipc_free(&delivery->dns);
+    tls_free(&delivery->tls);
+    own_fini(&delivery->own);
+    free(delivery->sources);
+    free(delivery);
+    role->state = NULL;
+}
+
+static const struct role_steps steps = { .start = start, .sandbox = sandbox, .peer = peer, .drain = drain, .stop = stop };
+
+int delivery_main(int fd)
+{
+    struct role role = { .kind = ROLE_DELIVERY };
+    return role_run(&role, fd, &steps);
+}

@@ -1,0 +1,112 @@
+#include "pool.h"
+
+#include "../base/text.h"
+#include "connection.h"
+
+#include <unistd.h>
+
+/* A question's ticket is the connection's serial and the host's index in one number. */
+#define POOL_INDEX_BITS 8
+
+static struct span key_of(const uint64_t *number)
+{
+    return span_make((const char *)number, sizeof *number);
+}
+
+void pool_init(struct pool *pool)
+{
+    list_init(&pool->connections);
+    pool->by_number = map_new(0);
+    pool->by_serial = map_new(0);
+}
+
+void pool_fini(struct pool *pool)
+{
+    LIST_EACH(node, &pool->connections)
+        connection_free(LIST_ENTRY(node, struct connection, node));
+    map_free(&pool->by_number, NULL);
+    map_free(&pool->by_serial, NULL);
+}
+
+void pool_enter(struct pool *pool, struct connection *connection)
+{
+    connection->serial = ++pool->serials;
+    list_append(&pool->connections, &connection->node);
+    map_put(pool->by_number, key_of(&connection->number), connection, NULL);
+    map_put(pool->by_serial, key_of(&connection->serial), connection, NULL);
+}
+
+void pool_leave(struct pool *pool, struct connection *connection)
+{
+    list_remove(&connection->node);
+    map_remove(pool->by_serial, key_of(&connection->serial));
+    if (map_get(pool->by_number, key_of(&connection->number)) == connection)
+        map_remove(pool->by_number, key_of(&connection->number));
+}
+
+void pool_open(struct pool *pool, const struct delivery_open *open)
+{
+    if (map_get(pool->by_number, key_of(&open->connection)))
+        log_say(LOG_ERROR, "error", "the queue opened connection %llu twice; the second is not made",
+                (unsigned long long)open->connection);
+    else
+        connection_open(pool, open);
+}
+
+void pool_assign(struct pool *pool, const struct delivery_assign *assign, int fd)
+{
+    struct connection *connection = map_get(pool->by_number, key_of(&assign->connection));
+    if (connection && assign->count <= ASSIGN_RECIPIENTS_MAX)
+        connection_assign(connection, assign, fd);
+    else
+        close(fd);
+}
+
+void pool_close(struct pool *pool, const struct delivery_close *close)
+{
+    struct connection *connection = map_get(pool->by_number, key_of(&close->connection));
+    if (connection)
+        connection_close(connection);
+}
+
+void pool_queue_gone(struct pool *pool)
+{
+    pool->queue = NULL;
+    LIST_EACH(node, &pool->connections) {
+        struct connection *connection = LIST_ENTRY(node, struct connection, node);
+        map_remove(pool->by_number, key_of(&connection->number));
+        connection_abandon(connection);
+    }
+}
+
+void pool_ask(struct pool *pool, uint64_t serial, unsigned index, const char *host)
+{
+    struct dns_ask_address question = { .ticket = serial << POOL_INDEX_BITS | index };
+    text_copy(question.host, sizeof question.host, span_of(host));
+    ipc_send(pool->dns, DNS_ASK_ADDRESS, &question, sizeof question, -1);
+}
+
+void pool_address(struct pool *pool, const struct dns_address *answer)
+{
+    uint64_t serial = answer->ticket >> POOL_INDEX_BITS;
+    struct connection *connection = map_get(pool->by_serial, key_of(&serial));
+    if (connection)
+        connection_address(connection, (unsigned)(answer->ticket & ((1u << POOL_INDEX_BITS) - 1)), answer);
+}
+
+void pool_dns_came(struct pool *pool)
+{
+    LIST_EACH(node, &pool->connections)
+        connection_ask_again(LIST_ENTRY(node, struct connection, node));
+}
+
+void pool_drain(struct pool *pool)
+{
+    pool->draining = true;
+    if (list_empty(&pool->connections)) {
+        pool->emptied(pool->context);
+        return;
+    }
+    LIST_EACH(node, &pool->connections)
+        connection_close(LIST_ENTRY(node, struct connection, node));
+}

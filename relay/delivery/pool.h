@@ -1,0 +1,63 @@
+/* The connections of a delivery process, by the queue's number; what they share; and whom they ask. */
+#ifndef POSTERN_DELIVERY_POOL_H
+#define POSTERN_DELIVERY_POOL_H
+
+#include "../base/list.h"
+#include "../base/map.h"
+#include "connect.h"
+#include "tls.h"
+
+#include "../base/bundle.h"
+
+struct connection;
+
+/* All pointers but the maps are borrowed. */
+struct pool {
+    struct loop *loop;
+    const struct conf *conf;
+    const struct bundle *secrets;
+    struct tls *tls;
+    struct connect_rules rules;
+    struct ipc *queue;              /* NULL: gone */
+    struct ipc *dns;                /* NULL: gone */
+    void (*emptied)(void *context); /* draining, and the last connection has ended */
+    void *context;
+
+    struct list connections; /* every one, also those of a queue that has gone */
+    struct map *by_number;   /* those of the queue that is there */
+    struct map *by_serial;   /* every one, for answers of the DNS */
+    uint64_t serials;
+    bool draining;
+};
+
+/* Makes POOL's own parts; what is borrowed the caller sets. */
+void pool_init(struct pool *pool);
+
+/* Ends every connection at once and frees POOL's own parts. */
+void pool_fini(struct pool *pool);
+
+/* What the queue says. CLOSE and ASSIGN of a connection that has ended crossed the CLOSED about it: nothing is to be done. The
+ * descriptor FD is owned from here on. */
+void pool_open(struct pool *pool, const struct delivery_open *open);
+void pool_assign(struct pool *pool, const struct delivery_assign *assign, int fd);
+void pool_close(struct pool *pool, const struct delivery_close *close);
+
+/* The queue has gone. Only transactions whose final dot was sent go on to their end, untold; all else is ended, and will be
+ * assigned again by the next queue. */
+void pool_queue_gone(struct pool *pool);
+
+/* The DNS answered; or there is a DNS again: what waits for an answer is asked anew. */
+void pool_address(struct pool *pool, const struct dns_address *answer);
+void pool_dns_came(struct pool *pool);
+
+/* Ends: no new connections, those at work finish their transaction. `emptied` follows, perhaps at once. */
+void pool_drain(struct pool *pool);
+
+/* For connection.c: enters, and takes out. */
+void pool_enter(struct pool *pool, struct connection *connection);
+void pool_leave(struct pool *pool, struct connection *connection);
+
+/* For connection.c: asks for the addresses of HOST; the answer comes to connection_address with INDEX. */
+void pool_ask(struct pool *pool, uint64_t serial, unsigned index, const char *host);
+
+#endif

@@ -1,0 +1,42 @@
+#include "report.h"
+
+#include "../base/text.h"
+
+/* Copies TEXT into the array of SIZE bytes that ends a message; returns how many bytes of the message count, where the array
+ * begins at OFFSET. */
+static size_t put_tail(char *array, size_t size, size_t offset, const char *text)
+{
+    text_copy(array, size, span_of(text));
+    return offset + strnlen(array, size - 1) + 1;
+}
+
+void report_outcome(struct ipc *queue, uint64_t connection, const struct report_place *place, struct uid id, uint32_t recipient,
+                    enum delivery_verdict verdict, const struct reason *reason)
+{
+    struct delivery_outcome outcome = {
+        .connection = connection, .id = id, .recipient = recipient, .verdict = verdict, .remote = reason->remote
+    };
+    text_copy(outcome.enhanced, sizeof outcome.enhanced, span_of(reason->enhanced));
+    text_copy(outcome.mx, sizeof outcome.mx, span_of(place->mx));
+    text_copy(outcome.tls, sizeof outcome.tls, span_of(place->tls));
+    size_t size = put_tail(outcome.reply, sizeof outcome.reply, offsetof(struct delivery_outcome, reply), reason->text);
+    ipc_send(queue, DELIVERY_OUTCOME, &outcome, size, -1);
+}
+
+void report_next(struct ipc *queue, uint64_t connection, const struct report_place *place)
+{
+    struct delivery_next next = { .connection = connection };
+    text_copy(next.mx, sizeof next.mx, span_of(place->mx));
+    text_copy(next.tls, sizeof next.tls, span_of(place->tls));
+    ipc_send(queue, DELIVERY_NEXT, &next, sizeof next, -1);
+}
+
+void report_closed(struct ipc *queue, uint64_t connection, const struct report_place *place, enum delivery_end end,
+                   const struct reason *reason)
+{
+    struct delivery_closed closed = { .connection = connection, .end = end };
+    text_copy(closed.enhanced, sizeof closed.enhanced, span_of(reason->enhanced));
+    text_copy(closed.mx, sizeof closed.mx, span_of(place->mx));
+    size_t size = put_tail(closed.reply, sizeof closed.reply, offsetof(struct delivery_closed, reply), reason->text);
+    ipc_send(queue, DELIVERY_CLOSED, &closed, size, -1);
+}

@@ -1,0 +1,53 @@
+#include "route.h"
+
+#include "../base/text.h"
+
+/* The password of the file PATH as the parent read it, up to its first line end. */
+static struct span find_password(const struct bundle *secrets, const char *path)
+{
+    char name[BUNDLE_NAME_MAX];
+    if (!secrets || !text_format(name, sizeof name, "password:%s", path))
+        return span_make(NULL, 0);
+    struct span password = bundle_get(secrets, name);
+    if (!password.p)
+        return password;
+    password = span_cut(&password, '\n');
+    if (password.n && password.p[password.n - 1] == '\r')
+        password.n--;
+    return password;
+}
+
+static bool find_login(const struct conf_route *named, const struct bundle *secrets, struct route *route,
+                       struct reason *ret_reason)
+{
+    route->user = named->user;
+    route->tls = CONF_DELIVERY_VERIFY;
+    route->password = find_password(secrets, named->password_file);
+    if (route->password.n)
+        return true;
+    log_say(LOG_ERROR, "error", "route \"%s\": the password of user %s could not be had from %s; its mail waits", named->name,
+            named->user, named->password_file);
+    reason_local(ret_reason, "4.7.0", "the password for this route is missing on the relay");
+    return false;
+}
+
+bool route_find(const struct conf *conf, const struct bundle *secrets, const struct delivery_open *open, struct route *ret_route,
+                struct reason *ret_reason)
+{
+    struct span name = span_of_array(open->route, sizeof open->route);
+    struct route route = { .mx = open->is_mx != 0, .tls = conf->delivery.tls, .user = "" };
+    if (name.n) {
+        const struct conf_route *named = conf_route_named(conf, name);
+        if (!named) {
+            reason_local(ret_reason, "4.3.5", "the route \"%.*s\" is not in the relay's settings (any more)", SPAN_ARGS(name));
+            return false;
+        }
+        if (named->tls_given)
+            route.tls = named->tls;
+        /* Hosts that came from MX answers are anybody's: they get no password. */
+        if (named->user[0] && !route.mx && !find_login(named, secrets, &route, ret_reason))
+            return false;
+    }
+    *ret_route = route;
+    return true;
+}

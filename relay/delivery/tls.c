@@ -1,0 +1,206 @@
+/* One context a policy. Opportunistic TLS takes whatever the other side can do, down to TLS 1.0 and keys that are weak by today's
+ * measure, because the alternative there is no encryption at all; whoever demands TLS gets 1.2 and sound keys.
+ *
+ * Sessions are kept by us, not by OpenSSL's own cache, which looks them up for servers only. The key is policy, host and port: a
+ * session made without verification is never resumed where verification is demanded. OpenSSL hands a session over when the server
+ * has sent it (in TLS 1.3 some time after the handshake), together with the SSL, whose ex_data carries the key. */
+#include "tls.h"
+
+#include "../base/clock.h"
+#include "../base/map.h"
+#include "../base/text.h"
+#include "connect.h"
+
+#include <openssl/err.h>
+#include <openssl/x509v3.h>
+#include <stdlib.h>
+
+#define TLS_CA_FILE      "/etc/ssl/certs/ca-certificates.crt" /* Debian's store */
+#define TLS_SESSIONS_MAX 1024                                 /* beyond, all are forgotten and gathered anew */
+#define TLS_PLAIN_MAX    4096                                 /* the same for hosts that cannot do TLS */
+#define TLS_PLAIN_MS     (60 * 60 * 1000)
+#define TLS_POLICIES     (CONF_DELIVERY_VERIFY + 1)
+#define TLS_KEY_SIZE     (SMTP_DOMAIN_SIZE + 16)
+
+struct tls {
+    SSL_CTX *contexts[TLS_POLICIES]; /* NULL for CONF_DELIVERY_NONE */
+    struct map *sessions;            /* key → SSL_SESSION */
+    struct map *plain;               /* host → monotonic time until which it is remembered, as a pointer */
+    int key_index;                   /* of an SSL's ex_data: its key, heap */
+};
+
+static const struct {
+    int version_min;
+    int security_level;
+    int verify;
+} policies[TLS_POLICIES] = {
+    [CONF_DELIVERY_OPPORTUNISTIC] = {TLS1_VERSION,    0, SSL_VERIFY_NONE},
+    [CONF_DELIVERY_ENCRYPT] = { TLS1_2_VERSION, 1, SSL_VERIFY_NONE},
+    [CONF_DELIVERY_VERIFY] = { TLS1_2_VERSION, 2, SSL_VERIFY_PEER},
+};
+
+static void free_session(void *session)
+{
+    SSL_SESSION_free(session);
+}
+
+static void free_key(void *parent, void *key, CRYPTO_EX_DATA *data, int index, long argument, void *pointer)
+{
+    (void)parent;
+    (void)data;
+    (void)index;
+    (void)argument;
+    (void)pointer;
+    free(key);
+}
+
+/* A server gave a session; returns 1 where it is kept. */
+static int keep_session(SSL *ssl, SSL_SESSION *session)
+{
+    struct tls *tls = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
+    const char *key = SSL_get_ex_data(ssl, tls->key_index);
+    bool full = false;
+    if (!key)
+        return 0;
+    SSL_SESSION *old = map_put(tls->sessions, span_of(key), session, &full);
+    if (full) {
+        map_free(&tls->sessions, free_session);
+        tls->sessions = map_new(TLS_SESSIONS_MAX);
+        old = map_put(tls->sessions, span_of(key), session, NULL);
+    }
+    SSL_SESSION_free(old);
+    return 1;
+}
+
+static SSL_CTX *make_context(struct tls *tls, enum conf_delivery_tls policy)
+{
+    SSL_CTX *context = SSL_CTX_new(TLS_client_method());
+    if (!context)
+        return NULL;
+    SSL_CTX_set_app_data(context, tls);
+    SSL_CTX_set_security_level(context, policies[policy].security_level);
+    SSL_CTX_set_min_proto_version(context, policies[policy].version_min);
+    SSL_CTX_set_verify(context, policies[policy].verify, NULL);
+    SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION);
+    SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+    SSL_CTX_sess_set_new_cb(context, keep_session);
+    return context;
+}
+
+/* Does anything in CONF verify? Reading some hundred certificates takes a while, so it is done only then. */
+static bool needs_authorities(const struct conf *conf)
+{
+    if (conf->delivery.tls == CONF_DELIVERY_VERIFY)
+        return true;
+    for (size_t i = 0; i < conf->nroutes; i++)
+        if (conf->routes[i].user[0] || (conf->routes[i].tls_given && conf->routes[i].tls == CONF_DELIVERY_VERIFY))
+            return true;
+    return false;
+}
+
+static void load_authorities(SSL_CTX *context, const struct conf *conf)
+{
+    const char *path = conf->delivery.ca_file[0] ? conf->delivery.ca_file : TLS_CA_FILE;
+    if (SSL_CTX_load_verify_file(context, path) == 1)
+        return;
+    unsigned long error = ERR_peek_last_error();
+    const char *why = error ? ERR_reason_error_string(error) : NULL;
+    log_say(
+        LOG_ERROR, "error",
+        "the certificate authorities in %s cannot be read (%s): no server's certificate will verify, and mail over routes with "
+        "tls = verify or a user waits",
+        path, why ? why : "no reason given");
+    ERR_clear_error();
+}
+
+struct tls *tls_new(const struct conf *conf)
+{
+    struct tls *tls = text_zalloc(sizeof *tls);
+    tls->key_index = SSL_get_ex_new_index(0, NULL, NULL, NULL, free_key);
+    tls->sessions = map_new(TLS_SESSIONS_MAX);
+    tls->plain = map_new(TLS_PLAIN_MAX);
+    for (enum conf_delivery_tls policy = CONF_DELIVERY_OPPORTUNISTIC; policy < TLS_POLICIES; policy++) {
+        tls->contexts[policy] = make_context(tls, policy);
+        if (!tls->contexts[policy]) {
+            log_say(LOG_ERROR, "error", "OpenSSL gives no TLS context");
+            tls_free(&tls);
+            return NULL;
+        }
+    }
+    if (needs_authorities(conf))
+        load_authorities(tls->contexts[CONF_DELIVERY_VERIFY], conf);
+    return tls;
+}
+
+void tls_free(struct tls **tls)
+{
+    if (!*tls)
+        return;
+    for (size_t i = 0; i < TLS_POLICIES; i++)
+        SSL_CTX_free((*tls)->contexts[i]);
+    map_free(&(*tls)->sessions, free_session);
+    map_free(&(*tls)->plain, NULL);
+    free(*tls);
+    *tls = NULL;
+}
+
+/* SNI names hosts only, never addresses (RFC 6066 3). */
+static bool set_name(SSL *ssl, enum conf_delivery_tls policy, const char *host)
+{
+    struct netaddr address;
+    char text[NETADDR_TEXT_SIZE];
+    bool literal = connect_literal(span_of(host), &address);
+    if (!literal && SSL_set_tlsext_host_name(ssl, host) != 1)
+        return false;
+    if (policy != CONF_DELIVERY_VERIFY)
+        return true;
+    if (!literal) {
+        SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+        return SSL_set1_host(ssl, host) == 1;
+    }
+    netaddr_print(&address, text);
+    return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), text) == 1;
+}
+
+SSL *tls_client(struct tls *tls, enum conf_delivery_tls policy, const char *host, uint16_t port)
+{
+    char key[TLS_KEY_SIZE];
+    SSL *ssl = tls->contexts[policy] ? SSL_new(tls->contexts[policy]) : NULL;
+    if (!ssl)
+        return NULL;
+    SSL_set_connect_state(ssl);
+    if (!set_name(ssl, policy, host)) {
+        SSL_free(ssl);
+        return NULL;
+    }
+    if (text_format(key, sizeof key, "%d %s:%u", (int)policy, host, port)) {
+        SSL_SESSION *session = map_get(tls->sessions, span_of(key));
+        if (session)
+            SSL_set_session(ssl, session);
+        SSL_set_ex_data(ssl, tls->key_index, text_dup(span_of(key)));
+    }
+    return ssl;
+}
+
+void tls_describe(const SSL *ssl, char text[DELIVERY_TLS_SIZE])
+{
+    text_format(text, DELIVERY_TLS_SIZE, "%s %s", SSL_get_version(ssl), SSL_get_cipher_name(ssl));
+}
+
+void tls_remember_plain(struct tls *tls, const char *host)
+{
+    void *until = (void *)(intptr_t)(clock_monotonic_ms() + TLS_PLAIN_MS);
+    bool full = false;
+    map_put(tls->plain, span_of(host), until, &full);
+    if (full) {
+        map_free(&tls->plain, NULL);
+        tls->plain = map_new(TLS_PLAIN_MAX);
+        map_put(tls->plain, span_of(host), until, NULL);
+    }
+}
+
+bool tls_is_plain(const struct tls *tls, const char *host)
+{
+    intptr_t until = (intptr_t)map_get(tls->plain, span_of(host));
+    return until && clock_monotonic_ms() < until;
+}

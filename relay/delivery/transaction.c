@@ -1,0 +1,96 @@
+#include "transaction.h"
+
+#include "../base/log.h"
+
+#include <assert.h>
+
+void transaction_init(struct transaction *transaction, transaction_outcome outcome, void *context)
+{
+    *transaction = (struct transaction){ .outcome = outcome, .context = context };
+    envelope_init(&transaction->envelope);
+    body_init(&transaction->body);
+}
+
+void transaction_fini(struct transaction *transaction)
+{
+    envelope_fini(&transaction->envelope);
+    body_fini(&transaction->body);
+    transaction->count = transaction->open = 0;
+}
+
+/* Could ADDRESS end a command line and begin another? The spool holds none such, but a spool may be taken over from elsewhere. */
+static bool is_clean(const char *address)
+{
+    for (; *address; address++)
+        if ((unsigned char)*address < ' ' || *address == 0x7f)
+            return false;
+    return true;
+}
+
+/* What is wrong with the envelope as far as this transaction needs it; NULL: nothing. */
+static const char *check_envelope(const struct transaction *transaction)
+{
+    const struct envelope *envelope = &transaction->envelope;
+    if (!is_clean(envelope->sender))
+        return "its sender has control characters";
+    for (unsigned i = 0; i < transaction->count; i++) {
+        if (transaction->recipients[i].index >= envelope->nrecipients)
+            return "it has fewer recipients than expected";
+        if (!is_clean(transaction_address(transaction, i)))
+            return "a recipient has control characters";
+    }
+    return NULL;
+}
+
+void transaction_begin(struct transaction *transaction, const struct delivery_assign *assign, int fd)
+{
+    assert(transaction->open == 0 && assign->count <= ASSIGN_RECIPIENTS_MAX);
+    transaction->id = assign->id;
+    transaction->count = transaction->open = assign->count;
+    for (unsigned i = 0; i < assign->count; i++)
+        transaction->recipients[i] = (struct transaction_recipient){ .index = assign->recipients[i] };
+    const char *wrong = body_load(&transaction->body, fd, assign->offset, assign->id, &transaction->envelope);
+    if (!wrong)
+        wrong = check_envelope(transaction);
+    if (!wrong)
+        return;
+    struct log_entry entry;
+    log_begin(&entry, LOG_ERROR, "error");
+    log_uid(&entry, "id", assign->id);
+    log_number(&entry, "offset", (int64_t)assign->offset);
+    log_string(&entry, "text", "the message's record in the spool is not usable; nothing was sent, and it stays in the queue");
+    log_string(&entry, "why", wrong);
+    log_end(&entry);
+    struct reason reason;
+    reason_local(&reason, "4.3.0", "the message's record in the relay's spool is not usable: %s", wrong);
+    transaction_settle_rest(transaction, DELIVERY_TEMPORARY, &reason);
+}
+
+const char *transaction_address(const struct transaction *transaction, unsigned i)
+{
+    return transaction->envelope.recipients[transaction->recipients[i].index].address;
+}
+
+void transaction_settle(struct transaction *transaction, unsigned i, enum delivery_verdict verdict, const struct reason *reason)
+{
+    struct transaction_recipient *recipient = &transaction->recipients[i];
+    if (recipient->settled)
+        return;
+    recipient->settled = true;
+    transaction->open--;
+    transaction->outcome(transaction->context, recipient->index, verdict, reason);
+}
+
+void transaction_settle_rest(struct transaction *transaction, enum delivery_verdict verdict, const struct reason *reason)
+{
+    for (unsigned i = 0; transaction->open && i < transaction->count; i++)
+        transaction_settle(transaction, i, verdict, reason);
+}
+
+void transaction_end(struct transaction *transaction)
+{
+    assert(transaction->open == 0);
+    envelope_fini(&transaction->envelope);
+    body_reset(&transaction->body);
+    transaction->count = 0;
+}

@@ -1,0 +1,52 @@
+/* One message to some recipients over one connection: from ASSIGN to exactly one outcome for each recipient. */
+#ifndef POSTERN_DELIVERY_TRANSACTION_H
+#define POSTERN_DELIVERY_TRANSACTION_H
+
+#include "../channels/queue_delivery.h"
+#include "body.h"
+#include "reason.h"
+
+/* Told once for each recipient: INDEX is the envelope's. */
+typedef void (*transaction_outcome)(void *context, uint32_t index, enum delivery_verdict verdict, const struct reason *reason);
+
+/* A recipient of the transaction. */
+struct transaction_recipient {
+    uint32_t index; /* in the envelope */
+    bool sent;      /* named to the server in RCPT; post.c's */
+    bool settled;
+};
+
+struct transaction {
+    struct uid id;
+    struct envelope envelope;
+    struct body body;
+    struct transaction_recipient recipients[ASSIGN_RECIPIENTS_MAX];
+    unsigned count;
+    unsigned open; /* recipients without an outcome */
+    transaction_outcome outcome;
+    void *context;
+};
+
+/* An empty transaction in place, to be used again and again; OUTCOME is called with CONTEXT. */
+void transaction_init(struct transaction *transaction, transaction_outcome outcome, void *context);
+
+/* Frees what it holds. */
+void transaction_fini(struct transaction *transaction);
+
+/* Begins with ASSIGN and the segment's descriptor FD (owned from here on). What cannot be read, is damaged or has characters that
+ * no address may have gets its outcomes at once (temporary, since another copy or another disk may be better); `open` is 0 then. */
+void transaction_begin(struct transaction *transaction, const struct delivery_assign *assign, int fd);
+
+/* The address of recipient I (0 to count - 1) as it is sent. */
+const char *transaction_address(const struct transaction *transaction, unsigned i);
+
+/* The outcome of recipient I, unless it has one already. */
+void transaction_settle(struct transaction *transaction, unsigned i, enum delivery_verdict verdict, const struct reason *reason);
+
+/* The outcome of all that have none yet. */
+void transaction_settle_rest(struct transaction *transaction, enum delivery_verdict verdict, const struct reason *reason);
+
+/* After the last outcome: closes the segment, frees the envelope. */
+void transaction_end(struct transaction *transaction);
+
+#endif
