@@ -250,7 +250,7 @@ static void test_xtext(void **state)
     struct buffer out;
     char decoded[64];
     (void)state;
-    buffer_init(&out, 64);
+    buffer_init(&out, 50);
     assert_true(command_xtext_encode(text, &out));
     assert_true(span_equal(buffer_span(&out), SPAN("a+2Bb+3Dc+20\"d\"+20e+C3+BC+0D+0A")));
     assert_false(command_xtext_decode(buffer_span(&out), decoded, sizeof decoded));
