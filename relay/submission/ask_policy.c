@@ -1,0 +1,163 @@
+/* Each question costs two context switches, so one is asked only where the settings have something that could object: a sender
+ * rule, a limit, a limit that counts recipients or bytes. A From header that is odd in itself (several, unreadable) is always
+ * shown to policy, which words the refusal. */
+#include "ask_policy.h"
+
+#include "../base/text.h"
+#include "../smtp/address.h"
+#include "session.h"
+#include "transaction.h"
+
+#include <stdlib.h>
+
+#define UNAVAILABLE "451 4.7.0 limits cannot be checked now; try again later"
+
+struct ask_policy {
+    struct front *front;
+    struct ipc *peer;
+    bool has_senders; /* some account is bound to sender addresses or domains */
+    bool has_limits;
+    bool counts_recipients;
+    bool counts_bytes;
+};
+
+struct ask_policy *ask_policy_new(struct front *front)
+{
+    const struct conf *conf = front->conf;
+    struct ask_policy *policy = text_zalloc(sizeof *policy);
+    policy->front = front;
+    policy->has_senders = conf->domains.count > 0;
+    policy->has_limits = conf->nlimits > 0;
+    for (size_t i = 0; i < conf->naccounts; i++)
+        policy->has_senders = policy->has_senders || conf->accounts[i].senders.count > 0;
+    for (size_t i = 0; i < conf->nlimits; i++) {
+        enum conf_limit_count count = conf->limits[i].count;
+        policy->counts_bytes = policy->counts_bytes || count == CONF_COUNT_BYTES;
+        policy->counts_recipients = policy->counts_recipients || count == CONF_COUNT_RECIPIENTS ||
+                                    count == CONF_COUNT_UNIQUE_RECIPIENTS || count == CONF_COUNT_FIRST_TIME_RECIPIENTS ||
+                                    count == CONF_COUNT_UNIQUE_DOMAINS || conf->limits[i].key == CONF_KEY_RECIPIENT_DOMAIN;
+    }
+    return policy;
+}
+
+void ask_policy_free(struct ask_policy **policy)
+{
+    if (!*policy)
+        return;
+    ipc_free(&(*policy)->peer);
+    free(*policy);
+    *policy = NULL;
+}
+
+static void closed(void *context)
+{
+    struct ask_policy *policy = context;
+    ipc_free(&policy->peer);
+    LIST_EACH(node, &policy->front->sessions) {
+        struct session *session = LIST_ENTRY(node, struct session, node);
+        if (session->wait.kind == WAIT_POLICY)
+            wait_answer(session, NULL);
+    }
+}
+
+static void received(void *context, unsigned type, const void *body, size_t size, int fd)
+{
+    struct ask_policy *policy = context;
+    const struct policy_answer *answer = body; /* the only message of that side */
+    struct session *session = wait_find(policy->front, WAIT_POLICY, answer->ticket);
+    (void)type;
+    (void)size;
+    (void)fd;
+    if (session && answer->verdict <= POLICY_HOLD)
+        wait_answer(session, answer);
+}
+
+void ask_policy_peer(struct ask_policy *policy, unsigned slot, int fd)
+{
+    (void)slot;
+    if (policy->peer)
+        closed(policy);
+    policy->peer = ipc_new(policy->front->role->loop, fd, &submission_policy_channel, IPC_FRONT, received, closed, policy);
+}
+
+/* Sends QUESTION, whose first member is its ticket. Where policy is away the wait ends by itself in the loop's next round. */
+static enum ask_policy_result ask(struct session *session, unsigned type, void *question, size_t size, wait_then then)
+{
+    uint64_t ticket = wait_ask(session, WAIT_POLICY, then);
+    memcpy(question, &ticket, sizeof ticket);
+    if (!ipc_send(session->front->policy->peer, type, question, size, -1))
+        wait_deadline(session, 0);
+    return ASK_POLICY_ASKED;
+}
+
+static void set_subject(struct policy_subject *subject, const struct session *session)
+{
+    subject->client = session->client;
+    text_copy(subject->account, sizeof subject->account, span_of(session->account));
+    text_copy(subject->sender, sizeof subject->sender, span_of(session->transaction->envelope.sender));
+}
+
+enum ask_policy_result ask_policy_mail(struct session *session, uint64_t size_bytes, wait_then then)
+{
+    const struct ask_policy *policy = session->front->policy;
+    if (!policy->has_senders && !policy->has_limits)
+        return ASK_POLICY_ALLOWED;
+    struct policy_mail question = { .size_bytes = size_bytes };
+    set_subject(&question.subject, session);
+    return ask(session, POLICY_MAIL, &question, sizeof question, then);
+}
+
+enum ask_policy_result ask_policy_rcpt(struct session *session, const char *recipient, wait_then then)
+{
+    if (!session->front->policy->counts_recipients)
+        return ASK_POLICY_ALLOWED;
+    struct policy_rcpt question = { .ticket = 0 };
+    set_subject(&question.subject, session);
+    text_copy(question.recipient, sizeof question.recipient, span_of(recipient));
+    return ask(session, POLICY_RCPT, &question, sizeof question, then);
+}
+
+/* Is there one From field with one address that every reader takes for the same? */
+static bool is_plain(const struct header_facts *facts)
+{
+    return facts->from_fields == 1 && facts->from_addresses == 1 && !facts->from_malformed && !facts->space_before_colon;
+}
+
+struct policy_content *ask_policy_content_new(const struct session *session, const struct header_facts *facts)
+{
+    const struct ask_policy *policy = session->front->policy;
+    bool from_matters = session->front->conf->check_from_header && (policy->has_senders || !is_plain(facts));
+    if (!from_matters && !policy->counts_bytes)
+        return NULL;
+    struct policy_content *question = text_zalloc(sizeof *question);
+    set_subject(&question->subject, session);
+    question->from_fields = facts->from_fields;
+    question->from_count = facts->from_addresses;
+    question->from_malformed = facts->from_malformed || facts->space_before_colon;
+    text_copy(question->header_sender, sizeof question->header_sender, span_of(facts->sender));
+    for (unsigned i = 0; i < facts->from_addresses && i < HEADER_FROM_MAX && i < POLICY_FROM_MAX; i++)
+        text_copy(question->from[i], sizeof question->from[i], span_of(facts->from[i]));
+    return question;
+}
+
+enum ask_policy_result ask_policy_content(struct session *session, struct policy_content *question, uint64_t size_bytes,
+                                          wait_then then)
+{
+    if (!question)
+        return ASK_POLICY_ALLOWED;
+    uint32_t shown = question->from_count < POLICY_FROM_MAX ? question->from_count : POLICY_FROM_MAX;
+    question->size_bytes = size_bytes;
+    ask(session, POLICY_CONTENT, question, offsetof(struct policy_content, from) + shown * sizeof question->from[0], then);
+    free(question);
+    return ASK_POLICY_ASKED;
+}
+
+const char *ask_policy_reply(const struct policy_answer *answer, char reply[POLICY_TEXT_SIZE])
+{
+    if (!answer)
+        return UNAVAILABLE;
+    struct span text = span_of_array(answer->reply, sizeof answer->reply);
+    bool good =
+        text.n > 4 && (text.p[0] == '4' || text.p[0] == '5') && text.p[3] == ' ' && text_escape(reply, POLICY_TEXT_SIZE, text);
+    return good ? reply : UNAVAILABLE;
+}

@@ -1,0 +1,39 @@
+/* The channel to the policy role: may this be sent? What is said is in channels/submission_policy.h. */
+#ifndef POSTERN_SUBMISSION_ASK_POLICY_H
+#define POSTERN_SUBMISSION_ASK_POLICY_H
+
+#include "../channels/submission_policy.h"
+#include "../message/header.h"
+#include "front.h"
+#include "wait.h"
+
+/* No policy process yet; what has to be asked at all follows from the settings. And the end of the channel. */
+struct ask_policy *ask_policy_new(struct front *front);
+void ask_policy_free(struct ask_policy **policy);
+
+/* The policy process is there, at FD (owned from here on). */
+void ask_policy_peer(struct ask_policy *policy, unsigned slot, int fd);
+
+/* What becomes of a question. */
+enum ask_policy_result {
+    ASK_POLICY_ASKED,  /* the answer goes to the continuation: a struct policy_answer, or NULL */
+    ASK_POLICY_ALLOWED /* nothing is configured that could object: go on at once */
+};
+
+/* May SESSION's transaction begin? May it have RECIPIENT too? Where policy is away though it would have to be asked, the
+ * continuation is called from the loop with NULL. */
+enum ask_policy_result ask_policy_mail(struct session *session, uint64_t size_bytes, wait_then then);
+enum ask_policy_result ask_policy_rcpt(struct session *session, const char *recipient, wait_then then);
+
+/* Would policy want to see a message with these FACTS in its header? Where it would, the question for ask_policy_content
+ * (free() it); else NULL. */
+struct policy_content *ask_policy_content_new(const struct session *session, const struct header_facts *facts);
+
+/* May the message, SIZE_BYTES large, be sent? QUESTION (freed here) may be NULL: then it is allowed. */
+enum ask_policy_result ask_policy_content(struct session *session, struct policy_content *question, uint64_t size_bytes,
+                                          wait_then then);
+
+/* The reply line of ANSWER, which does not allow; one of our own where there is no answer, or it is no reply line. */
+const char *ask_policy_reply(const struct policy_answer *answer, char reply[POLICY_TEXT_SIZE]);
+
+#endif

@@ -1,0 +1,254 @@
+/* This side knows base64, TLS and the client's manners; the auth role knows mechanisms and passwords. An exchange is begun by the
+ * command, goes on with a response for each challenge, and ends with a verdict, whose reply may be delayed: the session then waits
+ * on its own timer and holds nothing else.
+ *
+ * A mechanism whose last word is the server's (SCRAM) ends with that word as one more challenge, to which the client owes an empty
+ * response before it gets its 235 (RFC 4954 4: additional data with success). Nothing that a client sends here is ever logged;
+ * what was decoded is wiped. */
+#include "auth.h"
+
+#include "../base/base64.h"
+#include "../base/text.h"
+#include "../smtp/limits.h"
+#include "../smtp/line.h"
+#include "ask_auth.h"
+#include "certificates.h"
+#include "commands.h"
+#include "session.h"
+#include "verbs.h"
+
+#include <openssl/crypto.h>
+#include <stdlib.h>
+
+/* What becomes of a verdict. */
+static const struct {
+    const char *reply;
+    bool is_failure; /* counts towards auth.max-failures */
+    bool closes;
+} verdicts[] = {
+    [AUTH_ACCEPTED] = {"235 2.7.0 logged in",                                                  false, false},
+    [AUTH_REFUSED] = { "535 5.7.8 user name or password is wrong",                            true,  false},
+    [AUTH_MALFORMED] = { "501 5.5.2 this is not what the mechanism wants",                      false, false},
+    [AUTH_MECHANISM] = { "504 5.5.4 this mechanism is not offered",                             false, false},
+    [AUTH_TEMPORARY] = { "454 4.7.0 passwords cannot be checked now; try again later",          false, false},
+    [AUTH_LOCKED] = { "421 4.7.0 too many failed logins from your address; try again later", true,  true },
+    [AUTH_SUSPENDED] = { "525 5.7.13 this account is suspended",                                true,  false},
+};
+
+bool auth_offers(const struct session *session, struct span mechanism)
+{
+    const struct conf_strings *mechanisms = &session->front->conf->auth.mechanisms;
+    SSL *ssl = stream_tls(session->stream);
+    if (session->listener->auth == CONF_AUTH_NONE || !ssl)
+        return false;
+    if (span_ends_nocase(mechanism, SPAN("-PLUS")) && SSL_version(ssl) < TLS1_3_VERSION)
+        return false;
+    for (size_t i = 0; i < mechanisms->count; i++)
+        if (span_equal_nocase(span_of(mechanisms->items[i]), mechanism))
+            return true;
+    return false;
+}
+
+/* The exchange is over, however it ended. */
+static void end_exchange(struct session *session)
+{
+    free(session->exchange->account);
+    free(session->exchange);
+    session->exchange = NULL;
+}
+
+void auth_cancel(struct session *session)
+{
+    if (!session->exchange)
+        return;
+    if (!session->exchange->account)
+        ask_auth_cancel(session);
+    end_exchange(session);
+}
+
+static void accept_login(struct session *session, const char *account)
+{
+    session->account = text_dup(span_of(account));
+    session_reply(session, verdicts[AUTH_ACCEPTED].reply);
+}
+
+static void settle(struct session *session, const struct auth_done *done)
+{
+    char account[AUTH_ACCOUNT_SIZE];
+    end_exchange(session);
+    if (session->phase == SESSION_AUTH)
+        session_enter(session, SESSION_READY);
+    if (done->verdict == AUTH_ACCEPTED) {
+        text_copy(account, sizeof account, span_of_array(done->account, sizeof done->account));
+        accept_login(session, account);
+        return;
+    }
+    if (verdicts[done->verdict].is_failure)
+        session->auth_failures++;
+    if (verdicts[done->verdict].closes)
+        session_close(session, verdicts[done->verdict].reply);
+    else if (session->auth_failures >= session->front->conf->auth.max_failures)
+        session_close(session, "421 4.7.0 too many failed logins; the connection is closed");
+    else if (done->verdict == AUTH_MALFORMED || done->verdict == AUTH_MECHANISM)
+        session_error(session, verdicts[done->verdict].reply);
+    else
+        session_reply(session, verdicts[done->verdict].reply);
+    wait_delay(session, done->delay_ms);
+}
+
+/* "334 " and the base64 of DATA. */
+static void challenge(struct session *session, struct span data)
+{
+    struct buffer line;
+    buffer_init(&line, SMTP_AUTH_LINE_MAX * 2);
+    buffer_add_text(&line, "334 ");
+    base64_encode(data, &line);
+    session_reply(session, buffer_text(&line));
+    buffer_wipe(&line);
+    session_enter(session, SESSION_AUTH);
+}
+
+static void unavailable(struct session *session)
+{
+    auth_cancel(session);
+    if (session->phase == SESSION_AUTH)
+        session_enter(session, SESSION_READY);
+    session_reply(session, verdicts[AUTH_TEMPORARY].reply);
+}
+
+/* The auth role's answer, struct ask_auth_answer. */
+static void answered(struct session *session, const void *answer)
+{
+    const struct ask_auth_answer *it = answer;
+    if (!it) {
+        unavailable(session);
+    } else if (it->challenge) {
+        challenge(session, span_make(it->challenge->data, it->challenge->data_size));
+    } else if (it->done->verdict == AUTH_ACCEPTED && it->done->data_size) {
+        session->exchange->account = text_dup(span_of_array(it->done->account, sizeof it->done->account));
+        challenge(session, span_make(it->done->data, it->done->data_size));
+    } else {
+        settle(session, it->done);
+    }
+}
+
+/* Sends AUTH_BEGIN with INITIAL decoded, where there is one (p is not NULL). */
+static bool begin(struct session *session, struct span mechanism, const struct buffer *initial)
+{
+    struct auth_begin message = { .tls = 1, .has_initial = initial != NULL };
+    if (certificates_binding(stream_tls(session->stream), message.binding))
+        message.binding_size = CERTIFICATES_BINDING_SIZE;
+    for (size_t i = 0; i < mechanism.n; i++)
+        message.mechanism[i] = mechanism.p[i] >= 'a' && mechanism.p[i] <= 'z' ? (char)(mechanism.p[i] - 32) : mechanism.p[i];
+    if (initial) {
+        struct span data = buffer_span(initial);
+        message.data_size = (uint32_t)data.n;
+        memcpy(message.data, data.p, data.n);
+    }
+    bool sent = ask_auth_begin(session, &message, offsetof(struct auth_begin, data) + message.data_size, answered);
+    OPENSSL_cleanse(&message, sizeof message);
+    return sent;
+}
+
+/* RFC 4954 4: AUTH mechanism [initial-response], where "=" stands for an empty one. */
+static void begin_with(struct session *session, struct span mechanism, struct span initial)
+{
+    struct buffer decoded;
+    bool good = true, sent = false;
+    buffer_init(&decoded, AUTH_DATA_MAX);
+    if (!span_equal(initial, SPAN("=")))
+        good = base64_decode(initial, &decoded);
+    if (good)
+        sent = begin(session, mechanism, initial.n ? &decoded : NULL);
+    buffer_wipe(&decoded);
+    if (!good)
+        session_error(session, "501 5.5.2 this is not base64");
+    else if (!sent)
+        unavailable(session);
+}
+
+void auth_command(struct session *session, struct span argument)
+{
+    struct span rest = argument, mechanism = span_cut(&rest, ' ');
+    if (session->listener->auth == CONF_AUTH_NONE)
+        session_error(session, "502 5.5.1 this listener has no AUTH");
+    else if (session->account)
+        session_error(session, "503 5.5.1 logged in already");
+    else if (!mechanism.n || span_find(rest, ' ') < rest.n)
+        session_error(session, "501 5.5.4 AUTH takes a mechanism and at most one response");
+    else if (mechanism.n >= sizeof((struct auth_begin *)0)->mechanism || !auth_offers(session, mechanism))
+        session_error(session, "504 5.5.4 this mechanism is not offered");
+    else
+        begin_with(session, mechanism, rest);
+}
+
+/* The exchange ends without a verdict, by the client's fault or will. */
+static void break_off(struct session *session, const char *reply)
+{
+    auth_cancel(session);
+    session_enter(session, SESSION_READY);
+    session_error(session, reply);
+}
+
+/* The server had the last word; the client answers with nothing. */
+static void acknowledged(struct session *session, struct span line)
+{
+    char *account = session->exchange->account;
+    if (line.n) {
+        break_off(session, "501 5.5.2 an empty response was due");
+        return;
+    }
+    session->exchange->account = NULL;
+    end_exchange(session);
+    session_enter(session, SESSION_READY);
+    accept_login(session, account);
+    free(account);
+}
+
+static void respond(struct session *session, struct span line)
+{
+    struct buffer decoded;
+    buffer_init(&decoded, AUTH_DATA_MAX);
+    bool good = base64_decode(line, &decoded);
+    bool sent = good && ask_auth_respond(session, buffer_span(&decoded), answered);
+    buffer_wipe(&decoded);
+    if (!good)
+        break_off(session, "501 5.5.2 this is not base64");
+    else if (!sent)
+        unavailable(session);
+}
+
+static void take_response(struct session *session, struct span line)
+{
+    if (span_equal(line, SPAN("*")))
+        break_off(session, "501 5.7.0 given up, as you say");
+    else if (session->exchange->account)
+        acknowledged(session, line);
+    else
+        respond(session, line);
+}
+
+bool auth_step(struct session *session)
+{
+    struct span line;
+    size_t used;
+    switch (line_next(stream_input(session->stream), SMTP_AUTH_LINE_MAX, &line, &used)) {
+    case LINE_MORE:
+        return false;
+    case LINE_TOO_LONG:
+        auth_cancel(session);
+        session_enter(session, SESSION_READY);
+        verbs_skip_line(session, "500 5.5.6 the response is too long");
+        return true;
+    case LINE_BARE:
+        break_off(session, "501 5.5.2 a line ends in CR LF, and has neither elsewhere");
+        break;
+    case LINE_DONE:
+        take_response(session, line);
+        OPENSSL_cleanse((void *)(uintptr_t)line.p, line.n);
+        break;
+    }
+    stream_consume(session->stream, used);
+    session->fresh = true;
+    return true;
+}

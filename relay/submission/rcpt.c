@@ -1,0 +1,92 @@
+/* RCPT in three steps, each of which may have to ask another process: is there room for one more, does its domain take mail, may it
+ * be sent to. A refusal here concerns one recipient and leaves the transaction as it was. */
+#include "../base/text.h"
+#include "../smtp/address.h"
+#include "ask_dns.h"
+#include "ask_policy.h"
+#include "commands.h"
+#include "session.h"
+#include "transaction.h"
+
+#define RCPT_EXCESS_MAX 1000 /* recipients beyond the maximum that are answered 452; then 421 */
+#define RCPT_REPLY_SIZE 256
+
+static void accept_recipient(struct session *session)
+{
+    struct transaction *transaction = session->transaction;
+    const struct command_rcpt *rcpt = &transaction->rcpt;
+    if (!envelope_add(&transaction->envelope, rcpt->recipient, rcpt->notify, rcpt->orcpt)) {
+        session_refuse(session, rcpt->recipient, "452 4.5.3 too many recipients");
+        return;
+    }
+    session_enter(session, SESSION_RCPT);
+    session_reply(session, "250 2.1.5 recipient ok");
+}
+
+static void policy_answered(struct session *session, const void *answer)
+{
+    const struct policy_answer *it = answer;
+    char reply[POLICY_TEXT_SIZE];
+    if (!it || (it->verdict != POLICY_ALLOW && it->verdict != POLICY_HOLD)) {
+        session_refuse(session, session->transaction->rcpt.recipient, ask_policy_reply(it, reply));
+    } else {
+        if (it->verdict == POLICY_HOLD)
+            session->transaction->envelope.flags |= ENVELOPE_HELD;
+        accept_recipient(session);
+    }
+    if (it)
+        wait_delay(session, it->delay_ms);
+}
+
+static void check_policy(struct session *session)
+{
+    if (ask_policy_rcpt(session, session->transaction->rcpt.recipient, policy_answered) == ASK_POLICY_ALLOWED)
+        accept_recipient(session);
+}
+
+/* Trouble with DNS refuses nothing: delivery will see. */
+static void dns_answered(struct session *session, const void *answer)
+{
+    const struct dns_mx *it = answer;
+    const char *recipient = session->transaction->rcpt.recipient;
+    char text[RCPT_REPLY_SIZE];
+    const char *refusal = it ? ask_dns_refusal(it->status, text, sizeof text) : NULL;
+    if (it && it->status == DNS_OK)
+        ask_dns_good(session->front->dns, address_domain(span_of(recipient)), it->ttl_s);
+    if (refusal)
+        session_refuse(session, recipient, refusal);
+    else
+        check_policy(session);
+}
+
+static void check_domain(struct session *session)
+{
+    struct span domain = address_domain(span_of(session->transaction->rcpt.recipient));
+    if (!session->listener->check_recipient_domain || !ask_dns_domain(session, domain, dns_answered))
+        check_policy(session);
+}
+
+static void too_many(struct session *session)
+{
+    if (++session->transaction->excess > RCPT_EXCESS_MAX)
+        session_close(session, "421 4.7.0 far too many recipients; the connection is closed");
+    else
+        session_reply(session, "452 4.5.3 too many recipients for one message; send the rest in another");
+}
+
+void rcpt_command(struct session *session, struct span argument)
+{
+    struct transaction *transaction = session->transaction;
+    struct command_rcpt *rcpt = &transaction->rcpt;
+    bool smtputf8 = transaction->envelope.flags & ENVELOPE_SMTPUTF8;
+    enum command_fault fault = command_parse_rcpt(argument, smtputf8, rcpt);
+    if (fault != COMMAND_FINE) {
+        session_error(session, command_fault_reply(fault));
+    } else if (transaction->envelope.nrecipients >= session->listener->max_recipients) {
+        too_many(session);
+    } else {
+        if (!address_domain(span_of(rcpt->recipient)).n)
+            text_copy(rcpt->recipient, sizeof rcpt->recipient, span_of(session->front->conf->postmaster));
+        check_domain(session);
+    }
+}

@@ -1,0 +1,38 @@
+/* A mail transaction: from MAIL until its message is stored, or it is given up. */
+#ifndef POSTERN_SUBMISSION_TRANSACTION_H
+#define POSTERN_SUBMISSION_TRANSACTION_H
+
+#include "../channels/submission_policy.h"
+#include "../message/envelope.h"
+#include "../spool/writer.h"
+#include "front.h"
+
+struct body;
+struct session;
+
+struct transaction {
+    struct front *front;
+    uint64_t ticket; /* of the session that waits for it to be stored */
+    struct envelope envelope;
+    struct command_rcpt rcpt; /* the recipient that is being asked about */
+    unsigned excess;          /* recipients beyond the maximum */
+    struct body *body;        /* from DATA on */
+};
+
+/* How a message's storing ended: what the continuation of transaction_commit gets. */
+struct transaction_end {
+    enum writer_verdict verdict;
+    struct uid id;
+};
+
+/* SESSION's transaction begins with what MAIL said. */
+struct transaction *transaction_new(const struct session *session, const struct command_mail *mail);
+
+/* Frees *TRANSACTION with what of its message was not committed, and nulls it. NULL is fine. */
+void transaction_free(struct transaction **transaction);
+
+/* Hands the message, INTAKE with the header lines PREFIX, to the writer. SESSION waits for the end (struct transaction_end) and its
+ * transaction is the writer's business from here on: it is told to the queue and logged even if the session goes meanwhile. */
+void transaction_commit(struct session *session, struct intake **intake, struct span prefix);
+
+#endif
