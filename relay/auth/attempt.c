@@ -382,6 +382,11 @@ struct span attempt_claimed(const struct attempt *attempt)
 
 const char *attempt_reason(const struct attempt *attempt)
 {
+    static const char *const answers[] = {
+        [CREDENTIALS_WRONG] = "wrong password",
+        [CREDENTIALS_UNKNOWN] = "no such account",
+        [CREDENTIALS_UNAVAILABLE] = "the user file cannot be read",
+    };
     static const struct {
         int result;
         const char *reason;
@@ -393,14 +398,12 @@ const char *attempt_reason(const struct attempt *attempt)
         { SASL_UNAVAIL,    "the credential store does not answer"},
         { SASL_NOUSER,     "no such account"                     },
     };
-    if (attempt->answered && attempt->answer == CREDENTIALS_UNAVAILABLE)
-        return "the user file cannot be read";
-    if (attempt->answered && attempt->answer == CREDENTIALS_UNKNOWN)
-        return "no such account";
-    if (attempt->challenged && attempt->result == SASL_BADPROT)
-        return "the proof is malformed or of another TLS connection";
     if (attempt->for_other)
         return "wants to act for another account";
+    if (attempt->challenged && attempt->result == SASL_BADPROT)
+        return "the proof is malformed or of another TLS connection";
+    if (attempt->answered && attempt->answer != CREDENTIALS_RIGHT)
+        return answers[attempt->answer];
     for (size_t i = 0; i < sizeof reasons / sizeof *reasons; i++)
         if (reasons[i].result == attempt->result)
             return reasons[i].reason;
