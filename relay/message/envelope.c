@@ -14,6 +14,7 @@
 #define FIELD_HEAD       3 /* tag and length */
 #define RECIPIENTS_FIRST 4 /* room for so many at first: most messages have one or two */
 
+/* The numbers are on disks: none may change, and new ones go to the end. */
 enum tag {
     TAG_ARRIVED = 1,
     TAG_ACCOUNT,
@@ -27,7 +28,7 @@ enum tag {
     TAGS
 };
 
-/* The texts of an envelope and where they are in the struct. */
+/* The texts of an envelope and where they are in the struct. An empty one is not stored. */
 static const struct text_field {
     enum tag tag;
     size_t offset, size;
@@ -77,6 +78,7 @@ bool envelope_add(struct envelope *envelope, const char *address, unsigned notif
     return add_recipient(envelope, span_of(address), notify, span_of(orcpt));
 }
 
+/* Without control bytes? 8-bit is fine: it was judged where it came in. */
 static bool is_clean(struct span text)
 {
     for (size_t i = 0; i < text.n; i++)
@@ -85,6 +87,7 @@ static bool is_clean(struct span text)
     return true;
 }
 
+/* Little-endian, whatever the machine: spools are carried from one to another. */
 static bool put_number(struct buffer *out, uint64_t value, unsigned size_bytes)
 {
     char bytes[8];
@@ -141,6 +144,7 @@ bool envelope_store(const struct envelope *envelope, struct buffer *out)
     return false;
 }
 
+/* The loaders: each takes the bytes of one field and says whether they are what the field must be. */
 static bool load_text(struct envelope *envelope, enum tag tag, struct span bytes)
 {
     for (size_t i = 0; i < TEXT_FIELDS; i++)
@@ -165,6 +169,7 @@ static bool load_flags(struct envelope *envelope, enum tag tag, struct span byte
     return bytes.n == 5 && ret <= COMMAND_RET_HEADERS;
 }
 
+/* The limits are those of SMTP, so that nothing behind here needs to ask for lengths again. */
 static bool load_recipient(struct envelope *envelope, enum tag tag, struct span bytes)
 {
     (void)tag;

@@ -1,8 +1,9 @@
 /* The envelope of a message: who sends it to whom, and where it came from. Its stored form stands in the spool's record.
  *
  * Stored form (all integers little-endian): a version byte, then fields of {u8 tag, u16 length, bytes}; one field each for
- * arrived, account, client, helo, listener, sender, flags, envid; one per recipient, in order, holding the address and a NUL,
- * notify as a byte, orcpt. Unknown tags are skipped, so that a later version may add some. The record's CRC covers it. */
+ * arrived, account, client, helo, sender, flags, envid (a text that is empty has none); one per recipient, in order, holding the
+ * address and a NUL, notify as a byte, orcpt. Unknown tags are skipped, so that a later version may add some. The record's CRC
+ * covers it. */
 #ifndef POSTERN_MESSAGE_ENVELOPE_H
 #define POSTERN_MESSAGE_ENVELOPE_H
 
@@ -44,14 +45,17 @@ struct envelope {
     size_t recipients_capacity;
 };
 
-/* An empty envelope in place; and what it holds freed, ready for another. */
+/* Makes ENVELOPE empty. */
 void envelope_init(struct envelope *envelope);
+
+/* Frees what ENVELOPE holds; it is empty and usable afterwards. */
 void envelope_fini(struct envelope *envelope);
 
 /* Adds a recipient. ORCPT may be "" or NULL. False at ENVELOPE_RECIPIENTS_MAX. */
 bool envelope_add(struct envelope *envelope, const char *address, unsigned notify, const char *orcpt);
 
-/* Appends the stored form to OUT. False where OUT is full. The id is not part of it: the record has it. */
+/* Appends the stored form to OUT. The id is not part of it: the record has it. False, and OUT as it was, where OUT is full or
+ * where envelope_load would refuse it (a control byte in a text): then the message must not be accepted. */
 bool envelope_store(const struct envelope *envelope, struct buffer *out);
 
 /* Reads the stored form. False, and ENVELOPE empty, on anything malformed: that record is damaged. */

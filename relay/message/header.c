@@ -8,7 +8,7 @@
 
 #include "../base/text.h"
 
-/* Length of the first line of TEXT with its CRLF; all of TEXT where there is none. */
+/* Length of the first line of TEXT with its CRLF; all of TEXT where there is none. A LF without CR is a byte like any other. */
 static size_t line_length(struct span text)
 {
     size_t at = 0;
@@ -31,6 +31,7 @@ static bool is_empty_line(struct span text)
     return text.n >= 2 && text.p[0] == '\r' && text.p[1] == '\n';
 }
 
+/* The end may lie across the border of two calls: three of its four bytes may be in front of FROM. */
 size_t header_end(struct span content, size_t from)
 {
     size_t start = from > 3 ? from - 3 : 0;
@@ -86,6 +87,7 @@ static bool note_from(void *context, const char *address)
     return ++facts->from_addresses <= HEADER_FROM_MAX;
 }
 
+/* Each From field counts, whether or not there may be two: receivers differ in which one they show. */
 static void examine_from(struct header_facts *facts, struct span value)
 {
     facts->from_fields++;
@@ -116,6 +118,7 @@ static void examine_date(struct header_facts *facts, struct span value)
     facts->has_date = true;
 }
 
+/* Of fields that may come once only the first one is kept: it is for people and lists, nothing is decided by it. */
 static void examine_message_id(struct header_facts *facts, struct span value)
 {
     if (!facts->has_message_id)
@@ -141,6 +144,7 @@ static void examine_stripped(struct header_facts *facts, struct span value)
     facts->has_stripped = true;
 }
 
+/* The fields that matter here. A field that is stripped is one that has examine_stripped. */
 static const struct {
     const char *name;
     void (*examine)(struct header_facts *facts, struct span value);
@@ -166,6 +170,8 @@ static void (*find_examine(struct span name))(struct header_facts *, struct span
     return NULL;
 }
 
+/* NAME is followed by the colon itself unless white space stands between: which is allowed in old messages only (RFC 5322 4.5),
+ * and read as another field, or as none, by some. */
 static void examine_field(struct header_facts *facts, const struct header_field *field)
 {
     void (*examine)(struct header_facts *, struct span) = find_examine(field->name);
@@ -197,6 +203,7 @@ void header_examine(struct span header, struct header_facts *ret_facts)
     }
 }
 
+/* What is kept is copied in runs: from the end of one stripped field to the next. */
 bool header_strip(struct span header, struct buffer *out)
 {
     size_t size = buffer_size(out);

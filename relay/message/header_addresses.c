@@ -86,6 +86,7 @@ static size_t quoted_length(struct span text, char end)
     return 0;
 }
 
+/* atom, and what old messages and encoded words have in its place: anything that is no special. */
 static size_t atom_length(struct span text)
 {
     size_t n = 0;
@@ -107,6 +108,7 @@ static void add_token(struct list_parser *parser, struct span token, bool glue)
     parser->size += token.n;
 }
 
+/* Forgets the words so far: they were a display name or a group's, or belong to the mailbox that is complete. */
 static void start_spec(struct list_parser *parser)
 {
     parser->size = 0;
@@ -135,6 +137,7 @@ static bool end_mailbox(struct list_parser *parser)
     return true;
 }
 
+/* The specials: each says whether it may stand where it does. */
 static bool take_at(struct list_parser *parser)
 {
     if (parser->phase != PHASE_PHRASE && parser->phase != PHASE_ANGLE)
@@ -161,6 +164,7 @@ static bool take_close(struct list_parser *parser)
     return true;
 }
 
+/* group = display-name ":" [group-list] ";" with no group in it */
 static bool take_colon(struct list_parser *parser)
 {
     if (parser->phase != PHASE_PHRASE || !parser->words || parser->in_group)

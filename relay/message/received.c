@@ -68,6 +68,7 @@ static bool add_received(struct buffer *out, const struct envelope *envelope, co
            buffer_add_text(out, date) && buffer_add_text(out, "\r\n");
 }
 
+/* Our id is unique over all machines and restarts, so it is the left side too: what the log says leads to the message. */
 static bool add_message_id(struct buffer *out, const struct received_facts *facts, const char *id)
 {
     return buffer_add_text(out, "Message-ID: <") && buffer_add_text(out, id) && buffer_add_text(out, "@") &&

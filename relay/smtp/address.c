@@ -28,11 +28,13 @@ static bool is_letter_or_digit(char c)
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
 }
 
+/* Of sub-domain = Let-dig [Ldh-str], and U-label (RFC 6531 3.3). Not "_": no host that takes mail has one in its name. */
 static bool is_domain_byte(char c)
 {
     return is_letter_or_digit(c) || c == '-' || c == '.' || is_high(c);
 }
 
+/* atext of RFC 5322 3.2.3, and UTF8-non-ascii (RFC 6531 3.3) */
 static bool is_atext(char c)
 {
     return is_letter_or_digit(c) || is_high(c) || (c && strchr("!#$%&'*+-/=?^_`{|}~", c));
@@ -59,7 +61,9 @@ static size_t dot_string(struct span text)
     }
 }
 
-/* Quoted-string = DQUOTE *QcontentSMTP DQUOTE */
+/* Quoted-string = DQUOTE *QcontentSMTP DQUOTE
+ * QcontentSMTP = qtextSMTP / quoted-pairSMTP. Empty quotes are an address by this grammar, so they pass and are sent as they are
+ * (CVE-2020-10967 was a server that had not thought of them). */
 static size_t quoted_string(struct span text)
 {
     for (size_t at = 1; at < text.n; at++) {
@@ -73,7 +77,9 @@ static size_t quoted_string(struct span text)
     return 0;
 }
 
-/* Is LABEL one label of a domain name? Characters are counted, not bytes, where it is not ASCII: its ASCII form is longer. */
+/* sub-domain = Let-dig [Ldh-str]
+ * Characters are counted, not bytes, where it is not ASCII: a U-label may have more than 63 bytes, and its A-label is what the
+ * limit is about. Whether that is too long is seen when it is made. */
 static enum address_verdict check_label(struct span label)
 {
     size_t characters = 0;
@@ -123,7 +129,8 @@ static struct span take(struct span *text, size_t n)
     return taken;
 }
 
-/* Takes a domain or an address literal off the front of *TEXT. */
+/* Takes a domain or an address literal off the front of *TEXT. What does not belong to it is left for the caller, who knows what
+ * must follow. */
 static enum address_verdict take_domain(struct span *text, struct span *ret_domain)
 {
     size_t n = 0;
@@ -247,6 +254,8 @@ static bool put(char *dest, size_t size, size_t *at, char c)
     return true;
 }
 
+/* Appends the local part that means VALUE: quoted only where it is no Dot-string. So one mailbox has one spelling, whatever the
+ * client wrote, and limits and lists cannot be passed by writing it differently. */
 static bool put_local(struct span value, char *dest, size_t size, size_t *at)
 {
     bool quote = !value.n || dot_string(value) != value.n;
@@ -263,7 +272,7 @@ bool address_normal(const struct address *address, char *dest, size_t size)
     bool fits = size > 0 && address->local.n <= sizeof value;
     if (fits && address->local.n)
         fits = put_local(local_value(address->local, value), dest, size, &at);
-    size_t domain_at = address->domain.n ? at : 0; /* "postmaster" alone is lower-cased whole */
+    size_t lower_from = address->domain.n ? at : 0; /* "postmaster" alone is lower-cased whole; no other local part is */
     if (fits && address->domain.n)
         fits = put(dest, size, &at, '@');
     for (size_t i = 0; i < address->domain.n && fits; i++)
@@ -271,7 +280,7 @@ bool address_normal(const struct address *address, char *dest, size_t size)
     if (!fits)
         return false;
     dest[at] = '\0';
-    text_lower(dest + domain_at);
+    text_lower(dest + lower_from);
     return true;
 }
 
@@ -292,6 +301,7 @@ bool address_is_literal(struct span text)
     if (text.n < 2 || text.p[0] != '[' || text.p[text.n - 1] != ']')
         return false;
     struct span inner = span_make(text.p + 1, text.n - 2);
+    /* The tag and the colons of the address must agree: "[IPv6:192.0.2.1]" and "[2001:db8::1]" are neither. */
     bool six = span_starts_nocase(inner, SPAN("IPv6:"));
     if (six)
         inner = span_skip(inner, sizeof "IPv6:" - 1);

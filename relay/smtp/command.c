@@ -12,6 +12,7 @@
 #define PARAMETERS_MAX 32             /* rows of one table: bits of a mask */
 #define AUTH_MAX       SMTP_ORCPT_MAX /* RFC 4954 4.1: the AUTH parameter's limit, 500 */
 
+/* A row of the tables below. READ gets the struct that is being filled; it is called once at most for a command. */
 struct parameter {
     const char *name;
     enum command_fault (*read)(void *command, struct span value);
@@ -54,6 +55,7 @@ static bool is_graphic(char c)
     return c > ' ' && c < 0x7f;
 }
 
+/* A tab in front of the argument would make the verb's end a matter of taste, so it is none of what may stand there. */
 bool command_parse(struct span line, struct command *ret_command)
 {
     struct span argument = line, verb = span_cut(&argument, ' ');
@@ -79,6 +81,7 @@ const char *command_fault_reply(enum command_fault fault)
     return fault_replies[fault];
 }
 
+/* size-value = 1*20DIGIT: a number that is too large for us is too large a message, not a mistake (RFC 1870 3). */
 static enum command_fault read_size(void *command, struct span value)
 {
     struct command_mail *mail = command;
@@ -88,6 +91,7 @@ static enum command_fault read_size(void *command, struct span value)
     return text_number(value, 0, UINT64_MAX, &mail->size) ? COMMAND_FINE : COMMAND_TOO_BIG;
 }
 
+/* BINARYMIME is not offered, since it takes BDAT (RFC 3030). */
 static enum command_fault read_body(void *command, struct span value)
 {
     struct command_mail *mail = command;
@@ -103,6 +107,8 @@ static enum command_fault read_smtputf8(void *command, struct span value)
     return COMMAND_FINE;
 }
 
+/* Who first submitted it, as the client says. postern believes only its own AUTH, so this is checked and forgotten; but it has
+ * to be accepted (RFC 4954 5). */
 static enum command_fault read_auth(void *command, struct span value)
 {
     char address[AUTH_MAX + 1];
@@ -144,6 +150,7 @@ static unsigned notify_flag(struct span element)
     return 0;
 }
 
+/* notify-esmtp-value = "NEVER" / 1#notify-list-element */
 static enum command_fault read_notify(void *command, struct span value)
 {
     struct command_rcpt *rcpt = command;
@@ -159,7 +166,8 @@ static enum command_fault read_notify(void *command, struct span value)
     return alone ? COMMAND_FINE : COMMAND_BAD_PARAMETER;
 }
 
-/* original-recipient-address = addr-type ";" xtext: the type is an atom, the address not empty. */
+/* original-recipient-address = addr-type ";" xtext
+ * The type is an atom and stays as it is; the address must not be empty. Both go into the report to the sender, as one field. */
 static enum command_fault read_orcpt(void *command, struct span value)
 {
     struct command_rcpt *rcpt = command;
@@ -208,7 +216,8 @@ static enum command_fault parse_parameter(struct span text, const struct paramet
     return COMMAND_UNKNOWN_PARAMETER;
 }
 
-/* Reads the parameters behind a path: each with a space in front. */
+/* Reads the parameters behind a path: each with a space in front, more than one does no harm. Ends at the first fault, so that
+ * the reply is about what stands first. */
 static enum command_fault parse_parameters(struct span text, const struct parameter *table, void *command)
 {
     enum command_fault fault = COMMAND_FINE;
@@ -281,12 +290,13 @@ bool command_is_helo_name(struct span argument)
     return true;
 }
 
+/* xchar = any ASCII CHAR between "!" and "~" inclusive, except for "+" and "=" */
 static bool is_xchar(char c)
 {
     return is_graphic(c) && c != '+' && c != '=';
 }
 
-/* Value of an upper-case hexadecimal digit, or 16. */
+/* Value of an upper-case hexadecimal digit, or 16: RFC 3461 4 wants them so, and two spellings of one byte help nobody. */
 static unsigned hex_digit(char c)
 {
     if (c >= '0' && c <= '9')

@@ -68,10 +68,12 @@ struct command_rcpt {
     char orcpt[SMTP_ORCPT_MAX + 1];    /* "type;address", the address decoded from xtext, printable ASCII only */
 };
 
-/* Parses the argument of MAIL ("FROM:<…> …") or RCPT ("TO:<…> …"); *ret is written on COMMAND_FINE only. SMTPUTF8 in MAIL's
- * own parameters counts for its path; for RCPT, SMTPUTF8 says whether the transaction has it. RFC 1870, 6152, 6531, 4954 (the
- * AUTH parameter is checked as xtext and forgotten), 3461 4. */
+/* Parses the argument of MAIL ("FROM:<…> …"); *ret_mail is written on COMMAND_FINE only. SMTPUTF8 among the parameters counts
+ * for the path too. RFC 1870, 6152, 6531, 4954 (the AUTH parameter is checked as xtext and forgotten), 3461 4. */
 enum command_fault command_parse_mail(struct span argument, struct command_mail *ret_mail);
+
+/* Parses the argument of RCPT ("TO:<…> …"); *ret_rcpt is written on COMMAND_FINE only. SMTPUTF8 says whether the transaction
+ * has it. RFC 3461 4. */
 enum command_fault command_parse_rcpt(struct span argument, bool smtputf8, struct command_rcpt *ret_rcpt);
 
 /* The reply line for FAULT without CRLF, such as "501 5.1.3 …"; static. */
@@ -82,8 +84,10 @@ const char *command_fault_reply(enum command_fault fault);
 bool command_is_helo_name(struct span argument);
 
 /* xtext (RFC 3461 4): decodes SPAN to DEST of SIZE bytes; false on malformed "+", on anything that decodes to a control byte or
- * 8-bit, or that does not fit. And the other way: appends the xtext of SPAN to OUT. */
+ * 8-bit, or that does not fit. DEST then holds nothing of use. */
 bool command_xtext_decode(struct span span, char *dest, size_t size);
+
+/* Appends the xtext of SPAN to OUT: any bytes. False, and OUT as it was, where it is full. */
 bool command_xtext_encode(struct span span, struct buffer *out);
 
 #endif

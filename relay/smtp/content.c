@@ -34,7 +34,8 @@ static bool take_dot(struct content *content, char byte)
     return false;
 }
 
-/* A line's end was seen: LINE_SIZE counts its CRLF still. */
+/* A line's end was seen: LINE_SIZE counts its CRLF still. A line of a message that is refused anyway, for a bare LF in it, may
+ * be counted longer than it is. */
 static void end_line(struct content *content)
 {
     uint64_t size = content->line_size - 2;
@@ -67,7 +68,7 @@ static size_t take_text(struct content *content, struct span input)
     return before + 1;
 }
 
-/* Is there a byte above 127 in SPAN? Four words at a time. */
+/* Is there a byte above 127 in SPAN? Four words at a time, since most messages have none and are searched to their end. */
 static bool has_eight_bit(struct span span)
 {
     uint64_t seen = 0, words[4];
@@ -108,7 +109,8 @@ enum content_progress content_scan(struct content *content, struct span input, s
     return content->state == END ? CONTENT_END : CONTENT_MORE;
 }
 
-/* Appends one line, LINE without its CRLF, in wire form. */
+/* Appends one line, LINE without its CRLF, in wire form. What postern writes itself has to keep the rule, too: smuggling came back
+ * elsewhere by a server's own reports. */
 static bool stuff_line(struct span line, struct buffer *out)
 {
     return span_find(line, '\r') == line.n && (!line.n || line.p[0] != '.' || buffer_add_byte(out, '.')) &&

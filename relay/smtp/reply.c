@@ -27,7 +27,8 @@ static unsigned line_code(struct span line)
     return code;
 }
 
-/* Adds SPAN, escaped, to the text; room for the mark of a cut is always kept. */
+/* Adds SPAN, escaped, to the text; room for the mark of a cut is always kept. Behind a cut nothing is added, or the text would
+ * read as if it were whole. */
 static void add_text(struct reply *reply, struct span span)
 {
     size_t at = strlen(reply->text), room = sizeof reply->text - sizeof CUT_MARK + 1;

@@ -89,6 +89,7 @@ static size_t number_length(struct span text)
     return n > NUMBER_DIGITS || (n > 1 && text.p[0] == '0') ? 0 : n;
 }
 
+/* Behind a code that goes on like this there is no code: "5.1.1.1" is an address, "4.4.2b" a version. */
 static bool is_word(char c)
 {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '.' || c == '-';
