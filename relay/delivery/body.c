@@ -75,17 +75,22 @@ static bool is_intact(struct span part, uint32_t crc)
     return crc32c(0, part.p, part.n) == crc;
 }
 
-/* The three parts lie one behind the other: envelope, content, prefix. */
+/* The part of SIZE bytes at OFFSET of the segment, in the buffer that was filled from START on. */
+static struct span part_of(const struct body *body, uint64_t start, uint64_t offset, uint64_t size)
+{
+    return span_head(span_skip(buffer_span(&body->bytes), (size_t)(offset - start)), (size_t)size);
+}
+
+/* The parts lie one behind the other behind the record's header. */
 static const char *load_whole(struct body *body, struct envelope *envelope)
 {
     const struct record *record = &body->record;
-    size_t size = (size_t)(record->envelope_size + record->content_size + record->prefix_size);
-    if (!read_at(body, record_envelope_offset(record), size))
+    uint64_t start = record->offset + RECORD_HEADER_SIZE;
+    if (!read_at(body, start, (size_t)(record->envelope_size + body_size(body))))
         return "it cannot be read";
-    struct span rest = buffer_span(&body->bytes);
-    struct span stored = span_head(rest, record->envelope_size);
-    body->content = span_head(span_skip(rest, stored.n), (size_t)record->content_size);
-    body->prefix = span_skip(rest, stored.n + body->content.n);
+    struct span stored = part_of(body, start, record_envelope_offset(record), record->envelope_size);
+    body->content = part_of(body, start, record_content_offset(record), record->content_size);
+    body->prefix = part_of(body, start, record_prefix_offset(record), record->prefix_size);
     body->whole = true;
     close_segment(body);
     if (!is_intact(stored, record->envelope_crc) || !is_intact(body->content, record->content_crc) ||

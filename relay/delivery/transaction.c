@@ -18,27 +18,12 @@ void transaction_fini(struct transaction *transaction)
     transaction->count = transaction->open = 0;
 }
 
-/* Could ADDRESS end a command line and begin another? The spool holds none such, but a spool may be taken over from elsewhere. */
-static bool is_clean(const char *address)
+/* Has the envelope all the recipients that were assigned? (That none of them holds a control byte, envelope_load has seen to.) */
+static const char *check_recipients(const struct transaction *transaction)
 {
-    for (; *address; address++)
-        if ((unsigned char)*address < ' ' || *address == 0x7f)
-            return false;
-    return true;
-}
-
-/* What is wrong with the envelope as far as this transaction needs it; NULL: nothing. */
-static const char *check_envelope(const struct transaction *transaction)
-{
-    const struct envelope *envelope = &transaction->envelope;
-    if (!is_clean(envelope->sender))
-        return "its sender has control characters";
-    for (unsigned i = 0; i < transaction->count; i++) {
-        if (transaction->recipients[i].index >= envelope->nrecipients)
+    for (unsigned i = 0; i < transaction->count; i++)
+        if (transaction->recipients[i].index >= transaction->envelope.nrecipients)
             return "it has fewer recipients than expected";
-        if (!is_clean(transaction_address(transaction, i)))
-            return "a recipient has control characters";
-    }
     return NULL;
 }
 
@@ -51,7 +36,7 @@ void transaction_begin(struct transaction *transaction, const struct delivery_as
         transaction->recipients[i] = (struct transaction_recipient){ .index = assign->recipients[i] };
     const char *wrong = body_load(&transaction->body, fd, assign->offset, assign->id, &transaction->envelope);
     if (!wrong)
-        wrong = check_envelope(transaction);
+        wrong = check_recipients(transaction);
     if (!wrong)
         return;
     struct log_entry entry;

@@ -33,8 +33,8 @@ void transaction_init(struct transaction *transaction, transaction_outcome outco
 /* Frees what it holds. */
 void transaction_fini(struct transaction *transaction);
 
-/* Begins with ASSIGN and the segment's descriptor FD (owned from here on). What cannot be read, is damaged or has characters that
- * no address may have gets its outcomes at once (temporary, since another copy or another disk may be better); `open` is 0 then. */
+/* Begins with ASSIGN and the segment's descriptor FD (owned from here on). What cannot be read or is damaged gets its outcomes at
+ * once (temporary, since the disk may be mended); `open` is 0 then. */
 void transaction_begin(struct transaction *transaction, const struct delivery_assign *assign, int fd);
 
 /* The address of recipient I (0 to count - 1) as it is sent. */
