@@ -29,6 +29,7 @@
 #include <openssl/x509v3.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -291,6 +292,7 @@ static inline void world_serve(struct world_server *server, const char *const *s
 {
     struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
     socklen_t size = sizeof address;
+    signal(SIGPIPE, SIG_IGN);
     *server = (struct world_server){ .script = script, .context = context, .fd = -1 };
     server->content = calloc(1, WORLD_CONTENT_MAX);
     server->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
