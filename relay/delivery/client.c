@@ -17,9 +17,23 @@
 #define CLIENT_CLOSING        421
 #define CLIENT_EXCERPT_LENGTH 80 /* bytes shown of a line that is no reply */
 
+static enum stage nonsense(struct client *client, struct span line);
+
 static const struct stage_row *row_of(enum stage stage)
 {
     return stage <= STAGE_LOGIN ? &greet_stages[stage] : &post_stages[stage];
+}
+
+/* The owner may give a transaction now. What comes unasked (421 mostly, right behind the last reply) must not be taken for the answer
+ * to its first command. */
+static void become_ready(struct client *client)
+{
+    struct span unasked = stream_input(client->stream);
+    stream_deadline(client->stream, 0);
+    if (unasked.n)
+        nonsense(client, unasked);
+    else
+        client->events->ready(client->context);
 }
 
 /* Enters STAGE and those that follow at once. False where the client may be gone: it ended, or its owner was told that it is
@@ -31,13 +45,7 @@ static bool enter(struct client *client, enum stage stage)
         client->stage = stage;
         reply_init(&client->reply);
         if (stage == STAGE_READY) {
-            stream_deadline(client->stream, 0);
-            /* What comes unasked (421 mostly, behind the last reply) must not be taken for the answer to the next command. */
-            if (stream_input(client->stream).n) {
-                client_lost(client);
-                return false;
-            }
-            client->events->ready(client->context);
+            become_ready(client);
             return false;
         }
         const char *timeouts = (const char *)&client->setup.conf->delivery;
@@ -91,7 +99,7 @@ static enum stage nonsense(struct client *client, struct span line)
     struct reason reason;
     char shown[4 * CLIENT_EXCERPT_LENGTH + 1];
     text_escape(shown, sizeof shown, span_head(line, CLIENT_EXCERPT_LENGTH));
-    reason_local(&reason, "4.5.0", "%s sent something that is no SMTP reply while %s: %s", client->setup.host,
+    reason_local(&reason, "4.5.0", "%s sent something that was not expected while %s: %s", client->setup.host,
                  row_of(client->stage)->doing, shown);
     return client_fail(client, &reason);
 }

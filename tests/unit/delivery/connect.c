@@ -1,0 +1,337 @@
+/* Which addresses are tried, in which order, and what is said when none is left. */
+#include "world.h"
+
+#pragma GCC diagnostic ignored "-Wmissing-field-initializers"
+
+/* What the DNS says of a host: addresses, or a failure. */
+struct answer {
+    const char *host;
+    const char *addresses;
+    enum dns_status status;
+};
+
+struct way {
+    const char *name;
+    bool mx;
+    bool allow_private;
+    const char *hosts; /* NAME/PREFERENCE … */
+    struct answer answers[6];
+    const char *tried; /* addresses in order */
+    enum delivery_end end;
+    const char *enhanced;
+};
+
+/* clang-format off: it would make columns of the rows */
+static const struct way ways[] = {
+    {"one host",                                                        true, false, "a.test/10", { { "a.test", "8.8.4.1" } },                                                                              "8.8.4.1 ", DELIVERY_UNREACHABLE, "4.4.1"},
+    { "by preference",
+     true,                                                                    false,
+     "a.test/10 b.test/20",                                                                       { { "a.test", "192.88.99.1" }, { "b.test", "8.8.8.8" } },
+     "192.88.99.1 8.8.8.8 ",                                                                                                                                                                                            DELIVERY_UNREACHABLE,
+     "4.4.1"                                                                                                                                                                                                                                         },
+    { "IPv6 and IPv4 in turn",
+     true,                                                                    false,
+     "a.test/10",                                                                                 { { "a.test", "8.8.8.8 8.8.4.4 2600::1 2600::2 2600::3" } },
+     "2600::1 8.8.8.8 2600::2 8.8.4.4 2600::3 ",                                                                                                                                                                        DELIVERY_UNREACHABLE,
+     "4.4.1"                                                                                                                                                                                                                                         },
+    { "D4: at most five",
+     true,                                                                    false,
+     "a.test/10 b.test/20",                                                                       { { "a.test", "8.8.8.1 8.8.8.2 8.8.8.3" }, { "b.test", "8.8.8.4 8.8.8.5 8.8.8.6 8.8.8.7" } },
+     "8.8.8.1 8.8.8.2 8.8.8.3 8.8.8.4 8.8.8.5 ",                                                                                                                                                                        DELIVERY_UNREACHABLE,
+     "4.4.1"                                                                                                                                                                                                                                         },
+    { "D2: no such host",                                               true, false, "a.test/10", { { "a.test", NULL, DNS_NXDOMAIN } },                                                                     "",         DELIVERY_IMPOSSIBLE,  "5.4.4"},
+    { "D2: no address",
+     true,                                                                    false,
+     "a.test/10 b.test/10",                                                                       { { "a.test", NULL, DNS_NXDOMAIN }, { "b.test", NULL, DNS_NO_MAIL } },
+     "",                                                                                                                                                                                                                DELIVERY_IMPOSSIBLE,
+     "5.4.4"                                                                                                                                                                                                                                         },
+    { "D2: one that does not exist, one that is in trouble",
+     true,                                                                    false,
+     "a.test/10 b.test/10",                                                                       { { "a.test", NULL, DNS_NXDOMAIN }, { "b.test", NULL, DNS_SERVFAIL } },
+     "",                                                                                                                                                                                                                DELIVERY_UNREACHABLE,
+     "4.4.3"                                                                                                                                                                                                                                         },
+    { "D2: timeout",                                                    true, false, "a.test/10", { { "a.test", NULL, DNS_TIMEOUT } },                                                                      "",         DELIVERY_UNREACHABLE, "4.4.3"},
+    { "an answer without addresses makes no sense",
+     true,                                                                    false,
+     "a.test/10",                                                                                 { { "a.test", "" } },
+     "",                                                                                                                                                                                                                DELIVERY_UNREACHABLE,
+     "4.4.3"                                                                                                                                                                                                                                         },
+    { "the host of a route does not exist: a mistake to be mended",
+     false,                                                                   false,
+     "a.test/0",                                                                                  { { "a.test", NULL, DNS_NXDOMAIN } },
+     "",                                                                                                                                                                                                                DELIVERY_UNREACHABLE,
+     "4.4.4"                                                                                                                                                                                                                                         },
+    { "no hosts at all",                                                true, false, "",          { { 0 } },                                                                                                "",         DELIVERY_UNREACHABLE, "4.4.4"},
+    { "private addresses are left out",
+     true,                                                                    false,
+     "a.test/10",                                                                                 { { "a.test", "10.1.2.3 8.8.8.8" } },
+     "8.8.8.8 ",                                                                                                                                                                                                        DELIVERY_UNREACHABLE,
+     "4.4.1"                                                                                                                                                                                                                                         },
+    { "nothing but private addresses",
+     true,                                                                    false,
+     "a.test/10",                                                                                 { { "a.test", "10.1.2.3 fd00::1 169.254.1.1 100.64.0.1" } },
+     "",                                                                                                                                                                                                                DELIVERY_IMPOSSIBLE,
+     "5.4.4"                                                                                                                                                                                                                                         },
+    { "private addresses allowed",
+     true,                                                                    true,
+     "a.test/10",                                                                                 { { "a.test", "10.1.2.3" } },
+     "10.1.2.3 ",                                                                                                                                                                                                       DELIVERY_UNREACHABLE,
+     "4.4.1"                                                                                                                                                                                                                                         },
+    { "a route may lead to private addresses",
+     false,                                                                   false,
+     "a.test/0",                                                                                  { { "a.test", "10.1.2.3" } },
+     "10.1.2.3 ",                                                                                                                                                                                                       DELIVERY_UNREACHABLE,
+     "4.4.1"                                                                                                                                                                                                                                         },
+    { "L3: localhost",                                                  true, false, "a.test/10", { { "a.test", "127.0.0.1" } },                                                                            "",         DELIVERY_IMPOSSIBLE,  "5.4.6"},
+    { "L3: 127.8.8.8",                                                  true, false, "a.test/10", { { "a.test", "127.8.8.8" } },                                                                            "",         DELIVERY_IMPOSSIBLE,  "5.4.6"},
+    { "L3: 0.0.0.0",                                                    true, false, "a.test/10", { { "a.test", "0.0.0.0" } },                                                                              "",         DELIVERY_IMPOSSIBLE,  "5.4.6"},
+    { "L3: ::",                                                         true, false, "a.test/10", { { "a.test", "::" } },                                                                                   "",         DELIVERY_IMPOSSIBLE,  "5.4.6"},
+    { "L3: ::1",                                                        true, false, "a.test/10", { { "a.test", "::1" } },                                                                                  "",         DELIVERY_IMPOSSIBLE,  "5.4.6"},
+    { "L3: ::ffff:127.0.0.1",                                           true, false, "a.test/10", { { "a.test", "::ffff:127.0.0.1" } },                                                                     "",         DELIVERY_IMPOSSIBLE,  "5.4.6"},
+    { "L3: an interface's address",
+     true,                                                                    false,
+     "a.test/10",                                                                                 { { "a.test", "203.0.113.77" } },
+     "",                                                                                                                                                                                                                DELIVERY_IMPOSSIBLE,
+     "5.4.6"                                                                                                                                                                                                                                         },
+    { "L3: a listener's address, on any port",
+     true,                                                                    false,
+     "a.test/10",                                                                                 { { "a.test", "9.9.9.9" } },
+     "",                                                                                                                                                                                                                DELIVERY_IMPOSSIBLE,
+     "5.4.6"                                                                                                                                                                                                                                         },
+    { "L3: our own name",
+     true,                                                                    false,
+     "a.test/10 Relay.Test/20",                                                                   { { "a.test", "8.8.8.8" }, { "Relay.Test", "8.8.4.4" } },
+     "8.8.8.8 ",                                                                                                                                                                                                        DELIVERY_UNREACHABLE,
+     "4.4.1"                                                                                                                                                                                                                                         },
+    { "this relay takes its class and all below away",
+     true,                                                                    false,
+     "a.test/10 b.test/20 c.test/20 d.test/30",                                                   { { "a.test", "8.8.8.1" }, { "b.test", "8.8.8.2" }, { "c.test", "127.0.0.1" }, { "d.test", "8.8.8.4" } },
+     "8.8.8.1 ",                                                                                                                                                                                                        DELIVERY_UNREACHABLE,
+     "4.4.1"                                                                                                                                                                                                                                         },
+    { "this relay in the best class: a loop, whatever the others are",
+     true,                                                                    false,
+     "a.test/10 b.test/10 c.test/20",                                                             { { "a.test", NULL, DNS_SERVFAIL }, { "b.test", "127.0.0.1" }, { "c.test", "8.8.8.8" } },
+     "",                                                                                                                                                                                                                DELIVERY_IMPOSSIBLE,
+     "5.4.6"                                                                                                                                                                                                                                         },
+    { "L3, private allowed: the listener's own port",
+     true,                                                                    true,
+     "a.test/10",                                                                                 { { "a.test", "127.0.0.1" } },
+     "",                                                                                                                                                                                                                DELIVERY_IMPOSSIBLE,
+     "5.4.6"                                                                                                                                                                                                                                         },
+    { "private allowed: another address on that port",
+     true,                                                                    true,
+     "a.test/10",                                                                                 { { "a.test", "10.9.9.9" } },
+     "10.9.9.9 ",                                                                                                                                                                                                       DELIVERY_UNREACHABLE,
+     "4.4.1"                                                                                                                                                                                                                                         },
+    { "a route to our own listener is a loop; its other hosts are not",
+     false,                                                                   false,
+     "a.test/0 b.test/0",                                                                         { { "a.test", "127.0.0.1" }, { "b.test", "8.8.8.8" } },
+     "8.8.8.8 ",                                                                                                                                                                                                        DELIVERY_UNREACHABLE,
+     "4.4.1"                                                                                                                                                                                                                                         },
+    { "literals need no DNS",
+     true,                                                                    false,
+     "[8.8.8.8]/10 [IPv6:2600::9]/20",                                                            { { 0 } },
+     "8.8.8.8 2600::9 ",                                                                                                                                                                                                DELIVERY_UNREACHABLE,
+     "4.4.1"                                                                                                                                                                                                                                         },
+};
+/* clang-format on */
+
+static const struct way *current;
+static struct connect tested;
+
+static void answer(void *context, unsigned index, const char *host)
+{
+    (void)context;
+    for (size_t i = 0; current->answers[i].host; i++) {
+        struct netaddr addresses[DNS_ADDRESSES_MAX];
+        unsigned n = 0;
+        if (strcmp(current->answers[i].host, host) != 0)
+            continue;
+        struct span rest = span_of(current->answers[i].addresses);
+        while (rest.n)
+            assert_true(netaddr_parse(span_cut(&rest, ' '), &addresses[n++]));
+        connect_answer(&tested, index, current->answers[i].status, addresses, n);
+        return;
+    }
+    fail_msg("%s: asked for %s", current->name, host);
+}
+
+static void try_all(char *tried, size_t size, const char *name)
+{
+    struct connect_target target;
+    enum connect_progress progress;
+    tried[0] = '\0';
+    while ((progress = connect_next(&tested, &target)) == CONNECT_TARGET) {
+        char text[NETADDR_TEXT_SIZE];
+        struct reason reason;
+        netaddr_print(&target.address, text);
+        snprintf(tried + strlen(tried), size - strlen(tried), "%s ", text);
+        assert_int_equal(target.address.port, 25);
+        reason_local(&reason, "4.4.1", "no");
+        connect_failed(&tested, &reason, true);
+    }
+    if (progress != CONNECT_OVER)
+        fail_msg("%s: still waiting", name);
+}
+
+static void make_open(struct delivery_open *open, const char *hosts, bool mx)
+{
+    struct span rest = span_of(hosts);
+    *open = (struct delivery_open){ .is_mx = mx };
+    while (rest.n) {
+        struct span one = span_cut(&rest, ' ');
+        uint64_t preference;
+        assert_true(text_copy(open->hosts[open->count].name, SMTP_DOMAIN_SIZE, span_cut(&one, '/')));
+        assert_true(text_number(one, 0, 65535, &preference));
+        open->hosts[open->count].preference = (uint16_t)preference;
+        open->hosts[open->count++].port = 25;
+    }
+}
+
+/* This machine: one interface, a listener on all addresses, and one on an address that no interface has (behind a NAT). */
+static struct netaddr interfaces[1], listened[2];
+static struct conf_listener listener = {
+    .address = {listened, 2}
+};
+static const struct conf conf = { .listeners = &listener, .nlisteners = 1 };
+static struct own own = { interfaces, 1, &conf };
+
+static void test_ways(void **state)
+{
+    (void)state;
+    assert_true(netaddr_parse(SPAN("203.0.113.77"), &interfaces[0]));
+    assert_true(netaddr_parse_port(SPAN("0.0.0.0:25"), &listened[0]));
+    assert_true(netaddr_parse_port(SPAN("9.9.9.9:587"), &listened[1]));
+    for (size_t i = 0; i < COUNT(ways); i++) {
+        struct connect_rules rules = { .own = &own, .allow_private = ways[i].allow_private, .hostname = "relay.test" };
+        struct delivery_open open;
+        struct reason reason;
+        char tried[1024];
+        current = &ways[i];
+        make_open(&open, current->hosts, current->mx);
+        connect_init(&tested, &open, &rules, answer, NULL);
+        try_all(tried, sizeof tried, current->name);
+        enum delivery_end end = connect_verdict(&tested, &reason);
+        if (strcmp(tried, current->tried) != 0 || end != current->end || strcmp(reason.enhanced, current->enhanced) != 0)
+            fail_msg("%s: tried \"%s\", end %d, %s %s", current->name, tried, (int)end, reason.enhanced, reason.text);
+        connect_restart(&tested);
+        try_all(tried, sizeof tried, current->name);
+        assert_string_equal(tried, current->tried);
+        connect_fini(&tested);
+    }
+}
+
+/* Hosts of one preference are tried in any order, and before all worse ones. */
+static void test_shuffle(void **state)
+{
+    static const struct way way = {
+        "shuffle", true, false, "", {{ "a.test", "8.8.8.1" }, { "b.test", "8.8.8.2" }, { "c.test", "8.8.8.3" }}
+    };
+    struct connect_rules rules = { .own = &own, .hostname = "relay.test" };
+    unsigned first[2] = { 0, 0 };
+    (void)state;
+    current = &way;
+    for (unsigned i = 0; i < 200; i++) {
+        struct delivery_open open;
+        char tried[1024];
+        make_open(&open, "a.test/10 b.test/10 c.test/20", true);
+        connect_init(&tested, &open, &rules, answer, NULL);
+        try_all(tried, sizeof tried, "shuffle");
+        first[tried[6] == '2']++;
+        assert_string_equal(tried + 16, "8.8.8.3 ");
+        connect_fini(&tested);
+    }
+    assert_true(first[0] > 40 && first[1] > 40);
+}
+
+static void ask_nobody(void *context, unsigned index, const char *host)
+{
+    unsigned *asked = context;
+    (void)index;
+    (void)host;
+    (*asked)++;
+}
+
+/* Waiting, asking again, and giving up. */
+static void test_waiting(void **state)
+{
+    struct connect_rules rules = { .own = &own, .hostname = "relay.test" };
+    struct connect_target target;
+    struct delivery_open open;
+    struct reason reason;
+    struct netaddr address;
+    unsigned asked = 0;
+    (void)state;
+    make_open(&open, "a.test/10 b.test/10 c.test/20", true);
+    connect_init(&tested, &open, &rules, ask_nobody, &asked);
+    assert_int_equal(connect_next(&tested, &target), CONNECT_WAIT);
+    assert_int_equal(asked, 2);
+    assert_true(netaddr_parse(SPAN("8.8.8.8"), &address));
+    connect_answer(&tested, 0, DNS_OK, &address, 1);
+    connect_answer(&tested, 9, DNS_OK, &address, 1);
+    assert_int_equal(connect_next(&tested, &target), CONNECT_WAIT);
+    connect_ask_again(&tested);
+    assert_int_equal(asked, 3);
+    connect_unanswered(&tested);
+    assert_int_equal(connect_next(&tested, &target), CONNECT_TARGET);
+    assert_int_equal(connect_next(&tested, &target), CONNECT_WAIT);
+    connect_unanswered(&tested);
+    assert_int_equal(connect_next(&tested, &target), CONNECT_OVER);
+    assert_int_equal(connect_verdict(&tested, &reason), DELIVERY_UNREACHABLE);
+    assert_string_equal(reason.enhanced, "4.4.3");
+    connect_fini(&tested);
+}
+
+/* The whole pool with two hosts, of which the first refuses. */
+static void test_next_host(void **state)
+{
+    struct world world;
+    struct world_server server;
+    (void)state;
+    world_init(&world);
+    world_serve(&server, (const char *const[]){ "accept", "> 554 no", "accept", "> 421 busy", NULL }, NULL);
+    world_begin(&world, &world_plain, NULL);
+    world_open(&world, "a.test/10 b.test/20", server.port, NULL);
+    assert_true(world_run(&world, &world.closed, 3000));
+    assert_string_equal(world.events, "unreachable 4.0.0;");
+    assert_string_equal(world.asked, "a.test;b.test;");
+    assert_non_null(strstr(world.replies, "421 busy"));
+    world_end(&world);
+    world_served(&server);
+}
+
+/* Outgoing connections come from the configured source address. */
+static void test_source(void **state)
+{
+    struct netaddr sources[1];
+    struct connect_rules rules = { .own = &own, .sources = sources, .nsources = 1, .hostname = "relay.test" };
+    struct world_server server;
+    struct connect_target target = { .host = "a.test" };
+    struct sockaddr_storage address;
+    socklen_t size = sizeof address;
+    struct netaddr local;
+    struct delivery_open open;
+    (void)state;
+    assert_true(netaddr_parse(SPAN("127.0.0.9"), &sources[0]));
+    world_serve(&server, (const char *const[]){ "accept", NULL }, NULL);
+    make_open(&open, "a.test/0", false);
+    connect_init(&tested, &open, &rules, ask_nobody, NULL);
+    assert_true(netaddr_parse(SPAN("127.0.0.1"), &target.address));
+    target.address.port = server.port;
+    int fd = connect_socket(&tested, &target, 3);
+    assert_true(fd >= 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &size), 0);
+    assert_true(netaddr_from_sockaddr((struct sockaddr *)&address, &local));
+    assert_true(netaddr_same_host(&local, &sources[0]));
+    close(fd);
+    connect_fini(&tested);
+    world_served(&server);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_ways), cmocka_unit_test(test_shuffle),
+                                        cmocka_unit_test(test_waiting), cmocka_unit_test(test_next_host),
+                                        cmocka_unit_test(test_source) };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
