@@ -1,0 +1,49 @@
+#include "account.h"
+
+#include "../relay/base/map.h"
+#include "../relay/base/text.h"
+
+#include <stdlib.h>
+
+struct account_table {
+    struct map *entries;              /* of struct conf_account, by normal name */
+    const struct conf_account *other; /* "*" */
+};
+
+void account_normal(struct span name, char dest[ACCOUNT_NAME_SIZE])
+{
+    text_copy(dest, ACCOUNT_NAME_SIZE, name);
+    text_lower(dest);
+}
+
+struct account_table *account_new(const struct conf *conf)
+{
+    struct account_table *table = text_zalloc(sizeof *table);
+    table->entries = map_new(0);
+    for (size_t i = 0; i < conf->naccounts; i++) {
+        char name[ACCOUNT_NAME_SIZE];
+        account_normal(span_of(conf->accounts[i].name), name);
+        if (strcmp(name, "*") == 0)
+            table->other = &conf->accounts[i];
+        else
+            map_put(table->entries, span_of(name), &conf->accounts[i], NULL);
+    }
+    return table;
+}
+
+void account_free(struct account_table **table)
+{
+    if (!*table)
+        return;
+    map_free(&(*table)->entries, NULL);
+    free(*table);
+    *table = NULL;
+}
+
+const struct conf_account *account_find(const struct account_table *table, struct span name)
+{
+    if (!name.n)
+        return NULL;
+    const struct conf_account *own = map_get(table->entries, name);
+    return own ? own : table->other;
+}

@@ -1,0 +1,155 @@
+#include "admin.h"
+
+#include "../relay/base/clock.h"
+#include "../relay/base/text.h"
+#include "../relay/conf/values.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+
+#define TROUBLE_MS (5 * 60 * 1000) /* who was refused so lately is in trouble, though a little would fit */
+
+struct rows {
+    const struct limit *limit;
+    admin_send send;
+    void *context;
+    size_t count;
+    bool stopped, more;
+};
+
+/* What a person may read of TEXT, and JSON may hold. */
+static json_t *shown(struct span text)
+{
+    char escaped[4 * KEY_SIZE];
+    text_escape(escaped, sizeof escaped, text);
+    return json_string(escaped);
+}
+
+static json_t *when(int64_t wait_ms)
+{
+    char text[CLOCK_TEXT_SIZE];
+    if (wait_ms == 0)
+        return json_null();
+    clock_rfc3339(clock_wall_ms() + wait_ms, text);
+    return json_string(text);
+}
+
+static json_t *row_of(const struct limit *limit, const struct bucket *bucket)
+{
+    const struct conf_limit *conf = limit->conf;
+    char per[32];
+    values_time_print(conf->rate.per_ms, per);
+    return json_pack("{s:o, s:s, s:o, s:s, s:I, s:I, s:I, s:s, s:s, s:s, s:o}", "limit", shown(span_of(conf->name)), "key",
+                     key_name(conf->key), "value", shown(bucket->key), "count", limit_count_name(conf->count), "used",
+                     (json_int_t)bucket->used, "left", (json_int_t)bucket->left, "rate", (json_int_t)conf->rate.count, "per", per,
+                     "then", limit_then_name(conf->then), "mode", limit->enforced ? "enforce" : "observe", "next",
+                     when(bucket->wait_ms));
+}
+
+static bool send_json(json_t *json, admin_send send, void *context)
+{
+    char *text = json_dumps(json, JSON_COMPACT);
+    bool sent = text && send(context, text);
+    free(text);
+    json_decref(json);
+    return sent;
+}
+
+static bool send_row(void *context, const struct bucket *bucket)
+{
+    struct rows *rows = context;
+    if (!bucket->used)
+        return true;
+    rows->more = rows->count >= ADMIN_ROWS_MAX;
+    if (rows->more)
+        return false;
+    rows->count++;
+    rows->stopped = !send_json(row_of(rows->limit, bucket), rows->send, rows->context);
+    return !rows->stopped;
+}
+
+/* The text under which LIMIT counts for what ASK filters by. False: the filter leaves this limit out. */
+static bool filter_key(const struct limit *limit, const struct key_subject *filter, bool by_account, bool by_client,
+                       char key[KEY_SIZE])
+{
+    enum conf_limit_key kind = limit->conf->key;
+    if (kind == CONF_KEY_ACCOUNT                              ? !by_account || by_client
+        : kind == CONF_KEY_CLIENT || kind == CONF_KEY_NETWORK ? !by_client
+                                                              : true)
+        return false;
+    return key_of(kind, filter, key);
+}
+
+static bool read_filter(const struct admin_ask *ask, struct key_subject *filter, char account[ACCOUNT_NAME_SIZE])
+{
+    struct span client = span_of_array(ask->client, sizeof ask->client);
+    account_normal(span_of_array(ask->account, sizeof ask->account), account);
+    filter->account = span_of(account);
+    return !client.n || netaddr_parse(client, &filter->client);
+}
+
+/* One limit's rows: that of the filter, or all. */
+static void send_limit(struct rows *rows, const struct key_subject *filter, int64_t now_ms)
+{
+    bool by_account = filter->account.n, by_client = filter->client.family;
+    char key[KEY_SIZE];
+    if (!by_account && !by_client) {
+        bucket_each(rows->limit->buckets, now_ms, send_row, rows);
+        return;
+    }
+    if (!filter_key(rows->limit, filter, by_account, by_client, key))
+        return;
+    struct bucket bucket = bucket_look(rows->limit->buckets, span_of(key), now_ms);
+    rows->count++;
+    rows->stopped = !send_json(row_of(rows->limit, &bucket), rows->send, rows->context);
+}
+
+enum admin_result admin_limits(struct limit_set *limits, const struct admin_ask *ask, int64_t now_ms, admin_send send,
+                               void *context, char ret_reason[400])
+{
+    struct rows rows = { .send = send, .context = context };
+    struct key_subject filter = { .client = { .family = 0 } };
+    char account[ACCOUNT_NAME_SIZE];
+    ret_reason[0] = '\0';
+    if (!read_filter(ask, &filter, account)) {
+        text_copy(ret_reason, 400, SPAN("the client is no address; give one as 192.0.2.1 or 2001:db8::1"));
+        return ADMIN_REFUSED;
+    }
+    for (size_t i = 0; i < limit_number(limits) && !rows.stopped && !rows.more; i++) {
+        rows.limit = limit_at(limits, i);
+        if (rows.limit->counted)
+            send_limit(&rows, &filter, now_ms);
+    }
+    if (rows.more)
+        text_format(ret_reason, 400, "only the first %d are shown; ask for one account or client", ADMIN_ROWS_MAX);
+    return ADMIN_DONE;
+}
+
+struct trouble {
+    const struct limit *limit;
+    json_t *accounts;
+};
+
+static bool add_trouble(void *context, const struct bucket *bucket)
+{
+    struct trouble *trouble = context;
+    bool over = bucket->wait_ms > 0 || (bucket->refused && bucket->used && bucket->idle_ms < TROUBLE_MS);
+    if (over)
+        json_array_append_new(trouble->accounts,
+                              json_pack("{s:o, s:o, s:I, s:I, s:o}", "account", shown(bucket->key), "limit",
+                                        shown(span_of(trouble->limit->conf->name)), "used", (json_int_t)bucket->used, "left",
+                                        (json_int_t)bucket->left, "next", when(bucket->wait_ms)));
+    return json_array_size(trouble->accounts) < ADMIN_TROUBLE_MAX;
+}
+
+enum admin_result admin_status(struct limit_set *limits, int64_t now_ms, admin_send send, void *context)
+{
+    struct trouble trouble = { .accounts = json_array() };
+    for (size_t i = 0; i < limit_number(limits); i++) {
+        trouble.limit = limit_at(limits, i);
+        if (trouble.limit->conf->key == CONF_KEY_ACCOUNT && trouble.limit->enforced)
+            bucket_each(trouble.limit->buckets, now_ms, add_trouble, &trouble);
+    }
+    send_json(json_pack("{s:o}", "accounts", trouble.accounts), send, context);
+    return ADMIN_DONE;
+}

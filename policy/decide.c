@@ -1,0 +1,215 @@
+/* A question is turned into a subject (who asks, in normal form), then the rules are asked in turn, the first that says no writes the
+ * reply. Whatever comes from outside is bounded and made printable before it stands in one: a reply line is ASCII, so bytes beyond
+ * become "?". */
+#include "decide.h"
+
+#include "../relay/base/clock.h"
+#include "../relay/base/text.h"
+#include "../relay/conf/values.h"
+#include "../relay/smtp/address.h"
+#include "limit.h"
+#include "sender.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define SHOWN_SIZE 100 /* bytes of a name or address in a reply, with a NUL */
+
+struct decide {
+    const struct conf *conf;
+    struct account_table *accounts;
+    struct limit_set *limits;
+};
+
+/* Who asks. */
+struct subject {
+    char account[ACCOUNT_NAME_SIZE];
+    const struct conf_account *entry;
+    struct span sender;
+    struct key_subject key;
+};
+
+struct decide *decide_new(const struct conf *conf)
+{
+    struct decide *decide = text_zalloc(sizeof *decide);
+    decide_settings(decide, conf);
+    return decide;
+}
+
+void decide_free(struct decide **decide)
+{
+    if (!*decide)
+        return;
+    account_free(&(*decide)->accounts);
+    limit_free(&(*decide)->limits);
+    free(*decide);
+    *decide = NULL;
+}
+
+void decide_settings(struct decide *decide, const struct conf *conf)
+{
+    decide->conf = conf;
+    account_free(&decide->accounts);
+    decide->accounts = account_new(conf);
+    decide->limits = limit_new(conf, &decide->limits);
+}
+
+struct limit_set *decide_limits(struct decide *decide)
+{
+    return decide->limits;
+}
+
+static void make_subject(const struct decide *decide, const struct policy_subject *from, struct subject *subject)
+{
+    account_normal(span_of_array(from->account, sizeof from->account), subject->account);
+    struct span account = span_of(subject->account);
+    subject->entry = account_find(decide->accounts, account);
+    subject->sender = span_of_array(from->sender, sizeof from->sender);
+    subject->key = (struct key_subject){
+        .client = from->client,
+        .account = account,
+        .class = span_of(subject->entry ? subject->entry->class : NULL),
+        .sender_domain = address_domain(subject->sender),
+    };
+}
+
+/* Fills in a refusal with a reply of the formatted text. */
+static void refuse(struct policy_answer *answer, enum policy_verdict verdict, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+static void refuse(struct policy_answer *answer, enum policy_verdict verdict, const char *format, ...)
+{
+    va_list arguments;
+    answer->verdict = verdict;
+    va_start(arguments, format);
+    vsnprintf(answer->reply, sizeof answer->reply, format, arguments);
+    va_end(arguments);
+    for (char *at = answer->reply; *at; at++)
+        if (*at < 0x20 || *at > 0x7e)
+            *at = '?';
+}
+
+/* "account alice", or who it is that may not. */
+static const char *who(const struct subject *subject, char text[SHOWN_SIZE])
+{
+    char name[SHOWN_SIZE - 8];
+    if (!subject->key.account.n)
+        return "a client that has not logged in";
+    text_escape(name, sizeof name, subject->key.account);
+    text_format(text, SHOWN_SIZE, "account %s", name);
+    return text;
+}
+
+static bool check_address(const struct decide *decide, const struct subject *subject, struct span address, const char *role,
+                          const char *code, struct policy_answer *answer)
+{
+    char shown[SHOWN_SIZE], name[SHOWN_SIZE];
+    if (sender_allowed(decide->conf, subject->entry, address))
+        return true;
+    text_escape(shown, sizeof shown, address);
+    refuse(answer, POLICY_REJECT, "%s 5.7.1 <%s> as %s is not for %s to use", code, shown, role, who(subject, name));
+    return false;
+}
+
+/* "until 2026-11-24T22:15:03Z": whole seconds, the next one. */
+static void until(int64_t wait_ms, char text[CLOCK_TEXT_SIZE])
+{
+    clock_rfc3339(clock_wall_ms() + wait_ms + 999, text);
+    char *fraction = strchr(text, '.');
+    if (fraction)
+        text_copy(fraction, (size_t)(text + CLOCK_TEXT_SIZE - fraction), SPAN("Z"));
+}
+
+static void refuse_by_limit(const struct limit_refusal *refusal, struct policy_answer *answer)
+{
+    const struct conf_limit *conf = refusal->limit->conf;
+    const char *count = limit_count_name(conf->count);
+    char name[SHOWN_SIZE], key[SHOWN_SIZE], per[32], when[CLOCK_TEXT_SIZE];
+    bool final = limit_is_final(refusal);
+    text_escape(name, sizeof name, span_of(conf->name));
+    text_escape(key, sizeof key, span_of(refusal->key));
+    values_time_print(conf->rate.per_ms, per);
+    if (refusal->wait_ms == BUCKET_NEVER) {
+        refuse(answer, POLICY_REJECT, "550 5.7.1 limit %s of %s %s never allows %llu %s at once", name, key_name(conf->key), key,
+               (unsigned long long)refusal->n, count);
+        return;
+    }
+    until(refusal->wait_ms, when);
+    refuse(answer, final ? POLICY_REJECT : POLICY_DEFER, "%s limit %s of %s %s is used up: %llu %s in %s; more from %s on",
+           final ? "550 5.7.1" : "450 4.7.1", name, key_name(conf->key), key, (unsigned long long)conf->rate.count, count, per,
+           when);
+}
+
+static void take(struct decide *decide, const struct subject *subject, const struct limit_ask *asks, size_t nasks, int64_t now_ms,
+                 struct policy_answer *answer)
+{
+    struct limit_refusal refusal;
+    if (!limit_take(decide->limits, &subject->key, asks, nasks, now_ms, &refusal))
+        refuse_by_limit(&refusal, answer);
+}
+
+void decide_mail(struct decide *decide, const struct policy_mail *mail, int64_t now_ms, struct policy_answer *ret_answer)
+{
+    const struct limit_ask asks[] = {
+        {CONF_COUNT_MESSAGES, 1,                false},
+        { CONF_COUNT_BYTES,   mail->size_bytes, true },
+    };
+    struct subject subject;
+    *ret_answer = (struct policy_answer){ .ticket = mail->ticket, .verdict = POLICY_ALLOW };
+    make_subject(decide, &mail->subject, &subject);
+    if (subject.sender.n && !check_address(decide, &subject, subject.sender, "sender", "553", ret_answer))
+        return;
+    take(decide, &subject, asks, sizeof asks / sizeof *asks, now_ms, ret_answer);
+}
+
+void decide_rcpt(struct decide *decide, const struct policy_rcpt *rcpt, int64_t now_ms, struct policy_answer *ret_answer)
+{
+    static const struct limit_ask ask = { CONF_COUNT_RECIPIENTS, 1, false };
+    struct subject subject;
+    *ret_answer = (struct policy_answer){ .ticket = rcpt->ticket, .verdict = POLICY_ALLOW };
+    make_subject(decide, &rcpt->subject, &subject);
+    subject.key.recipient_domain = address_domain(span_of_array(rcpt->recipient, sizeof rcpt->recipient));
+    take(decide, &subject, &ask, 1, now_ms, ret_answer);
+}
+
+/* The From field as a whole: can it be read, and does it say one thing? */
+static bool check_form(const struct policy_content *content, struct policy_answer *answer)
+{
+    bool has_sender = content->header_sender[0] != '\0';
+    if (content->from_malformed || (content->from_fields && !content->from_count))
+        refuse(answer, POLICY_REJECT, "554 5.6.0 the From header cannot be read; mail programs could show different senders");
+    else if (content->from_fields > 1)
+        refuse(answer, POLICY_REJECT, "550 5.7.1 the message has more than one From header");
+    else if (content->from_count > POLICY_FROM_MAX)
+        refuse(answer, POLICY_REJECT, "550 5.7.1 the From header has more than %d addresses", POLICY_FROM_MAX);
+    else if (content->from_count > 1 && !has_sender)
+        refuse(answer, POLICY_REJECT, "550 5.7.1 a From header with several addresses needs a Sender header (RFC 5322 3.6.2)");
+    return answer->verdict == POLICY_ALLOW;
+}
+
+/* Every address in From, since any of them may be what a receiver shows, and Sender. */
+static bool check_header(const struct decide *decide, const struct subject *subject, const struct policy_content *content,
+                         struct policy_answer *answer)
+{
+    struct span sender = span_of_array(content->header_sender, sizeof content->header_sender);
+    if (!check_form(content, answer))
+        return false;
+    for (uint32_t i = 0; i < content->from_count; i++) {
+        struct span from = span_of_array(content->from[i], sizeof content->from[i]);
+        if (!check_address(decide, subject, from, "From", "550", answer))
+            return false;
+    }
+    return !sender.n || check_address(decide, subject, sender, "Sender", "550", answer);
+}
+
+void decide_content(struct decide *decide, const struct policy_content *content, int64_t now_ms, struct policy_answer *ret_answer)
+{
+    const struct limit_ask ask = { CONF_COUNT_BYTES, content->size_bytes, false };
+    struct subject subject;
+    *ret_answer = (struct policy_answer){ .ticket = content->ticket, .verdict = POLICY_ALLOW };
+    make_subject(decide, &content->subject, &subject);
+    if (decide->conf->check_from_header && !check_header(decide, &subject, content, ret_answer))
+        return;
+    take(decide, &subject, &ask, 1, now_ms, ret_answer);
+}

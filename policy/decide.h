@@ -1,0 +1,39 @@
+/* Answers to submission's questions: may this account, from this client, send this? Knows the settings and the limits, no channel.
+ *
+ * Senders (see sender.h): who may not use a MAIL FROM gets 553 5.7.1; the null sender may be used by everybody who may submit at
+ * all, since notifications of mail programs (MDN, RFC 8098) have it. Behind the header, unless from-header = ignore: several From
+ * fields, several addresses in From without a Sender, more of them than are looked at, an address in From that the account may not
+ * use, or such a Sender: 550 5.7.1; a From that cannot be read the same way by everybody: 554 5.6.0. A message without From is
+ * let through: it claims to be from nobody.
+ *
+ * Limits (see limit.h): messages count at MAIL, recipients at RCPT, bytes behind the header, where the real size is known; a SIZE
+ * that would not fit is refused at MAIL already, without being counted. Refused is 450 4.7.1 with the time from when on it would be
+ * allowed (then = defer), or 550 5.7.1 (then = reject, and what is larger than the limit ever allows). */
+#ifndef POSTERN_POLICY_DECIDE_H
+#define POSTERN_POLICY_DECIDE_H
+
+#include "../relay/channels/submission_policy.h"
+#include "../relay/conf/conf.h"
+
+struct decide;
+struct limit_set;
+
+/* Decides by CONF, which must outlive it or be replaced by decide_settings. Nothing is counted yet. */
+struct decide *decide_new(const struct conf *conf);
+
+/* Frees *DECIDE and nulls it. NULL is fine. */
+void decide_free(struct decide **decide);
+
+/* Other settings; what limits that stay have counted is kept. Call before the old settings are freed. */
+void decide_settings(struct decide *decide, const struct conf *conf);
+
+/* The limits, borrowed until decide_settings. */
+struct limit_set *decide_limits(struct decide *decide);
+
+/* Each answers one question at NOW_MS (monotonic). All fields of *RET_ANSWER are set. */
+void decide_mail(struct decide *decide, const struct policy_mail *mail, int64_t now_ms, struct policy_answer *ret_answer);
+void decide_rcpt(struct decide *decide, const struct policy_rcpt *rcpt, int64_t now_ms, struct policy_answer *ret_answer);
+void decide_content(struct decide *decide, const struct policy_content *content, int64_t now_ms,
+                    struct policy_answer *ret_answer);
+
+#endif

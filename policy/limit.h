@@ -1,0 +1,68 @@
+/* The limits of the configuration, and what was counted for them.
+ *
+ * A question is counted when it is asked and allowed: a refused one leaves nothing counted, in no limit. A limit in mode observe
+ * never refuses; what it would have refused is logged and not counted in it. */
+#ifndef POSTERN_POLICY_LIMIT_H
+#define POSTERN_POLICY_LIMIT_H
+
+#include "bucket.h"
+#include "key.h"
+
+#define LIMIT_MEMORY     ((size_t)128 << 20) /* of all limits together, in equal parts */
+#define LIMIT_MEMORY_MIN ((size_t)256 << 10) /* of one */
+
+/* One limit. What follows from `conf` beyond enforced: see the manual. */
+struct limit {
+    const struct conf_limit *conf; /* borrowed from the configuration */
+    struct bucket_table *buckets;
+    bool counted;  /* this version counts what it limits */
+    bool enforced; /* refuses; else it only logs */
+};
+
+struct limit_set;
+
+/* The limits of CONF, which must outlive the set. Limits that OLD (may be NULL) has too, of the same name, key and count, go on with
+ * what they counted; *OLD is freed and nulled. */
+struct limit_set *limit_new(const struct conf *conf, struct limit_set **old);
+
+/* Frees *SET and nulls it. NULL is fine. */
+void limit_free(struct limit_set **set);
+
+/* All of them. */
+size_t limit_number(const struct limit_set *set);
+struct limit *limit_at(struct limit_set *set, size_t index);
+
+/* The limit of that NAME which counts COUNT for KEY, or NULL. */
+struct limit *limit_named(struct limit_set *set, struct span name, unsigned key, unsigned count);
+
+/* N of what COUNT says; `look`: only see whether it would fit. */
+struct limit_ask {
+    enum conf_limit_count count;
+    uint64_t n;
+    bool look;
+};
+
+/* Why not: the limit, for whom, how much was asked, and when it would fit (BUCKET_NEVER: not ever). */
+struct limit_refusal {
+    const struct limit *limit;
+    char key[KEY_SIZE];
+    uint64_t n;
+    int64_t wait_ms;
+};
+
+/* May SUBJECT have all NASKS of ASKS at NOW_MS (monotonic)? Then they are counted. Otherwise the refusal that matters most is in
+ * *RET_REFUSAL (a permanent one before one that passes, the longest wait first), it is logged, and nothing is counted. */
+bool limit_take(struct limit_set *set, const struct key_subject *subject, const struct limit_ask *asks, size_t nasks,
+                int64_t now_ms, struct limit_refusal *ret_refusal);
+
+/* Is REFUSAL permanent: then = reject, or more than the limit ever allows? */
+bool limit_is_final(const struct limit_refusal *refusal);
+
+/* Lets go of what needs not be remembered any more. */
+void limit_sweep(struct limit_set *set, int64_t now_ms);
+
+/* "recipients", "defer" … as the configuration has it. */
+const char *limit_count_name(enum conf_limit_count count);
+const char *limit_then_name(enum conf_limit_then then);
+
+#endif
