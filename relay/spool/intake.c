@@ -80,10 +80,10 @@ static void destroy(struct intake *intake)
     free(intake);
 }
 
-/* Calls `drained` where the caller was told to stop (BEFORE bytes waited) and may go on now. */
-static void tell_drained(struct intake *intake, size_t before)
+/* Calls `drained` where the caller was told to stop (WAS_FULL) and may go on now. */
+static void tell_drained(struct intake *intake, bool was_full)
 {
-    if (before > WAITING_LIMIT && intake->waiting <= WAITING_LIMIT && intake->drained && !intake->adding && !intake->committed)
+    if (was_full && !intake_is_full(intake) && intake->drained && !intake->adding && !intake->committed)
         intake->drained(intake->drained_context);
 }
 
@@ -156,7 +156,7 @@ bool intake_add(struct intake *intake, struct span content)
 
 bool intake_is_full(const struct intake *intake)
 {
-    return intake->large && intake->waiting > WAITING_LIMIT;
+    return intake->waiting > WAITING_LIMIT && intake->verdict == WRITER_STORED && !is_over(intake);
 }
 
 void intake_on_drained(struct intake *intake, void (*drained)(void *context), void *context)
@@ -234,20 +234,20 @@ void intake_give(struct intake *intake, struct tail *tail)
 
 void intake_fail(struct intake *intake, enum writer_verdict verdict)
 {
-    size_t before = intake->waiting;
+    bool was_full = intake_is_full(intake);
     intake->verdict = verdict;
     forget(intake);
     if (intake->committed)
         post(intake, PARCEL_MESSAGE);
     else
-        tell_drained(intake, before);
+        tell_drained(intake, was_full);
 }
 
 void intake_chunk_back(struct chunk *chunk)
 {
     struct intake *intake = chunk->parcel.intake;
     enum writer_verdict verdict = chunk->parcel.verdict;
-    size_t before = intake->waiting;
+    bool was_full = intake_is_full(intake);
     intake->waiting -= chunk->size;
     intake->in_flight--;
     free(chunk);
@@ -257,7 +257,7 @@ void intake_chunk_back(struct chunk *chunk)
     } else if (verdict != WRITER_STORED && intake->verdict == WRITER_STORED && !intake->posted && !is_over(intake)) {
         intake_fail(intake, verdict);
     } else {
-        tell_drained(intake, before);
+        tell_drained(intake, was_full);
     }
 }
 

@@ -55,9 +55,10 @@ static void on_chunk(struct writer *writer, struct parcel *parcel)
 
 static void on_closed(struct writer *writer, struct parcel *parcel)
 {
-    uint64_t number = parcel->tail->number;
-    bool failed = parcel->tail->failed;
-    tail_free(&parcel->tail);
+    struct tail *tail = parcel->tail; /* the parcel stands in it */
+    uint64_t number = tail->number;
+    bool failed = tail->failed;
+    tail_free(&tail);
     writer->events->done_segment(writer->context, number, failed);
 }
 
