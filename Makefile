@@ -51,7 +51,7 @@ sources  = $(wildcard $(if $(filter policy,$1),policy,relay/$1)/*.c)
 
 # A role and the command line see the floors below them, never each other.
 BELOW_base     = base
-BELOW_conf     = conf base
+BELOW_conf     = conf smtp base
 BELOW_smtp     = smtp base
 BELOW_spool    = spool base
 BELOW_channels = channels smtp base

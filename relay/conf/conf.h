@@ -27,6 +27,12 @@ struct conf_addresses {
     size_t count;
 };
 
+/* A list of times in milliseconds. */
+struct conf_times {
+    int64_t *items;
+    size_t count;
+};
+
 /* tls { } and certificate "name" { } */
 struct conf_certificate {
     char *name; /* SNI; "" for the one in tls { } */
@@ -139,8 +145,13 @@ struct conf_spool {
 
 /* queue { } */
 struct conf_queue {
-    int64_t *retry_ms; /* the schedule; its last step repeats */
-    size_t nretry;
+    union {
+        struct conf_times retry;
+        struct {
+            int64_t *retry_ms; /* the schedule; its last step repeats */
+            size_t nretry;
+        };
+    };
     int64_t lifetime_ms;       /* 3d */
     int64_t delay_warning_ms;  /* 4h; 0: none */
     uint64_t bounce_body_size; /* a body up to this is returned with a bounce where RET=FULL or unset asks for it: 50K */
@@ -170,12 +181,24 @@ struct conf_host {
     uint16_t port;
 };
 
+/* Where a route goes. */
+struct conf_hosts {
+    struct conf_host *items; /* in order, where not mx */
+    size_t count;
+    bool mx; /* via = mx */
+};
+
 /* route "name" { } */
 struct conf_route {
-    char *name;              /* "example.com", "*.example.com", "*" */
-    bool mx;                 /* via = mx */
-    struct conf_host *hosts; /* in order, where not mx */
-    size_t nhosts;
+    char *name; /* "example.com", "*.example.com", "*" */
+    union {
+        struct conf_hosts via;
+        struct {
+            struct conf_host *hosts;
+            size_t nhosts;
+            bool mx;
+        };
+    };
     bool tls_given; /* else delivery.tls holds */
     enum conf_delivery_tls tls;
     char *user;

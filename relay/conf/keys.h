@@ -12,28 +12,43 @@
 struct key {
     const char *name;
     enum value_type type;
-    size_t offset;            /* of its member in the section's struct */
-    const char *fallback;     /* the default as it would be written; NULL: must be given (or stays empty, where not required) */
-    uint64_t min, max;        /* bounds of numbers, sizes (bytes) and times (milliseconds) */
-    const char *const *words; /* of a VALUE_WORD: the choices, NULL at the end, in the order of the enum */
+    size_t offset;        /* of its member in the section's struct */
+    const char *fallback; /* the default as it would be written, a list's items separated by spaces; NULL: none */
+    struct value_bounds bounds;
     bool required;
-    const char *prose; /* one sentence for the manual and the sample */
+    const char *example; /* a value for the manual and the sample */
+    const char *prose;   /* one sentence for the manual and the sample */
+    size_t given_offset; /* of a bool that tells whether the key was given; 0: nobody asks */
 };
 
 /* A section: `name { … }` or `name "title" { … }`; the top level is the one named "". */
 struct section {
     const char *name;
-    bool titled;   /* has a title and may occur more than once: an array of `item_size` structs */
-    size_t offset; /* in struct conf: of the struct, or of the array's pointer (its count follows at count_offset) */
+    bool titled;         /* has a title and may occur more than once: an array of `item_size` structs */
+    size_t offset;       /* in struct conf: of the struct, or of the array's pointer (its count follows at count_offset) */
     size_t count_offset;
     size_t item_size;
     size_t title_offset; /* of the char * that takes the title */
+    const char *example; /* a title for the manual and the sample */
     const struct key *keys;
     size_t nkeys;
     const char *prose;
 };
 
-extern const struct section conf_sections[];
-extern const size_t conf_nsections;
+extern const struct section keys_sections[];
+extern const size_t keys_nsections;
+
+/* The section NAME ("" is the top level), or NULL. */
+const struct section *keys_section(struct span name);
+
+/* The key NAME of SECTION, or NULL. */
+const struct key *keys_find(const struct section *section, struct span name);
+
+/* The known name nearest to NAME among SECTION's keys and, for the top level, the sections: for "did you mean"; NULL where none is near. */
+const char *keys_nearest(const struct section *section, struct span name);
+
+/* Appends a commented sample file with every key, and the mdoc lines of the manual's tables. */
+void keys_sample(struct buffer *out);
+void keys_manual(struct buffer *out);
 
 #endif

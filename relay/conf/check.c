@@ -1,0 +1,220 @@
+#include "check.h"
+
+#include "../base/text.h"
+#include "../smtp/address.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static bool is_address(const char *text)
+{
+    struct address address;
+    return address_parse(span_of(text), true, &address) == ADDRESS_OK && address.domain.n > 0;
+}
+
+static void check_names(struct conf *conf, struct scan *scan)
+{
+    if (*conf->hostname && !address_is_domain(span_of(conf->hostname), false))
+        scan_complain_at(scan, "", "", "hostname", "hostname = %s is no host name; such as relay.example.net", conf->hostname);
+    if (!*conf->postmaster) {
+        size_t size = strlen(conf->hostname) + sizeof "postmaster@";
+        free(conf->postmaster);
+        conf->postmaster = text_zalloc(size);
+        text_format(conf->postmaster, size, "postmaster@%s", conf->hostname);
+    } else if (!is_address(conf->postmaster)) {
+        scan_complain_at(scan, "", "", "postmaster", "postmaster = %s is no address; such as postmaster@example.net",
+                         conf->postmaster);
+    }
+    for (size_t i = 0; i < conf->domains.count; i++) {
+        text_lower(conf->domains.items[i]);
+        if (!address_is_domain(span_of(conf->domains.items[i]), true))
+            scan_complain_at(scan, "", "", "domains", "%s is no domain; such as example.net", conf->domains.items[i]);
+    }
+}
+
+static void check_certificates(struct conf *conf, struct scan *scan)
+{
+    if (!*conf->tls_certificate != !*conf->tls_key)
+        scan_complain_at(scan, "tls", "", NULL, "certificate and key belong together; give both");
+    for (size_t i = 0; i < conf->ncertificates; i++)
+        if (!address_is_domain(span_of(conf->certificates[i].name), false))
+            scan_complain_at(scan, "certificate", conf->certificates[i].name, NULL,
+                             "%s is no host name; such as mail.example.net", conf->certificates[i].name);
+}
+
+static void check_listener(const struct conf *conf, const struct conf_listener *listener, struct scan *scan)
+{
+    const char *name = listener->name;
+    if (!listener->address.count)
+        scan_complain_at(scan, "listener", name, "address", "listener %s has no address; such as address = { \"0.0.0.0:587\" }",
+                         name);
+    if (listener->auth != CONF_AUTH_REQUIRED && !listener->networks.count)
+        scan_complain_at(
+            scan, "listener", name, "auth",
+            "auth = %s without networks would be an open relay; add networks = { \"10.0.0.0/8\" } or auth = required",
+            listener->auth == CONF_AUTH_NONE ? "none" : "optional");
+    if (listener->tls != CONF_LISTENER_NONE && !*conf->tls_certificate)
+        scan_complain_at(
+            scan, "listener", name, "tls",
+            "listener %s offers TLS but there is no certificate; add tls { certificate = \"…\" key = \"…\" }, or tls = none",
+            name);
+    if (listener->tls == CONF_LISTENER_NONE && listener->auth != CONF_AUTH_NONE)
+        scan_complain_at(scan, "listener", name, "tls",
+                         "passwords are taken only under TLS; use tls = starttls or implicit, or auth = none with networks");
+    if (listener->proxy_protocol != (listener->proxies.count > 0))
+        scan_complain_at(scan, "listener", name, "proxy-protocol",
+                         "proxy-protocol and proxies belong together; give both or none");
+}
+
+static void check_listeners(struct conf *conf, struct scan *scan)
+{
+    if (!conf->nlisteners)
+        scan_complain_at(
+            scan, "", "", NULL,
+            "there is no listener; add listener submission { address = { \"0.0.0.0:587\" } tls = starttls auth = required }");
+    for (size_t i = 0; i < conf->nlisteners; i++)
+        check_listener(conf, &conf->listeners[i], scan);
+    for (size_t i = 0; i < conf->nlisteners; i++) {
+        for (size_t j = 0; j < conf->listeners[i].address.count; j++) {
+            const struct netaddr *address = &conf->listeners[i].address.items[j];
+            char text[NETADDR_PORT_TEXT_SIZE];
+            bool twice = false;
+            for (size_t k = 0; k <= i && !twice; k++)
+                for (size_t l = 0; l < (k == i ? j : conf->listeners[k].address.count) && !twice; l++)
+                    twice = conf->listeners[k].address.items[l].port == address->port &&
+                            netaddr_same_host(&conf->listeners[k].address.items[l], address);
+            netaddr_print_port(address, text);
+            if (twice)
+                scan_complain_at(scan, "listener", conf->listeners[i].name, "address",
+                                 "%s is listed twice; each address belongs to one listener", text);
+        }
+    }
+}
+
+static void check_auth(struct conf *conf, struct scan *scan)
+{
+    static const char *const known[] = { "PLAIN", "LOGIN", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS" };
+    if (conf->auth.backend == CONF_BACKEND_DOVECOT)
+        scan_complain_at(scan, "auth", "", "backend",
+                         "backend = dovecot is not available in this version; use file, sasldb or saslauthd");
+    if (!conf->auth.mechanisms.count)
+        scan_complain_at(scan, "auth", "", "mechanisms", "at least one mechanism is needed; such as { \"PLAIN\", \"LOGIN\" }");
+    for (size_t i = 0; i < conf->auth.mechanisms.count; i++) {
+        char *mechanism = conf->auth.mechanisms.items[i];
+        bool found = false;
+        for (char *at = mechanism; *at; at++)
+            *at = (char)(*at >= 'a' && *at <= 'z' ? *at - 'a' + 'A' : *at);
+        for (size_t j = 0; j < sizeof known / sizeof *known; j++)
+            found = found || strcmp(mechanism, known[j]) == 0;
+        if (!found)
+            scan_complain_at(scan, "auth", "", "mechanisms",
+                             "%s is not offered; PLAIN, LOGIN, SCRAM-SHA-256 and SCRAM-SHA-256-PLUS are", mechanism);
+    }
+}
+
+static void check_accounts(struct conf *conf, struct scan *scan)
+{
+    for (size_t i = 0; i < conf->naccounts; i++) {
+        const struct conf_account *account = &conf->accounts[i];
+        for (size_t j = 0; j < account->senders.count; j++) {
+            const char *sender = account->senders.items[j];
+            bool good = *sender == '@' ? address_is_domain(span_of(sender + 1), true) : is_address(sender);
+            if (!good)
+                scan_complain_at(scan, "account", account->name, "senders",
+                                 "%s is neither an address nor @domain; such as alice@example.net or @example.net", sender);
+        }
+    }
+}
+
+static void check_limits(struct conf *conf, struct scan *scan)
+{
+    for (size_t i = 0; i < conf->nlimits; i++) {
+        struct conf_limit *limit = &conf->limits[i];
+        if (!limit->burst)
+            limit->burst = limit->rate.count;
+        if (limit->key != CONF_KEY_ACCOUNT && limit->key != CONF_KEY_CLIENT)
+            scan_complain_at(scan, "limit", limit->name, "key",
+                             "this key is not available in this version; use account or client");
+        if (limit->count > CONF_COUNT_BYTES)
+            scan_complain_at(scan, "limit", limit->name, "count",
+                             "this count is not available in this version; use messages, recipients or bytes");
+        if (limit->then != CONF_THEN_DEFER && limit->then != CONF_THEN_REJECT)
+            scan_complain_at(scan, "limit", limit->name, "then",
+                             "this action is not available in this version; use defer or reject");
+    }
+}
+
+static void check_queue(struct conf *conf, struct scan *scan)
+{
+    if (!conf->queue.retry.count)
+        scan_complain_at(scan, "queue", "", "retry", "the retry schedule is empty; such as { 5min, 15min, 1h }");
+    else if (conf->queue.retry.items[0] > conf->queue.lifetime_ms)
+        scan_complain_at(scan, "queue", "", "lifetime",
+                         "lifetime is shorter than the first step of retry, so nothing would be tried twice; make it longer");
+}
+
+/* Names that are no host: "*" and "*.domain" are allowed for routes. */
+static bool is_route_name(const char *name)
+{
+    return strcmp(name, "*") == 0 || address_is_domain(span_of(strncmp(name, "*.", 2) == 0 ? name + 2 : name), true);
+}
+
+static void check_route(struct conf *conf, struct conf_route *route, struct scan *scan)
+{
+    text_lower(route->name);
+    if (!route->tls_given)
+        route->tls = conf->delivery.tls;
+    if (!is_route_name(route->name))
+        scan_complain_at(scan, "route", route->name, NULL, "%s is no domain, \"*.domain\" or \"*\"", route->name);
+    if (!route->via.mx && !route->via.count)
+        scan_complain_at(scan, "route", route->name, "via", "via is empty; mx, or hosts such as \"smtp.example.net:587\"");
+    if (!*route->user != !*route->password_file)
+        scan_complain_at(scan, "route", route->name, *route->user ? "user" : "password-file",
+                         "user and password-file belong together; give both or none");
+    if (*route->user && (route->via.mx || route->tls != CONF_DELIVERY_VERIFY))
+        scan_complain_at(scan, "route", route->name, "user",
+                         "a password is sent only to a named host over verified TLS; add via = \"HOST:PORT\" and tls = verify");
+}
+
+static void check_routes(struct conf *conf, struct scan *scan)
+{
+    for (size_t i = 0; i < conf->nroutes; i++)
+        check_route(conf, &conf->routes[i], scan);
+}
+
+static void check_sources(struct conf *conf, struct scan *scan)
+{
+    struct netaddr address;
+    for (size_t i = 0; i < conf->delivery.source.count; i++)
+        if (!netaddr_parse(span_of(conf->delivery.source.items[i]), &address))
+            scan_complain_at(scan, "delivery", "", "source", "%s is no address; such as 192.0.2.7",
+                             conf->delivery.source.items[i]);
+}
+
+static void check_rest(struct conf *conf, struct scan *scan)
+{
+    struct netaddr address;
+    if (conf->policy.redis_store)
+        scan_complain_at(scan, "policy", "", "store", "store = redis is not available in this version; use local");
+    if (conf->ndkims)
+        scan_complain_at(scan, "dkim", conf->dkims[0].domain, NULL,
+                         "dkim is not available in this version; take the section out");
+    if (*conf->control.http && !netaddr_parse_port(span_of(conf->control.http), &address))
+        scan_complain_at(scan, "control", "", "http", "%s is no address with port; such as 127.0.0.1:8587", conf->control.http);
+    if (*conf->control.socket != '/' || strlen(conf->control.socket) > 100)
+        scan_complain_at(scan, "control", "", "socket", "socket must be an absolute path of at most 100 characters");
+    if (*conf->spool.directory != '/')
+        scan_complain_at(scan, "spool", "", "directory", "directory must be an absolute path");
+    if (*conf->policy.directory != '/')
+        scan_complain_at(scan, "policy", "", "directory", "directory must be an absolute path");
+}
+
+void check_all(struct conf *conf, struct scan *scan)
+{
+    static void (*const rules[])(struct conf * conf, struct scan * scan) = {
+        check_names,  check_certificates, check_listeners, check_auth,    check_accounts,
+        check_limits, check_queue,        check_routes,    check_sources, check_rest,
+    };
+    for (size_t i = 0; i < sizeof rules / sizeof *rules; i++)
+        rules[i](conf, scan);
+}
