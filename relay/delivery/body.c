@@ -1,4 +1,4 @@
-/* A record of ordinary size is read by one pread, checked in memory and sent from there: nothing is read twice, and what was
+/* A record of ordinary size is read by one or two preads, checked in memory and sent from there: nothing is read twice, and what was
  * checked is what goes out. A large one is checked by reading it through once, then read again block by block while it is sent;
  * should the disk fail in between, the connection is dropped without the final dot, so that no half message is ever taken for a
  * whole one.
@@ -8,13 +8,12 @@
 #include "body.h"
 
 #include "../base/crc32c.h"
-#include "../base/text.h"
+#include "../spool/disk.h"
 
-#include <errno.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#define BODY_KEEP (16u * 1024) /* memory kept between messages */
+#define BODY_KEEP       (16u * 1024) /* memory kept between messages */
+#define BODY_FIRST_READ (8u * 1024)  /* header and, mostly, all that follows */
 
 void body_init(struct body *body)
 {
@@ -53,21 +52,13 @@ uint64_t body_size(const struct body *body)
     return body->record.prefix_size + body->record.content_size;
 }
 
-/* Reads SIZE bytes at OFFSET into the buffer. */
+/* Adds up to SIZE bytes at OFFSET of the segment to the buffer, fewer only at its end. False where the disk fails. */
 static bool read_at(struct body *body, uint64_t offset, size_t size)
 {
     char *to = buffer_reserve(&body->bytes, size);
-    size_t done = 0;
-    while (to && done < size) {
-        ssize_t n = pread(body->fd, to + done, size - done, (off_t)(offset + done));
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return false;
-        done += (size_t)n;
-    }
-    buffer_commit(&body->bytes, to ? size : 0);
-    return to != NULL;
+    ssize_t n = to ? disk_read(body->fd, to, size, offset) : -1;
+    buffer_commit(&body->bytes, n > 0 ? (size_t)n : 0);
+    return n >= 0;
 }
 
 static bool is_intact(struct span part, uint32_t crc)
@@ -75,26 +66,27 @@ static bool is_intact(struct span part, uint32_t crc)
     return crc32c(0, part.p, part.n) == crc;
 }
 
-/* The part of SIZE bytes at OFFSET of the segment, in the buffer that was filled from START on. */
-static struct span part_of(const struct body *body, uint64_t start, uint64_t offset, uint64_t size)
+/* The part of SIZE bytes at OFFSET of the segment, in the buffer that was filled from the record's header on. */
+static struct span part_of(const struct body *body, uint64_t offset, uint64_t size)
 {
-    return span_head(span_skip(buffer_span(&body->bytes), (size_t)(offset - start)), (size_t)size);
+    return span_head(span_skip(buffer_span(&body->bytes), (size_t)(offset - body->record.offset)), (size_t)size);
 }
 
-/* The parts lie one behind the other behind the record's header. */
+/* The parts lie one behind the other behind the record's header; the first of them are in the buffer already. */
 static const char *load_whole(struct body *body, struct envelope *envelope)
 {
     const struct record *record = &body->record;
-    uint64_t start = record->offset + RECORD_HEADER_SIZE;
-    if (!read_at(body, start, (size_t)(record->envelope_size + body_size(body))))
+    size_t have = buffer_size(&body->bytes);
+    size_t size = (size_t)(record_prefix_offset(record) + record->prefix_size - record->offset);
+    if (have < size && !read_at(body, record->offset + have, size - have))
         return "it cannot be read";
-    struct span stored = part_of(body, start, record_envelope_offset(record), record->envelope_size);
-    body->content = part_of(body, start, record_content_offset(record), record->content_size);
-    body->prefix = part_of(body, start, record_prefix_offset(record), record->prefix_size);
+    struct span stored = part_of(body, record_envelope_offset(record), record->envelope_size);
+    body->content = part_of(body, record_content_offset(record), record->content_size);
+    body->prefix = part_of(body, record_prefix_offset(record), record->prefix_size);
     body->whole = true;
     close_segment(body);
-    if (!is_intact(stored, record->envelope_crc) || !is_intact(body->content, record->content_crc) ||
-        !is_intact(body->prefix, record->prefix_crc))
+    if (buffer_size(&body->bytes) < size || !is_intact(stored, record->envelope_crc) ||
+        !is_intact(body->content, record->content_crc) || !is_intact(body->prefix, record->prefix_crc))
         return "its checksum is wrong";
     return envelope_load(stored, envelope) ? NULL : "its envelope is malformed";
 }
@@ -118,23 +110,17 @@ static const char *load_large(struct body *body, struct envelope *envelope)
 
 const char *body_load(struct body *body, int fd, uint64_t offset, struct uid id, struct envelope *envelope)
 {
-    struct stat status;
+    const struct record *record = &body->record;
     body->fd = fd;
-    if (fstat(fd, &status) != 0)
-        return "its segment cannot be read";
-    switch (record_read(fd, offset, (uint64_t)status.st_size, &body->record)) {
-    case RECORD_OK:
-        break;
-    case RECORD_IO:
+    if (!read_at(body, offset, BODY_FIRST_READ))
         return "it cannot be read";
-    default:
+    struct span bytes = buffer_span(&body->bytes);
+    if (bytes.n < RECORD_HEADER_SIZE || record_decode((const unsigned char *)bytes.p, offset, &body->record) != RECORD_OK)
         return "its header is damaged";
-    }
-    if (uid_compare(body->record.id, id) != 0)
+    if (uid_compare(record->id, id) != 0)
         return "another message lies in its place";
-    bool whole = body->record.content_size <= BODY_WHOLE_MAX && body->record.envelope_size <= BODY_WHOLE_MAX &&
-                 body->record.prefix_size <= BODY_WHOLE_MAX && body->record.envelope_size + body_size(body) <= BODY_WHOLE_MAX;
-    return whole ? load_whole(body, envelope) : load_large(body, envelope);
+    uint64_t size = record_prefix_offset(record) + record->prefix_size - record->offset;
+    return size <= BODY_WHOLE_MAX ? load_whole(body, envelope) : load_large(body, envelope);
 }
 
 static bool has_8bit(struct span bytes)

@@ -97,10 +97,9 @@ enum stage client_lost(struct client *client)
 static enum stage nonsense(struct client *client, struct span line)
 {
     struct reason reason;
-    char shown[4 * CLIENT_EXCERPT_LENGTH + 1];
-    text_escape(shown, sizeof shown, span_head(line, CLIENT_EXCERPT_LENGTH));
-    reason_local(&reason, "4.5.0", "%s sent something that was not expected while %s: %s", client->setup.host,
-                 row_of(client->stage)->doing, shown);
+    struct span shown = span_head(span_cut(&line, '\r'), CLIENT_EXCERPT_LENGTH);
+    reason_local(&reason, "4.5.0", "%s sent something that was not expected while %s: %.*s", client->setup.host,
+                 row_of(client->stage)->doing, SPAN_ARGS(shown));
     return client_fail(client, &reason);
 }
 
