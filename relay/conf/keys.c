@@ -2,13 +2,13 @@
 
 #include <string.h>
 
-#define K 1024ull
-#define M (1024 * K)
-#define G (1024 * M)
+#define K      1024ull
+#define M      (1024 * K)
+#define G      (1024 * M)
 #define SECOND 1000ull
 #define MINUTE (60 * SECOND)
-#define HOUR (60 * MINUTE)
-#define DAY (24 * HOUR)
+#define HOUR   (60 * MINUTE)
+#define DAY    (24 * HOUR)
 
 static const char *const tls_versions[] = { "1.2", "1.3", NULL };
 static const char *const listener_tls[] = { "none", "starttls", "implicit", NULL };
@@ -17,8 +17,10 @@ static const char *const show_hide[] = { "show", "hide", NULL };
 static const char *const ignore_check[] = { "ignore", "check", NULL };
 static const char *const backends[] = { "file", "sasldb", "saslauthd", "dovecot", NULL };
 static const char *const limit_keys[] = { "account", "client", "network", "sender-domain", "recipient-domain", "global", NULL };
-static const char *const limit_counts[] = { "messages",     "recipients",   "bytes",         "unique-recipients", "first-time-recipients", "unique-domains",
-                                            "hard-bounces", "spam-replies", "auth-failures", "connections",       "login-networks",        NULL };
+static const char *const limit_counts[] = {
+    "messages",     "recipients",   "bytes",         "unique-recipients", "first-time-recipients", "unique-domains",
+    "hard-bounces", "spam-replies", "auth-failures", "connections",       "login-networks",        NULL
+};
 static const char *const limit_then[] = { "slow", "defer", "reject", "hold", "suspend", NULL };
 static const char *const modes[] = { "enforce", "observe", NULL };
 static const char *const stores[] = { "local", "redis", NULL };
@@ -26,87 +28,137 @@ static const char *const delivery_tls[] = { "none", "opportunistic", "encrypt", 
 static const char *const log_formats[] = { "logfmt", "json", NULL };
 static const char *const log_levels[] = { "debug", "info", "warning", "error", NULL };
 
-#define ANY { 0, 0, NULL }
-#define BETWEEN(low, high) { (low), (high), NULL }
-#define ONE_OF(list) { 0, 0, (list) }
+#define ANY                                                                                                                      \
+    {                                                                                                                            \
+        0, 0, NULL                                                                                                               \
+    }
+#define BETWEEN(low, high)                                                                                                       \
+    {                                                                                                                            \
+        (low), (high), NULL                                                                                                      \
+    }
+#define ONE_OF(list)                                                                                                             \
+    {                                                                                                                            \
+        0, 0, (list)                                                                                                             \
+    }
 
 #define AT(member) offsetof(struct conf, member)
 static const struct key top_keys[] = {
-    { "hostname", VALUE_TEXT, AT(hostname), NULL, ANY, true, "\"relay.example.net\"", "The name under which postern greets clients and servers; it should resolve to this machine's address and back.", 0 },
-    { "postmaster", VALUE_TEXT, AT(postmaster), "", ANY, false, "\"postmaster@example.net\"", "Who gets mail for <postmaster>, and stands in reports; by default postmaster at the hostname.", 0 },
-    { "domains", VALUE_TEXTS, AT(domains), "", ANY, false, "{ \"example.net\", \"example.org\" }", "Sender domains for accounts without senders of their own; none: any sender address.", 0 },
-    { "from-header", VALUE_CHOICE, AT(check_from_header), "check", ONE_OF(ignore_check), false, "check", "Whether the From field is held to the same rule as the sender address.", 0 },
-    { "processes", VALUE_NUMBER, AT(processes), "0", BETWEEN(0, 64), false, "2", "How many submission and how many delivery processes; 0: one for each core.", 0 },
+    { "hostname", VALUE_TEXT, AT(hostname), NULL, ANY, true, "\"relay.example.net\"",
+      "The name under which postern greets clients and servers; it should resolve to this machine's address and back.", 0 },
+    { "postmaster", VALUE_TEXT, AT(postmaster), "", ANY, false, "\"postmaster@example.net\"",
+      "Who gets mail for <postmaster>, and stands in reports; by default postmaster at the hostname.", 0 },
+    { "domains", VALUE_TEXTS, AT(domains), "", ANY, false, "{ \"example.net\", \"example.org\" }",
+      "Sender domains for accounts without senders of their own; none: any sender address.", 0 },
+    { "from-header", VALUE_CHOICE, AT(check_from_header), "check", ONE_OF(ignore_check), false, "check",
+      "Whether the From field is held to the same rule as the sender address.", 0 },
+    { "processes", VALUE_NUMBER, AT(processes), "0", BETWEEN(0, 64), false, "2",
+      "How many submission and how many delivery processes; 0: one for each core.", 0 },
 };
 #undef AT
 
 #define AT(member) offsetof(struct conf, member)
 static const struct key tls_keys[] = {
-    { "certificate", VALUE_TEXT, AT(tls_certificate), "", ANY, false, "\"/etc/postern/tls/cert.pem\"", "File with the certificate and its chain, in PEM form.", 0 },
-    { "key", VALUE_TEXT, AT(tls_key), "", ANY, false, "\"/etc/postern/tls/key.pem\"", "File with the private key, in PEM form, readable by root alone.", 0 },
-    { "minimum", VALUE_WORD, AT(tls_minimum), "1.2", ONE_OF(tls_versions), false, "\"1.2\"", "The oldest TLS version that clients may use.", 0 },
+    { "certificate", VALUE_TEXT, AT(tls_certificate), "", ANY, false, "\"/etc/postern/tls/cert.pem\"",
+      "File with the certificate and its chain, in PEM form.", 0 },
+    { "key", VALUE_TEXT, AT(tls_key), "", ANY, false, "\"/etc/postern/tls/key.pem\"",
+      "File with the private key, in PEM form, readable by root alone.", 0 },
+    { "minimum", VALUE_WORD, AT(tls_minimum), "1.2", ONE_OF(tls_versions), false, "\"1.2\"",
+      "The oldest TLS version that clients may use.", 0 },
 };
 #undef AT
 
 #define AT(member) offsetof(struct conf_certificate, member)
 static const struct key certificate_keys[] = {
-    { "certificate", VALUE_TEXT, AT(certificate), NULL, ANY, true, "\"/etc/postern/tls/other.pem\"", "File with the certificate for this name.", 0 },
+    { "certificate", VALUE_TEXT, AT(certificate), NULL, ANY, true, "\"/etc/postern/tls/other.pem\"",
+      "File with the certificate for this name.", 0 },
     { "key", VALUE_TEXT, AT(key), NULL, ANY, true, "\"/etc/postern/tls/other.key\"", "File with its private key.", 0 },
 };
 #undef AT
 
 #define AT(member) offsetof(struct conf_listener, member)
 static const struct key listener_keys[] = {
-    { "address", VALUE_ADDRESSES, AT(address), NULL, ANY, true, "{ \"0.0.0.0:587\", \"[::]:587\" }", "Addresses with ports to listen on.", 0 },
-    { "tls", VALUE_WORD, AT(tls), "starttls", ONE_OF(listener_tls), false, "starttls", "TLS on request (starttls, for ports 587 and 25), from the start (implicit, for port 465), or none.", 0 },
-    { "auth", VALUE_WORD, AT(auth), "required", ONE_OF(listener_auth), false, "required", "Whether clients must, may or cannot log in; none and optional need networks.", 0 },
+    { "address", VALUE_ADDRESSES, AT(address), NULL, ANY, true, "{ \"0.0.0.0:587\", \"[::]:587\" }",
+      "Addresses with ports to listen on.", 0 },
+    { "tls", VALUE_WORD, AT(tls), "starttls", ONE_OF(listener_tls), false, "starttls",
+      "TLS on request (starttls, for ports 587 and 25), from the start (implicit, for port 465), or none.", 0 },
+    { "auth", VALUE_WORD, AT(auth), "required", ONE_OF(listener_auth), false, "required",
+      "Whether clients must, may or cannot log in; none and optional need networks.", 0 },
     { "networks", VALUE_NETWORKS, AT(networks), "", ANY, false, "{ \"10.0.0.0/8\" }", "Who may connect; none given: anyone.", 0 },
-    { "max-connections", VALUE_NUMBER, AT(max_connections), "10000", BETWEEN(1, 1000000), false, "10000", "Connections at once, over all submission processes; further ones get 421.", 0 },
-    { "max-connections-per-client", VALUE_NUMBER, AT(max_connections_per_client), "50", BETWEEN(1, 1000000), false, "50", "Connections at once from one address.", 0 },
-    { "max-recipients", VALUE_NUMBER, AT(max_recipients), "1000", BETWEEN(1, 10000), false, "1000", "Recipients of one message; further ones get 452, and the client sends the rest in a second message.", 0 },
-    { "max-message-size", VALUE_SIZE, AT(max_message_size), "50M", BETWEEN(1 * K, 2 * G), false, "50M", "Size of a message; announced to clients.", 0 },
-    { "max-messages", VALUE_NUMBER, AT(max_messages), "1000", BETWEEN(1, 1000000), false, "1000", "Messages of one connection; then 421, and the client connects again.", 0 },
-    { "max-errors", VALUE_NUMBER, AT(max_errors), "20", BETWEEN(1, 10000), false, "20", "Bad commands of one connection; then 421.", 0 },
-    { "command-timeout", VALUE_TIME, AT(command_timeout_ms), "5min", BETWEEN(1 * SECOND, 1 * HOUR), false, "5min", "How long a client may take for one whole command.", 0 },
-    { "data-timeout", VALUE_TIME, AT(data_timeout_ms), "10min", BETWEEN(1 * SECOND, 6 * HOUR), false, "10min", "How long a client may pause within a message.", 0 },
-    { "proxy-protocol", VALUE_BOOL, AT(proxy_protocol), "no", ANY, false, "yes", "Connections begin with a PROXY header that tells the client's address; only from proxies.", 0 },
-    { "proxies", VALUE_NETWORKS, AT(proxies), "", ANY, false, "{ \"192.0.2.10\" }", "The load balancers whose PROXY header is believed.", 0 },
-    { "client-address", VALUE_CHOICE, AT(hide_client), "show", ONE_OF(show_hide), false, "hide", "Whether the Received field tells the client's address and name.", 0 },
-    { "check-recipient-domain", VALUE_BOOL, AT(check_recipient_domain), "yes", ANY, false, "yes", "Refuse a recipient whose domain does not exist or takes no mail; a DNS that does not answer refuses nothing.", 0 },
+    { "max-connections", VALUE_NUMBER, AT(max_connections), "10000", BETWEEN(1, 1000000), false, "10000",
+      "Connections at once, over all submission processes; further ones get 421.", 0 },
+    { "max-connections-per-client", VALUE_NUMBER, AT(max_connections_per_client), "50", BETWEEN(1, 1000000), false, "50",
+      "Connections at once from one address.", 0 },
+    { "max-recipients", VALUE_NUMBER, AT(max_recipients), "1000", BETWEEN(1, 10000), false, "1000",
+      "Recipients of one message; further ones get 452, and the client sends the rest in a second message.", 0 },
+    { "max-message-size", VALUE_SIZE, AT(max_message_size), "50M", BETWEEN(1 * K, 2 * G), false, "50M",
+      "Size of a message; announced to clients.", 0 },
+    { "max-messages", VALUE_NUMBER, AT(max_messages), "1000", BETWEEN(1, 1000000), false, "1000",
+      "Messages of one connection; then 421, and the client connects again.", 0 },
+    { "max-errors", VALUE_NUMBER, AT(max_errors), "20", BETWEEN(1, 10000), false, "20",
+      "Bad commands of one connection; then 421.", 0 },
+    { "command-timeout", VALUE_TIME, AT(command_timeout_ms), "5min", BETWEEN(1 * SECOND, 1 * HOUR), false, "5min",
+      "How long a client may take for one whole command.", 0 },
+    { "data-timeout", VALUE_TIME, AT(data_timeout_ms), "10min", BETWEEN(1 * SECOND, 6 * HOUR), false, "10min",
+      "How long a client may pause within a message.", 0 },
+    { "proxy-protocol", VALUE_BOOL, AT(proxy_protocol), "no", ANY, false, "yes",
+      "Connections begin with a PROXY header that tells the client's address; only from proxies.", 0 },
+    { "proxies", VALUE_NETWORKS, AT(proxies), "", ANY, false, "{ \"192.0.2.10\" }",
+      "The load balancers whose PROXY header is believed.", 0 },
+    { "client-address", VALUE_CHOICE, AT(hide_client), "show", ONE_OF(show_hide), false, "hide",
+      "Whether the Received field tells the client's address and name.", 0 },
+    { "check-recipient-domain", VALUE_BOOL, AT(check_recipient_domain), "yes", ANY, false, "yes",
+      "Refuse a recipient whose domain does not exist or takes no mail; a DNS that does not answer refuses nothing.", 0 },
 };
 #undef AT
 
 #define AT(member) offsetof(struct conf_auth, member)
 static const struct key auth_keys[] = {
-    { "backend", VALUE_WORD, AT(backend), "file", ONE_OF(backends), false, "file", "Where accounts are kept: postern's own file, a sasldb, or saslauthd (PAM, LDAP, an IMAP server).", 0 },
-    { "file", VALUE_TEXT, AT(file), "/etc/postern/users", ANY, false, "\"/etc/postern/users\"", "The file of accounts, edited with `postern user`; for sasldb, that database.", 0 },
-    { "mechanisms", VALUE_TEXTS, AT(mechanisms), "PLAIN LOGIN SCRAM-SHA-256 SCRAM-SHA-256-PLUS", ANY, false, "{ \"PLAIN\", \"LOGIN\" }", "What clients may log in with; offered only under TLS.", 0 },
+    { "backend", VALUE_WORD, AT(backend), "file", ONE_OF(backends), false, "file",
+      "Where accounts are kept: postern's own file, a sasldb, or saslauthd (PAM, LDAP, an IMAP server).", 0 },
+    { "file", VALUE_TEXT, AT(file), "/etc/postern/users", ANY, false, "\"/etc/postern/users\"",
+      "The file of accounts, edited with `postern user`; for sasldb, that database.", 0 },
+    { "mechanisms", VALUE_TEXTS, AT(mechanisms), "PLAIN LOGIN SCRAM-SHA-256 SCRAM-SHA-256-PLUS", ANY, false,
+      "{ \"PLAIN\", \"LOGIN\" }", "What clients may log in with; offered only under TLS.", 0 },
     { "processes", VALUE_NUMBER, AT(processes), "2", BETWEEN(1, 32), false, "2", "How many processes check logins.", 0 },
-    { "max-failures", VALUE_NUMBER, AT(max_failures), "3", BETWEEN(1, 100), false, "3", "Failed logins of one connection; then 421.", 0 },
-    { "lockout-failures", VALUE_NUMBER, AT(lockout_failures), "20", BETWEEN(1, 100000), false, "20", "Failed logins from one address within lockout-time after which it is locked out for that time.", 0 },
-    { "lockout-time", VALUE_TIME, AT(lockout_ms), "15min", BETWEEN(1 * SECOND, 7 * DAY), false, "15min", "How long failures are remembered, and a lock-out lasts.", 0 },
-    { "cache-time", VALUE_TIME, AT(cache_ms), "5min", BETWEEN(0, 1 * DAY), false, "5min", "How long a keyed digest of the last good password is kept in memory, so that the next login is cheap; 0: never.", 0 },
+    { "max-failures", VALUE_NUMBER, AT(max_failures), "3", BETWEEN(1, 100), false, "3",
+      "Failed logins of one connection; then 421.", 0 },
+    { "lockout-failures", VALUE_NUMBER, AT(lockout_failures), "20", BETWEEN(1, 100000), false, "20",
+      "Failed logins from one address within lockout-time after which it is locked out for that time.", 0 },
+    { "lockout-time", VALUE_TIME, AT(lockout_ms), "15min", BETWEEN(1 * SECOND, 7 * DAY), false, "15min",
+      "How long failures are remembered, and a lock-out lasts.", 0 },
+    { "cache-time", VALUE_TIME, AT(cache_ms), "5min", BETWEEN(0, 1 * DAY), false, "5min",
+      "How long a keyed digest of the last good password is kept in memory, so that the next login is cheap; 0: never.", 0 },
 };
 #undef AT
 
 #define AT(member) offsetof(struct conf_account, member)
 static const struct key account_keys[] = {
-    { "senders", VALUE_TEXTS, AT(senders), "", ANY, false, "{ \"alice@example.net\", \"@sales.example.net\" }", "Sender addresses that this account may use; \"@domain\" allows all of a domain.", 0 },
+    { "senders", VALUE_TEXTS, AT(senders), "", ANY, false, "{ \"alice@example.net\", \"@sales.example.net\" }",
+      "Sender addresses that this account may use; \"@domain\" allows all of a domain.", 0 },
     { "class", VALUE_TEXT, AT(class), "", ANY, false, "staff", "A word that limits can name.", 0 },
 };
 #undef AT
 
 #define AT(member) offsetof(struct conf_limit, member)
 static const struct key limit_table[] = {
-    { "key", VALUE_WORD, AT(key), "account", ONE_OF(limit_keys), false, "account", "What is counted for: each account, or each client address.", 0 },
-    { "count", VALUE_WORD, AT(count), "recipients", ONE_OF(limit_counts), false, "recipients", "What is counted: messages, recipients, or bytes.", 0 },
-    { "rate", VALUE_RATE, AT(rate), NULL, BETWEEN(1, 1ull << 50), true, "\"200/1h\"", "How many in what time; regained evenly over that time.", 0 },
-    { "burst", VALUE_NUMBER, AT(burst), "0", BETWEEN(0, 1ull << 50), false, "50", "How many at once after a pause; 0: as many as the rate's count.", 0 },
-    { "at-least", VALUE_NUMBER, AT(at_least), "0", BETWEEN(0, 1ull << 50), false, "20", "Below this volume the limit never acts.", 0 },
-    { "then", VALUE_WORD, AT(then), "defer", ONE_OF(limit_then), false, "defer", "What happens above the limit: defer (450, the client tries again later) or reject (550).", 0 },
-    { "mode", VALUE_CHOICE, AT(observe), "enforce", ONE_OF(modes), false, "observe", "Act, or only log what would have happened.", 0 },
-    { "apply-to", VALUE_TEXTS, AT(apply_to), "", ANY, false, "{ \"class:staff\" }", "Accounts, \"class:NAME\", or networks that the limit is for; none: all.", 0 },
-    { "except", VALUE_TEXTS, AT(except), "", ANY, false, "{ \"newsletter\" }", "Accounts, \"class:NAME\", or networks that it is not for.", 0 },
+    { "key", VALUE_WORD, AT(key), "account", ONE_OF(limit_keys), false, "account",
+      "What is counted for: each account, or each client address.", 0 },
+    { "count", VALUE_WORD, AT(count), "recipients", ONE_OF(limit_counts), false, "recipients",
+      "What is counted: messages, recipients, or bytes.", 0 },
+    { "rate", VALUE_RATE, AT(rate), NULL, BETWEEN(1, 1ull << 50), true, "\"200/1h\"",
+      "How many in what time; regained evenly over that time.", 0 },
+    { "burst", VALUE_NUMBER, AT(burst), "0", BETWEEN(0, 1ull << 50), false, "50",
+      "How many at once after a pause; 0: as many as the rate's count.", 0 },
+    { "at-least", VALUE_NUMBER, AT(at_least), "0", BETWEEN(0, 1ull << 50), false, "20", "Below this volume the limit never acts.",
+      0 },
+    { "then", VALUE_WORD, AT(then), "defer", ONE_OF(limit_then), false, "defer",
+      "What happens above the limit: defer (450, the client tries again later) or reject (550).", 0 },
+    { "mode", VALUE_CHOICE, AT(observe), "enforce", ONE_OF(modes), false, "observe", "Act, or only log what would have happened.",
+      0 },
+    { "apply-to", VALUE_TEXTS, AT(apply_to), "", ANY, false, "{ \"class:staff\" }",
+      "Accounts, \"class:NAME\", or networks that the limit is for; none: all.", 0 },
+    { "except", VALUE_TEXTS, AT(except), "", ANY, false, "{ \"newsletter\" }",
+      "Accounts, \"class:NAME\", or networks that it is not for.", 0 },
 };
 #undef AT
 
@@ -114,75 +166,104 @@ static const struct key limit_table[] = {
 static const struct key policy_keys[] = {
     { "store", VALUE_CHOICE, AT(redis_store), "local", ONE_OF(stores), false, "local", "Where counters are kept.", 0 },
     { "redis", VALUE_TEXT, AT(redis), "", ANY, false, "\"127.0.0.1:6379\"", "The Redis server for store = redis.", 0 },
-    { "directory", VALUE_TEXT, AT(directory), "/var/lib/postern/policy", ANY, false, "\"/var/lib/postern/policy\"", "Folder for counters that outlive a restart.", 0 },
+    { "directory", VALUE_TEXT, AT(directory), "/var/lib/postern/policy", ANY, false, "\"/var/lib/postern/policy\"",
+      "Folder for counters that outlive a restart.", 0 },
 };
 #undef AT
 
 #define AT(member) offsetof(struct conf_spool, member)
 static const struct key spool_keys[] = {
-    { "directory", VALUE_TEXT, AT(directory), "/var/spool/postern", ANY, false, "\"/var/spool/postern\"", "Folder for messages that wait.", 0 },
-    { "minimum-free", VALUE_SIZE, AT(minimum_free), "1G", BETWEEN(0, 1ull << 60), false, "1G", "Below so much free space new mail gets 452.", 0 },
-    { "allow-volatile", VALUE_BOOL, AT(allow_volatile), "no", ANY, false, "yes", "Allow the folder on a file system that a power cut empties.", 0 },
+    { "directory", VALUE_TEXT, AT(directory), "/var/spool/postern", ANY, false, "\"/var/spool/postern\"",
+      "Folder for messages that wait.", 0 },
+    { "minimum-free", VALUE_SIZE, AT(minimum_free), "1G", BETWEEN(0, 1ull << 60), false, "1G",
+      "Below so much free space new mail gets 452.", 0 },
+    { "allow-volatile", VALUE_BOOL, AT(allow_volatile), "no", ANY, false, "yes",
+      "Allow the folder on a file system that a power cut empties.", 0 },
 };
 #undef AT
 
 #define AT(member) offsetof(struct conf_queue, member)
 static const struct key queue_keys[] = {
-    { "retry", VALUE_TIMES, AT(retry), "5min 15min 30min 1h 2h 4h", BETWEEN(1 * SECOND, 7 * DAY), false, "{ 5min, 15min, 30min, 1h, 2h, 4h }", "How long after each failed attempt the next one comes; the last step repeats.", 0 },
-    { "lifetime", VALUE_TIME, AT(lifetime_ms), "3d", BETWEEN(1 * SECOND, 365 * DAY), false, "3d", "How long delivery is tried before the sender gets a report.", 0 },
-    { "delay-warning", VALUE_TIME, AT(delay_warning_ms), "4h", BETWEEN(0, 365 * DAY), false, "4h", "After how long the sender is told that a message waits; 0: never.", 0 },
-    { "bounce-body-size", VALUE_SIZE, AT(bounce_body_size), "50K", BETWEEN(0, 10 * M), false, "50K", "A message up to this size is returned whole with a report, a larger one with its header only.", 0 },
+    { "retry", VALUE_TIMES, AT(retry), "5min 15min 30min 1h 2h 4h", BETWEEN(1 * SECOND, 7 * DAY), false,
+      "{ 5min, 15min, 30min, 1h, 2h, 4h }", "How long after each failed attempt the next one comes; the last step repeats.", 0 },
+    { "lifetime", VALUE_TIME, AT(lifetime_ms), "3d", BETWEEN(1 * SECOND, 365 * DAY), false, "3d",
+      "How long delivery is tried before the sender gets a report.", 0 },
+    { "delay-warning", VALUE_TIME, AT(delay_warning_ms), "4h", BETWEEN(0, 365 * DAY), false, "4h",
+      "After how long the sender is told that a message waits; 0: never.", 0 },
+    { "bounce-body-size", VALUE_SIZE, AT(bounce_body_size), "50K", BETWEEN(0, 10 * M), false, "50K",
+      "A message up to this size is returned whole with a report, a larger one with its header only.", 0 },
 };
 #undef AT
 
 #define AT(member) offsetof(struct conf_delivery, member)
 static const struct key delivery_keys[] = {
     { "port", VALUE_PORT, AT(port), "25", ANY, false, "25", "The port of MX hosts; another one is for tests.", 0 },
-    { "tls", VALUE_WORD, AT(tls), "opportunistic", ONE_OF(delivery_tls), false, "opportunistic", "TLS towards MX hosts: none, opportunistic (where offered), encrypt (needed), verify (needed, with a valid certificate).", 0 },
-    { "connections-per-site", VALUE_NUMBER, AT(connections_per_site), "20", BETWEEN(1, 1000), false, "20", "Connections at once to one site.", 0 },
-    { "messages-per-connection", VALUE_NUMBER, AT(messages_per_connection), "100", BETWEEN(1, 100000), false, "100", "Messages over one connection before it is closed.", 0 },
-    { "allow-private", VALUE_BOOL, AT(allow_private), "no", ANY, false, "no", "Allow MX hosts with loopback, private or link-local addresses; for tests.", 0 },
+    { "tls", VALUE_WORD, AT(tls), "opportunistic", ONE_OF(delivery_tls), false, "opportunistic",
+      "TLS towards MX hosts: none, opportunistic (where offered), encrypt (needed), verify (needed, with a valid certificate).",
+      0 },
+    { "connections-per-site", VALUE_NUMBER, AT(connections_per_site), "20", BETWEEN(1, 1000), false, "20",
+      "Connections at once to one site.", 0 },
+    { "messages-per-connection", VALUE_NUMBER, AT(messages_per_connection), "100", BETWEEN(1, 100000), false, "100",
+      "Messages over one connection before it is closed.", 0 },
+    { "allow-private", VALUE_BOOL, AT(allow_private), "no", ANY, false, "no",
+      "Allow MX hosts with loopback, private or link-local addresses; for tests.", 0 },
     { "source", VALUE_TEXTS, AT(source), "", ANY, false, "{ \"192.0.2.7\" }", "Addresses of this machine to connect from.", 0 },
-    { "connect-timeout", VALUE_TIME, AT(connect_timeout_ms), "30s", BETWEEN(1 * SECOND, 10 * MINUTE), false, "30s", "How long a connection may take to be made.", 0 },
-    { "command-timeout", VALUE_TIME, AT(command_timeout_ms), "5min", BETWEEN(1 * SECOND, 30 * MINUTE), false, "5min", "How long a server may take to answer a command.", 0 },
-    { "data-timeout", VALUE_TIME, AT(data_timeout_ms), "3min", BETWEEN(1 * SECOND, 30 * MINUTE), false, "3min", "How long a server may take to accept a block of a message.", 0 },
-    { "dot-timeout", VALUE_TIME, AT(dot_timeout_ms), "10min", BETWEEN(1 * SECOND, 1 * HOUR), false, "10min", "How long a server may take to answer a whole message.", 0 },
-    { "idle-timeout", VALUE_TIME, AT(idle_timeout_ms), "10s", BETWEEN(0, 10 * MINUTE), false, "10s", "How long a connection is kept for the next message.", 0 },
-    { "ca-file", VALUE_TEXT, AT(ca_file), "", ANY, false, "\"/etc/ssl/certs/ca-certificates.crt\"", "Certificates that are trusted for tls = verify; none given: the system's.", 0 },
+    { "connect-timeout", VALUE_TIME, AT(connect_timeout_ms), "30s", BETWEEN(1 * SECOND, 10 * MINUTE), false, "30s",
+      "How long a connection may take to be made.", 0 },
+    { "command-timeout", VALUE_TIME, AT(command_timeout_ms), "5min", BETWEEN(1 * SECOND, 30 * MINUTE), false, "5min",
+      "How long a server may take to answer a command.", 0 },
+    { "data-timeout", VALUE_TIME, AT(data_timeout_ms), "3min", BETWEEN(1 * SECOND, 30 * MINUTE), false, "3min",
+      "How long a server may take to accept a block of a message.", 0 },
+    { "dot-timeout", VALUE_TIME, AT(dot_timeout_ms), "10min", BETWEEN(1 * SECOND, 1 * HOUR), false, "10min",
+      "How long a server may take to answer a whole message.", 0 },
+    { "idle-timeout", VALUE_TIME, AT(idle_timeout_ms), "10s", BETWEEN(0, 10 * MINUTE), false, "10s",
+      "How long a connection is kept for the next message.", 0 },
+    { "ca-file", VALUE_TEXT, AT(ca_file), "", ANY, false, "\"/etc/ssl/certs/ca-certificates.crt\"",
+      "Certificates that are trusted for tls = verify; none given: the system's.", 0 },
 };
 #undef AT
 
 #define AT(member) offsetof(struct conf_route, member)
 static const struct key route_keys[] = {
-    { "via", VALUE_HOSTS, AT(via), NULL, ANY, true, "\"smtp.upstream.example:587\"", "mx, or one or more hosts, tried in order.", 0 },
-    { "tls", VALUE_WORD, AT(tls), NULL, ONE_OF(delivery_tls), false, "verify", "TLS for this route; by default as in delivery.", AT(tls_given) },
+    { "via", VALUE_HOSTS, AT(via), NULL, ANY, true, "\"smtp.upstream.example:587\"", "mx, or one or more hosts, tried in order.",
+      0 },
+    { "tls", VALUE_WORD, AT(tls), NULL, ONE_OF(delivery_tls), false, "verify", "TLS for this route; by default as in delivery.",
+      AT(tls_given) },
     { "user", VALUE_TEXT, AT(user), "", ANY, false, "\"office\"", "Log in with this name; only with tls = verify.", 0 },
-    { "password-file", VALUE_TEXT, AT(password_file), "", ANY, false, "\"/etc/postern/upstream.password\"", "File with the password on its first line, readable by root alone.", 0 },
+    { "password-file", VALUE_TEXT, AT(password_file), "", ANY, false, "\"/etc/postern/upstream.password\"",
+      "File with the password on its first line, readable by root alone.", 0 },
 };
 #undef AT
 
 #define AT(member) offsetof(struct conf_dns, member)
 static const struct key dns_keys[] = {
-    { "servers", VALUE_ADDRESSES, AT(servers), "", ANY, false, "{ \"127.0.0.1:53\" }", "Name servers to ask; none given: those of /etc/resolv.conf.", 0 },
+    { "servers", VALUE_ADDRESSES, AT(servers), "", ANY, false, "{ \"127.0.0.1:53\" }",
+      "Name servers to ask; none given: those of /etc/resolv.conf.", 0 },
     { "timeout", VALUE_TIME, AT(timeout_ms), "3s", BETWEEN(10, 1 * MINUTE), false, "3s", "How long one try may take.", 0 },
     { "tries", VALUE_NUMBER, AT(tries), "3", BETWEEN(1, 10), false, "3", "How often each server is asked.", 0 },
-    { "cache-entries", VALUE_NUMBER, AT(cache_entries), "50000", BETWEEN(0, 10000000), false, "50000", "Answers that are kept.", 0 },
-    { "cache-ttl-max", VALUE_TIME, AT(cache_ttl_max_ms), "1d", BETWEEN(0, 7 * DAY), false, "1d", "Longest time an answer is kept, whatever it says itself.", 0 },
-    { "cache-negative", VALUE_TIME, AT(cache_negative_ms), "15min", BETWEEN(0, 1 * DAY), false, "15min", "Longest time a \"does not exist\" is kept.", 0 },
+    { "cache-entries", VALUE_NUMBER, AT(cache_entries), "50000", BETWEEN(0, 10000000), false, "50000", "Answers that are kept.",
+      0 },
+    { "cache-ttl-max", VALUE_TIME, AT(cache_ttl_max_ms), "1d", BETWEEN(0, 7 * DAY), false, "1d",
+      "Longest time an answer is kept, whatever it says itself.", 0 },
+    { "cache-negative", VALUE_TIME, AT(cache_negative_ms), "15min", BETWEEN(0, 1 * DAY), false, "15min",
+      "Longest time a \"does not exist\" is kept.", 0 },
 };
 #undef AT
 
 #define AT(member) offsetof(struct conf_dkim, member)
 static const struct key dkim_keys[] = {
-    { "selector", VALUE_TEXT, AT(selector), NULL, ANY, true, "\"s2026\"", "The selector under which the public key stands in DNS.", 0 },
+    { "selector", VALUE_TEXT, AT(selector), NULL, ANY, true, "\"s2026\"",
+      "The selector under which the public key stands in DNS.", 0 },
     { "key", VALUE_TEXT, AT(key), NULL, ANY, true, "\"/etc/postern/dkim/example.net.pem\"", "File with the private key.", 0 },
 };
 #undef AT
 
 #define AT(member) offsetof(struct conf_control, member)
 static const struct key control_keys[] = {
-    { "socket", VALUE_TEXT, AT(socket), "/run/postern/control.sock", ANY, false, "\"/run/postern/control.sock\"", "Where postern(1) asks.", 0 },
-    { "http", VALUE_TEXT, AT(http), "", ANY, false, "\"127.0.0.1:8587\"", "Address for metrics and status over HTTP; none given: no HTTP.", 0 },
+    { "socket", VALUE_TEXT, AT(socket), "/run/postern/control.sock", ANY, false, "\"/run/postern/control.sock\"",
+      "Where postern(1) asks.", 0 },
+    { "http", VALUE_TEXT, AT(http), "", ANY, false, "\"127.0.0.1:8587\"",
+      "Address for metrics and status over HTTP; none given: no HTTP.", 0 },
 };
 #undef AT
 
@@ -194,25 +275,37 @@ static const struct key log_keys[] = {
 #undef AT
 
 #define COUNTED(keys) (keys), sizeof(keys) / sizeof *(keys)
-#define SINGLE(name, member, keys, prose) { name, false, offsetof(struct conf, member), 0, 0, 0, NULL, COUNTED(keys), prose }
-#define TITLED(name, member, type, title, example, keys, prose) \
-    { name, true, offsetof(struct conf, member), offsetof(struct conf, n##member), sizeof(type), offsetof(type, title), example, COUNTED(keys), prose }
+#define SINGLE(name, member, keys, prose)                                                                                        \
+    {                                                                                                                            \
+        name, false, offsetof(struct conf, member), 0, 0, 0, NULL, COUNTED(keys), prose                                          \
+    }
+#define TITLED(name, member, type, title, example, keys, prose)                                                                  \
+    {                                                                                                                            \
+        name, true, offsetof(struct conf, member), offsetof(struct conf, n##member), sizeof(type), offsetof(type, title),        \
+            example, COUNTED(keys), prose                                                                                        \
+    }
 
 const struct section keys_sections[] = {
-    { "", false, 0, 0, 0, 0, NULL, COUNTED(top_keys), "At the top of the file, outside of any section.", 0 },
-    { "tls", false, 0, 0, 0, 0, NULL, COUNTED(tls_keys), "The certificate that clients see.", 0 },
-    TITLED("certificate", certificates, struct conf_certificate, name, "mail.other.example", certificate_keys, "A further certificate, for clients that ask for this name (SNI)."),
-    TITLED("listener", listeners, struct conf_listener, name, "submission", listener_keys, "Where clients connect; at least one is needed."),
+    { "", false, 0, 0, 0, 0, NULL, COUNTED(top_keys), "At the top of the file, outside of any section." },
+    { "tls", false, 0, 0, 0, 0, NULL, COUNTED(tls_keys), "The certificate that clients see." },
+    TITLED("certificate", certificates, struct conf_certificate, name, "mail.other.example", certificate_keys,
+           "A further certificate, for clients that ask for this name (SNI)."),
+    TITLED("listener", listeners, struct conf_listener, name, "submission", listener_keys,
+           "Where clients connect; at least one is needed."),
     SINGLE("auth", auth, auth_keys, "How logins are checked."),
-    TITLED("account", accounts, struct conf_account, name, "alice", account_keys, "What an account may do; \"*\" is for every account without an entry of its own."),
+    TITLED("account", accounts, struct conf_account, name, "alice", account_keys,
+           "What an account may do; \"*\" is for every account without an entry of its own."),
     TITLED("limit", limits, struct conf_limit, name, "hourly", limit_table, "How much may be sent."),
     SINGLE("policy", policy, policy_keys, "Where the counters of limits are kept."),
     SINGLE("spool", spool, spool_keys, "Where accepted mail is kept until it is delivered."),
     SINGLE("queue", queue, queue_keys, "When delivery is tried again, and when it is given up."),
     SINGLE("delivery", delivery, delivery_keys, "How mail is delivered."),
-    TITLED("route", routes, struct conf_route, name, "example.com", route_keys, "Where mail for a recipient domain goes: a domain, \"*.domain\" for those below it, or \"*\"; the most specific wins."),
+    TITLED(
+        "route", routes, struct conf_route, name, "example.com", route_keys,
+        "Where mail for a recipient domain goes: a domain, \"*.domain\" for those below it, or \"*\"; the most specific wins."),
     SINGLE("dns", dns, dns_keys, "Which name servers are asked."),
-    TITLED("dkim", dkims, struct conf_dkim, domain, "example.net", dkim_keys, "A DKIM key for a sender domain (not available in this version)."),
+    TITLED("dkim", dkims, struct conf_dkim, domain, "example.net", dkim_keys,
+           "A DKIM key for a sender domain (not available in this version)."),
     SINGLE("control", control, control_keys, "Where postern(1) and monitoring ask."),
     SINGLE("log", log, log_keys, "What is logged, and how."),
 };

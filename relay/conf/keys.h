@@ -24,8 +24,8 @@ struct key {
 /* A section: `name { … }` or `name "title" { … }`; the top level is the one named "". */
 struct section {
     const char *name;
-    bool titled;         /* has a title and may occur more than once: an array of `item_size` structs */
-    size_t offset;       /* in struct conf: of the struct, or of the array's pointer (its count follows at count_offset) */
+    bool titled;   /* has a title and may occur more than once: an array of `item_size` structs */
+    size_t offset; /* in struct conf: of the struct, or of the array's pointer (its count follows at count_offset) */
     size_t count_offset;
     size_t item_size;
     size_t title_offset; /* of the char * that takes the title */

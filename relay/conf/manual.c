@@ -32,7 +32,8 @@ void keys_sample(struct buffer *out)
         if (*section->name)
             buffer_addf(out, section->titled ? "# %s \"%s\" {\n" : "# %s {\n", section->name, section->example);
         for (size_t j = 0; j < section->nkeys; j++)
-            buffer_addf(out, "#%s%s = %s\n#%s    %s\n", indent, section->keys[j].name, section->keys[j].example, indent, section->keys[j].prose);
+            buffer_addf(out, "#%s%s = %s\n#%s    %s\n", indent, section->keys[j].name, section->keys[j].example, indent,
+                        section->keys[j].prose);
         buffer_add_text(out, *section->name ? "# }\n" : "");
     }
 }

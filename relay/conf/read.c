@@ -14,7 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define READ_FILE_MAX (64u << 20)
+#define READ_FILE_MAX  (64u << 20)
 #define READ_ITEMS_MAX 10000
 
 /* libconfuse's error function gets no context of ours: it is set for the time of one parse. */
@@ -85,7 +85,8 @@ static size_t collect(cfg_t *cfg, const struct key *key, const char **items, cha
     return n;
 }
 
-static void read_key(struct scan *scan, const struct section *section, const char *title, cfg_t *cfg, const struct key *key, char *base)
+static void read_key(struct scan *scan, const struct section *section, const char *title, cfg_t *cfg, const struct key *key,
+                     char *base)
 {
     const char **items = text_zalloc(READ_ITEMS_MAX * sizeof *items);
     char fallback[256], why[600];
@@ -95,12 +96,13 @@ static void read_key(struct scan *scan, const struct section *section, const cha
         *(bool *)(base + key->given_offset) = given;
     if (!given && !key->fallback) {
         if (key->required)
-            scan_complain_at(scan, section->name, title, NULL, "%s is missing%s%s; such as %s = %s", key->name, *section->name ? " in section " : "", section->name,
-                             key->name, key->example);
+            scan_complain_at(scan, section->name, title, NULL, "%s is missing%s%s; such as %s = %s", key->name,
+                             *section->name ? " in section " : "", section->name, key->name, key->example);
         if (key->type == VALUE_TEXT)
             *(char **)(void *)(base + key->offset) = text_dup(SPAN(""));
     } else if (!values_parse(key->type, &key->bounds, items, n, base + key->offset, why, sizeof why)) {
-        scan_complain_at(scan, section->name, title, key->name, "%s = %s is wrong; it must be %s", key->name, n ? items[0] : "{ }", why);
+        scan_complain_at(scan, section->name, title, key->name, "%s = %s is wrong; it must be %s", key->name,
+                         n ? items[0] : "{ }", why);
         if (key->type == VALUE_TEXT)
             *(char **)(void *)(base + key->offset) = text_dup(SPAN(""));
     }

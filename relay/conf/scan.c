@@ -11,11 +11,11 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define SCAN_DEPTH_MAX 8             /* of include() */
-#define SCAN_FILE_MAX (16u << 20)    /* bytes of one file */
-#define SCAN_MARKS_MAX 1000000
-#define SCAN_MISTAKES_MAX 100        /* complaints; then the rest is left out */
-#define SCAN_TITLE_SIZE 512
+#define SCAN_DEPTH_MAX    8           /* of include() */
+#define SCAN_FILE_MAX     (16u << 20) /* bytes of one file */
+#define SCAN_MARKS_MAX    1000000
+#define SCAN_MISTAKES_MAX 100 /* complaints; then the rest is left out */
+#define SCAN_TITLE_SIZE   512
 
 enum token_kind { TOKEN_END, TOKEN_WORD, TOKEN_STRING, TOKEN_OPEN, TOKEN_CLOSE, TOKEN_EQUALS, TOKEN_OTHER };
 
@@ -119,7 +119,8 @@ static enum token_kind next(struct lexer *lexer)
     static const struct {
         char byte;
         enum token_kind kind;
-    } marks[] = { { '{', TOKEN_OPEN }, { '}', TOKEN_CLOSE }, { '=', TOKEN_EQUALS }, { ',', TOKEN_OTHER }, { '(', TOKEN_OTHER }, { ')', TOKEN_OTHER } };
+    } marks[] = { { '{', TOKEN_OPEN },  { '}', TOKEN_CLOSE }, { '=', TOKEN_EQUALS },
+                  { ',', TOKEN_OTHER }, { '(', TOKEN_OTHER }, { ')', TOKEN_OTHER } };
     skip_blank(lexer);
     if (!lexer->rest.n)
         return TOKEN_END;
@@ -179,8 +180,9 @@ static void pass_section(struct place *place)
 static void unknown(struct place *place, const struct section *section, struct span name, unsigned line)
 {
     const char *nearest = keys_nearest(section, name);
-    scan_complain(place->scan, place->file, line, "there is no %.*s %s%s%s%s%s%s", SPAN_ARGS(span_head(name, 64)), *section->name ? "in section " : "at the top level", section->name,
-                  nearest ? "; did you mean " : "", nearest ? nearest : "", nearest ? "?" : "; see postern.conf(5)", "");
+    scan_complain(place->scan, place->file, line, "there is no %.*s %s%s%s%s%s%s", SPAN_ARGS(span_head(name, 64)),
+                  *section->name ? "in section " : "at the top level", section->name, nearest ? "; did you mean " : "",
+                  nearest ? nearest : "", nearest ? "?" : "; see postern.conf(5)", "");
 }
 
 static void scan_file(struct scan *scan, const char *name, struct span text, unsigned depth);
@@ -200,7 +202,8 @@ static void body(struct place *place, const struct section *section, const char 
             return;
         }
         if (kind != TOKEN_WORD) {
-            scan_complain(place->scan, place->file, line, "%.*s is out of place; KEY = VALUE is expected in section %s", SPAN_ARGS(span_head(name, 64)), section->name);
+            scan_complain(place->scan, place->file, line, "%.*s is out of place; KEY = VALUE is expected in section %s",
+                          SPAN_ARGS(span_head(name, 64)), section->name);
             continue;
         }
         const struct key *key = keys_find(section, name);
@@ -215,7 +218,8 @@ static void body(struct place *place, const struct section *section, const char 
             pass_value(place);
         else {
             place->lexer = before;
-            scan_complain(place->scan, place->file, line, "behind %.*s = and a value are missing", SPAN_ARGS(span_head(name, 64)));
+            scan_complain(place->scan, place->file, line, "behind %.*s = and a value are missing",
+                          SPAN_ARGS(span_head(name, 64)));
             if (before.rest.n && next(&place->lexer) != TOKEN_OPEN)
                 place->lexer = before;
         }
@@ -230,11 +234,13 @@ static void open_section(struct place *place, const struct section *section, str
         return;
     }
     if (find(place->scan, section->name, title, NULL))
-        scan_complain(place->scan, place->file, line, "%s%s%s is there twice; put everything into one", section->name, *title ? " " : "", title);
+        scan_complain(place->scan, place->file, line, "%s%s%s is there twice; put everything into one", section->name,
+                      *title ? " " : "", title);
     else
         note(place, section, title, NULL, line);
     if (section->titled && !*title)
-        scan_complain(place->scan, place->file, line, "section %s needs a name before its {, such as %s \"%s\" { … }", section->name, section->name, section->example);
+        scan_complain(place->scan, place->file, line, "section %s needs a name before its {, such as %s \"%s\" { … }",
+                      section->name, section->name, section->example);
     if (!section->titled && *title)
         scan_complain(place->scan, place->file, line, "section %s has no name; write %s { … }", section->name, section->name);
     body(place, section, title, line);
@@ -316,7 +322,8 @@ static void scan_file(struct scan *scan, const char *name, struct span text, uns
         if (kind == TOKEN_WORD)
             statement(&place, name_here, line);
         else
-            scan_complain(scan, place.file, line, "%.*s is out of place; KEY = VALUE or SECTION { … } is expected", SPAN_ARGS(span_head(name_here, 64)));
+            scan_complain(scan, place.file, line, "%.*s is out of place; KEY = VALUE or SECTION { … } is expected",
+                          SPAN_ARGS(span_head(name_here, 64)));
     }
     if (place.lexer.unclosed)
         scan_complain(scan, place.file, place.lexer.line, "a string or comment is never closed");

@@ -9,11 +9,11 @@
 /* A name in the file. */
 struct mark {
     const struct section *section;
-    char *title;            /* "" where the section has none */
-    const struct key *key;  /* NULL: the section itself */
-    const char *file;       /* one of scan.files */
+    char *title;           /* "" where the section has none */
+    const struct key *key; /* NULL: the section itself */
+    const char *file;      /* one of scan.files */
     unsigned line;
-    bool complained;        /* a key is complained about once: what follows from a wrong value is no news */
+    bool complained; /* a key is complained about once: what follows from a wrong value is no news */
 };
 
 struct scan {
@@ -33,7 +33,8 @@ void scan_text(struct scan *scan, const char *name, struct span text);
 void scan_fini(struct scan *scan);
 
 /* Complains about "FILE:LINE: WHAT", counting it. */
-void scan_complain(struct scan *scan, const char *file, unsigned line, const char *format, ...) __attribute__((format(printf, 4, 5)));
+void scan_complain(struct scan *scan, const char *file, unsigned line, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
 
 /* The same at the place of KEY (NULL: the section itself) in SECTION "TITLE"; where that is not in the file, at the section's, else at line 1. */
 void scan_complain_at(struct scan *scan, const char *section, const char *title, const char *key, const char *format, ...)

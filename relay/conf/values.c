@@ -6,7 +6,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#define VALUES_LIST_MAX 10000
+#define VALUES_LIST_MAX     10000
 #define VALUES_DEFAULT_PORT 25
 
 struct unit {
@@ -14,7 +14,8 @@ struct unit {
     uint64_t factor;
 };
 
-static const struct unit sizes[] = { { "", 1 }, { "K", 1ull << 10 }, { "M", 1ull << 20 }, { "G", 1ull << 30 }, { "T", 1ull << 40 }, { NULL, 0 } };
+static const struct unit sizes[] = { { "", 1 },           { "K", 1ull << 10 }, { "M", 1ull << 20 },
+                                     { "G", 1ull << 30 }, { "T", 1ull << 40 }, { NULL, 0 } };
 static const struct unit times[] = { { "ms", 1 },      { "s", 1000 },     { "", 1000 },       { "min", 60000 },
                                      { "h", 3600000 }, { "d", 86400000 }, { "w", 604800000 }, { NULL, 0 } };
 
@@ -75,7 +76,8 @@ static bool is_host_name(struct span host)
 {
     for (size_t i = 0; i < host.n; i++) {
         char c = host.p[i];
-        bool good = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '-' || c == '_' || c == ':';
+        bool good = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '-' ||
+                    c == '_' || c == ':';
         if (!good)
             return false;
     }
@@ -366,8 +368,10 @@ static bool read_networks(const struct input *input, void *member)
         if (netaddr_parse_network(span_of(input->items[i]), &new.items[i]))
             continue;
         free(new.items);
-        text_format(input->why, input->why_size, "networks such as \"10.0.0.0/8\", \"2001:db8::/32\" (no bits behind the mask) or single addresses, not \"%s\"",
-                    input->items[i]);
+        text_format(
+            input->why, input->why_size,
+            "networks such as \"10.0.0.0/8\", \"2001:db8::/32\" (no bits behind the mask) or single addresses, not \"%s\"",
+            input->items[i]);
         return false;
     }
     free(networks->items);
@@ -393,7 +397,8 @@ static bool read_addresses(const struct input *input, void *member)
         if (netaddr_parse_port(span_of(input->items[i]), &new.items[i]) && new.items[i].port)
             continue;
         free(new.items);
-        text_format(input->why, input->why_size, "addresses with ports such as \"192.0.2.1:587\" or \"[2001:db8::1]:587\", not \"%s\"", input->items[i]);
+        text_format(input->why, input->why_size,
+                    "addresses with ports such as \"192.0.2.1:587\" or \"[2001:db8::1]:587\", not \"%s\"", input->items[i]);
         return false;
     }
     free(addresses->items);
@@ -461,7 +466,8 @@ static bool read_hosts(const struct input *input, void *member)
     for (; !hosts.mx && hosts.count < input->count; hosts.count++) {
         if (values_host(span_of(input->items[hosts.count]), VALUES_DEFAULT_PORT, &hosts.items[hosts.count]))
             continue;
-        text_format(input->why, input->why_size, "mx, or hosts such as \"smtp.example.net:587\", not \"%s\"", input->items[hosts.count]);
+        text_format(input->why, input->why_size, "mx, or hosts such as \"smtp.example.net:587\", not \"%s\"",
+                    input->items[hosts.count]);
         free_hosts(&hosts);
         return false;
     }
@@ -478,7 +484,8 @@ static void print_hosts(const struct value_bounds *bounds, const void *member, s
         buffer_add_text(out, "mx");
     for (size_t i = 0; i < hosts->count; i++) {
         bool six = strchr(hosts->items[i].name, ':') != NULL;
-        buffer_addf(out, "%s\"%s%s%s:%u\"", i ? ", " : "", six ? "[" : "", hosts->items[i].name, six ? "]" : "", hosts->items[i].port);
+        buffer_addf(out, "%s\"%s%s%s:%u\"", i ? ", " : "", six ? "[" : "", hosts->items[i].name, six ? "]" : "",
+                    hosts->items[i].port);
     }
 }
 
@@ -509,8 +516,8 @@ bool values_is_list(enum value_type type)
     return types[type].list;
 }
 
-bool values_parse(enum value_type type, const struct value_bounds *bounds, const char *const *items, size_t count, void *member, char *why,
-                  size_t size)
+bool values_parse(enum value_type type, const struct value_bounds *bounds, const char *const *items, size_t count, void *member,
+                  char *why, size_t size)
 {
     struct input input = { bounds, items, count, why, size };
     if (count > VALUES_LIST_MAX || (count != 1 && !types[type].list)) {

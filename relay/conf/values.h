@@ -34,7 +34,8 @@ bool values_is_list(enum value_type type);
 
 /* Reads the COUNT texts ITEMS (1 unless TYPE is a list) into MEMBER, freeing what it held. False, and in WHY (of SIZE bytes) what would
  * be right, where they do not fit; MEMBER is untouched then. */
-bool values_parse(enum value_type type, const struct value_bounds *bounds, const char *const *items, size_t count, void *member, char *why, size_t size);
+bool values_parse(enum value_type type, const struct value_bounds *bounds, const char *const *items, size_t count, void *member,
+                  char *why, size_t size);
 
 /* Appends MEMBER as configuration text, quoted as needed, that values_parse reads back to the same. */
 void values_print(enum value_type type, const struct value_bounds *bounds, const void *member, struct buffer *out);
