@@ -68,36 +68,36 @@ static bool send_row(void *context, const struct bucket *bucket)
     return !rows->stopped;
 }
 
-/* The text under which LIMIT counts for what ASK filters by. False: the filter leaves this limit out. */
-static bool filter_key(const struct limit *limit, const struct key_subject *filter, bool by_account, bool by_client,
-                       char key[KEY_SIZE])
+/* The text under which LIMIT counts for what FILTER names, an account or a client. False: it counts for neither. */
+static bool filter_key(const struct limit *limit, const struct key_subject *filter, char key[KEY_SIZE])
 {
     enum conf_limit_key kind = limit->conf->key;
-    if (kind == CONF_KEY_ACCOUNT                              ? !by_account || by_client
-        : kind == CONF_KEY_CLIENT || kind == CONF_KEY_NETWORK ? !by_client
-                                                              : true)
-        return false;
-    return key_of(kind, filter, key);
+    bool fits = filter->account.n ? kind == CONF_KEY_ACCOUNT : kind == CONF_KEY_CLIENT || kind == CONF_KEY_NETWORK;
+    return fits && key_of(kind, filter, key);
 }
 
-static bool read_filter(const struct admin_ask *ask, struct key_subject *filter, char account[ACCOUNT_NAME_SIZE])
+/* What ASK filters by. NULL, or why it makes no sense. */
+static const char *read_filter(const struct admin_ask *ask, struct key_subject *filter, char account[ACCOUNT_NAME_SIZE])
 {
     struct span client = span_of_array(ask->client, sizeof ask->client);
     account_normal(span_of_array(ask->account, sizeof ask->account), account);
     filter->account = span_of(account);
-    return !client.n || netaddr_parse(client, &filter->client);
+    if (client.n && filter->account.n)
+        return "limits count for an account or for a client; ask for one of them";
+    if (client.n && !netaddr_parse(client, &filter->client))
+        return "the client is no address; give one as 192.0.2.1 or 2001:db8::1";
+    return NULL;
 }
 
 /* One limit's rows: that of the filter, or all. */
 static void send_limit(struct rows *rows, const struct key_subject *filter, int64_t now_ms)
 {
-    bool by_account = filter->account.n, by_client = filter->client.family;
     char key[KEY_SIZE];
-    if (!by_account && !by_client) {
+    if (!filter->account.n && !filter->client.family) {
         bucket_each(rows->limit->buckets, now_ms, send_row, rows);
         return;
     }
-    if (!filter_key(rows->limit, filter, by_account, by_client, key))
+    if (!filter_key(rows->limit, filter, key))
         return;
     struct bucket bucket = bucket_look(rows->limit->buckets, span_of(key), now_ms);
     rows->count++;
@@ -110,11 +110,10 @@ enum admin_result admin_limits(struct limit_set *limits, const struct admin_ask 
     struct rows rows = { .send = send, .context = context };
     struct key_subject filter = { .client = { .family = 0 } };
     char account[ACCOUNT_NAME_SIZE];
-    ret_reason[0] = '\0';
-    if (!read_filter(ask, &filter, account)) {
-        text_copy(ret_reason, 400, SPAN("the client is no address; give one as 192.0.2.1 or 2001:db8::1"));
+    const char *wrong = read_filter(ask, &filter, account);
+    text_copy(ret_reason, 400, span_of(wrong));
+    if (wrong)
         return ADMIN_REFUSED;
-    }
     for (size_t i = 0; i < limit_number(limits) && !rows.stopped && !rows.more; i++) {
         rows.limit = limit_at(limits, i);
         if (rows.limit->counted)

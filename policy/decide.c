@@ -152,8 +152,8 @@ static void take(struct decide *decide, const struct subject *subject, const str
 void decide_mail(struct decide *decide, const struct policy_mail *mail, int64_t now_ms, struct policy_answer *ret_answer)
 {
     const struct limit_ask asks[] = {
-        {CONF_COUNT_MESSAGES, 1,                false},
-        { CONF_COUNT_BYTES,   mail->size_bytes, true },
+        { CONF_COUNT_MESSAGES, 1, false },
+        { CONF_COUNT_BYTES, mail->size_bytes, true },
     };
     struct subject subject;
     *ret_answer = (struct policy_answer){ .ticket = mail->ticket, .verdict = POLICY_ALLOW };

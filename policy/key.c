@@ -56,12 +56,12 @@ static const struct {
     const char *name;
     bool (*make)(const struct key_subject *subject, char dest[KEY_SIZE]);
 } kinds[] = {
-    [CONF_KEY_ACCOUNT] = {"account",           account_key         },
-    [CONF_KEY_CLIENT] = { "client",           client_key          },
-    [CONF_KEY_NETWORK] = { "network",          wide_key            },
-    [CONF_KEY_SENDER_DOMAIN] = { "sender-domain",    sender_domain_key   },
-    [CONF_KEY_RECIPIENT_DOMAIN] = { "recipient-domain", recipient_domain_key},
-    [CONF_KEY_GLOBAL] = { "global",           global_key          },
+    [CONF_KEY_ACCOUNT] = { "account", account_key },
+    [CONF_KEY_CLIENT] = { "client", client_key },
+    [CONF_KEY_NETWORK] = { "network", wide_key },
+    [CONF_KEY_SENDER_DOMAIN] = { "sender-domain", sender_domain_key },
+    [CONF_KEY_RECIPIENT_DOMAIN] = { "recipient-domain", recipient_domain_key },
+    [CONF_KEY_GLOBAL] = { "global", global_key },
 };
 
 bool key_of(enum conf_limit_key kind, const struct key_subject *subject, char dest[KEY_SIZE])

@@ -32,28 +32,25 @@ static const struct {
     const char *name;
     bool counted;
 } counts[] = {
-    [CONF_COUNT_MESSAGES] = {"messages",               true },
-    [CONF_COUNT_RECIPIENTS] = { "recipients",            true },
-    [CONF_COUNT_BYTES] = { "bytes",                 true },
-    [CONF_COUNT_UNIQUE_RECIPIENTS] = { "unique-recipients",     false},
-    [CONF_COUNT_FIRST_TIME_RECIPIENTS] = { "first-time-recipients", false},
-    [CONF_COUNT_UNIQUE_DOMAINS] = { "unique-domains",        false},
-    [CONF_COUNT_HARD_BOUNCES] = { "hard-bounces",          false},
-    [CONF_COUNT_SPAM_REPLIES] = { "spam-replies",          false},
-    [CONF_COUNT_AUTH_FAILURES] = { "auth-failures",         false},
-    [CONF_COUNT_CONNECTIONS] = { "connections",           false},
-    [CONF_COUNT_LOGIN_NETWORKS] = { "login-networks",        false},
+    [CONF_COUNT_MESSAGES] = { "messages", true },
+    [CONF_COUNT_RECIPIENTS] = { "recipients", true },
+    [CONF_COUNT_BYTES] = { "bytes", true },
+    [CONF_COUNT_UNIQUE_RECIPIENTS] = { "unique-recipients", false },
+    [CONF_COUNT_FIRST_TIME_RECIPIENTS] = { "first-time-recipients", false },
+    [CONF_COUNT_UNIQUE_DOMAINS] = { "unique-domains", false },
+    [CONF_COUNT_HARD_BOUNCES] = { "hard-bounces", false },
+    [CONF_COUNT_SPAM_REPLIES] = { "spam-replies", false },
+    [CONF_COUNT_AUTH_FAILURES] = { "auth-failures", false },
+    [CONF_COUNT_CONNECTIONS] = { "connections", false },
+    [CONF_COUNT_LOGIN_NETWORKS] = { "login-networks", false },
 };
 
 static const struct {
     const char *name;
     bool enforced;
 } thens[] = {
-    [CONF_THEN_SLOW] = {"slow",     false},
-      [CONF_THEN_DEFER] = { "defer",   true },
-      [CONF_THEN_REJECT] = { "reject",  true },
-    [CONF_THEN_HOLD] = { "hold",    false},
-      [CONF_THEN_SUSPEND] = { "suspend", false},
+    [CONF_THEN_SLOW] = { "slow", false }, [CONF_THEN_DEFER] = { "defer", true },      [CONF_THEN_REJECT] = { "reject", true },
+    [CONF_THEN_HOLD] = { "hold", false }, [CONF_THEN_SUSPEND] = { "suspend", false },
 };
 
 const char *limit_count_name(enum conf_limit_count count)

@@ -35,6 +35,7 @@
 #define FILE_MAX     ((int64_t)1 << 32) /* larger ones are not read */
 #define FILES_MAX    64                 /* there are two, or three where one could not be completed */
 #define NUMBER_WIDTH 16
+#define NUMBER_MAX   1000000000000000u /* what is beyond was not made here */
 #define MAGIC        "postern limits 1"
 #define MAGIC_SIZE   16
 
@@ -92,7 +93,7 @@ static bool file_number(const char *name, uint64_t *ret_number)
     struct span rest = span_of(name);
     if (!span_starts_nocase(rest, SPAN("limits-")) || !span_ends_nocase(rest, SPAN(".log")) || rest.n != 7 + NUMBER_WIDTH + 4)
         return false;
-    return text_number(span_make(rest.p + 7, NUMBER_WIDTH), 1, UINT64_MAX / 10, ret_number);
+    return text_number(span_make(rest.p + 7, NUMBER_WIDTH), 1, NUMBER_MAX, ret_number);
 }
 
 /* Takes the record at the front of *REST. False where there is none that is whole. */

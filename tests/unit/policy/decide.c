@@ -1,0 +1,362 @@
+#include "../../../policy/decide.h"
+
+#include "../../../policy/limit.h"
+#include "../../../relay/base/text.h"
+#include "../unit.h"
+#include "settings.h"
+
+#define HOUR 3600000
+
+static struct decide *decide;
+static struct policy_answer answer;
+
+static int tear_down(void **state)
+{
+    (void)state;
+    decide_free(&decide);
+    return 0;
+}
+
+static struct policy_subject subject_of(const char *account, const char *sender)
+{
+    struct policy_subject subject = { .client = { .family = 4, .bytes = { 192, 0, 2, 1 } } };
+    text_copy(subject.account, sizeof subject.account, span_of(account));
+    text_copy(subject.sender, sizeof subject.sender, span_of(sender));
+    return subject;
+}
+
+static enum policy_verdict mail(const char *account, const char *sender, uint64_t size, int64_t now_ms)
+{
+    struct policy_mail question = { 7, subject_of(account, sender), size };
+    memset(&answer, 0xff, sizeof answer);
+    decide_mail(decide, &question, now_ms, &answer);
+    assert_int_equal(answer.ticket, 7);
+    assert_int_equal(answer.delay_ms, 0);
+    assert_int_equal(answer.verdict == POLICY_ALLOW, answer.reply[0] == '\0');
+    return answer.verdict;
+}
+
+static enum policy_verdict rcpt(const char *account, int64_t now_ms)
+{
+    struct policy_rcpt question = { .ticket = 8, .subject = subject_of(account, "alice@example.net") };
+    decide_rcpt(decide, &question, now_ms, &answer);
+    assert_int_equal(answer.ticket, 8);
+    return answer.verdict;
+}
+
+static bool replied(const char *start)
+{
+    return strncmp(answer.reply, start, strlen(start)) == 0;
+}
+
+static struct conf_account alice_only = { .name = NULL };
+
+/* Settings in which alice has one address and a domain, and others those of example.net. */
+static struct conf conf_with_senders(void)
+{
+    static char *senders[] = { NULL, NULL }, *domains[] = { NULL };
+    senders[0] = settings_text("alice@example.net");
+    senders[1] = settings_text("@sales.example.net");
+    domains[0] = settings_text("example.net");
+    alice_only = (struct conf_account){ settings_text("alice"), { senders, 2 }, settings_text("bulk") };
+    return (struct conf){ .accounts = &alice_only, .naccounts = 1, .domains = { domains, 1 }, .check_from_header = true };
+}
+
+static void senders_at_mail(void **state)
+{
+    static const struct {
+        const char *account, *sender;
+        const char *reply; /* "": allowed */
+    } cases[] = {
+        { "alice", "alice@example.net", "" },
+        { "ALICE", "x@sales.example.net", "" },
+        { "alice", "bob@example.net", "553 5.7.1 " },
+        { "bob", "bob@example.net", "" },
+        { "bob", "bob@example.com", "553 5.7.1 " },
+        { "", "printer@example.net", "" },
+        { "", "printer@example.com", "553 5.7.1 " },
+        { "alice", "", "" },
+        { "", "", "" },
+    };
+    struct conf conf = conf_with_senders();
+    (void)state;
+    decide = decide_new(&conf);
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        enum policy_verdict verdict = mail(cases[i].account, cases[i].sender, 0, 0);
+        if (verdict != (*cases[i].reply ? POLICY_REJECT : POLICY_ALLOW) || !replied(cases[i].reply))
+            fail_msg("%s %s: %s", cases[i].account, cases[i].sender, answer.reply);
+    }
+}
+
+/* Whatever stands in names and addresses, a reply is one printable line that fits. */
+static void replies_are_printable(void **state)
+{
+    struct conf conf = conf_with_senders();
+    char account[POLICY_ACCOUNT_SIZE], sender[SMTP_ADDRESS_SIZE];
+    (void)state;
+    decide = decide_new(&conf);
+    assert_int_equal(mail("a\r\nb\x1b[0m", "x\r\n250 ok\"\xc3\xa4\xff@e", 0, 0), POLICY_REJECT);
+    memset(account, '\x01', sizeof account - 1);
+    memset(sender, '\xe4', sizeof sender - 1);
+    account[sizeof account - 1] = sender[sizeof sender - 1] = '\0';
+    for (unsigned i = 0; i < 2; i++) {
+        for (const char *at = answer.reply; *at; at++)
+            assert_true(*at >= 0x20 && *at <= 0x7e);
+        assert_true(strlen(answer.reply) < sizeof answer.reply);
+        assert_int_equal(mail(account, sender, 0, 0), POLICY_REJECT);
+    }
+}
+
+/* Arrays that another process filled to the last byte. */
+static void arrays_without_end(void **state)
+{
+    struct conf conf = conf_with_senders();
+    struct policy_mail question = { .ticket = 1 };
+    static struct policy_content content;
+    (void)state;
+    decide = decide_new(&conf);
+    memset(&question, 'x', sizeof question);
+    decide_mail(decide, &question, 0, &answer);
+    assert_int_equal(answer.verdict, POLICY_REJECT);
+    memset(&content, 'x', sizeof content);
+    content.from_malformed = 0;
+    content.from_fields = 1;
+    content.from_count = POLICY_FROM_MAX;
+    decide_content(decide, &content, 0, &answer);
+    assert_int_equal(answer.verdict, POLICY_REJECT);
+}
+
+static void from_header(void **state)
+{
+    static const struct {
+        const char *about;
+        const char *account;
+        unsigned fields, count;
+        bool malformed;
+        const char *from[2], *sender;
+        const char *reply;
+    } cases[] = {
+        { "its own", "alice", 1, 1, false, { "alice@example.net", "" }, "", "" },
+        { "another's", "alice", 1, 1, false, { "boss@example.net", "" }, "", "550 5.7.1 " },
+        { "none at all", "alice", 0, 0, false, { "", "" }, "", "" },
+        { "two fields", "alice", 2, 2, false, { "alice@example.net", "alice@example.net" }, "alice@example.net", "550 5.7.1 " },
+        { "two, no Sender", "alice", 1, 2, false, { "alice@example.net", "x@sales.example.net" }, "", "550 5.7.1 " },
+        { "two and Sender", "alice", 1, 2, false, { "alice@example.net", "x@sales.example.net" }, "alice@example.net", "" },
+        { "one foreign of two",
+          "alice",
+          1,
+          2,
+          false,
+          { "alice@example.net", "boss@example.net" },
+          "alice@example.net",
+          "550 5.7.1 " },
+        { "foreign Sender", "alice", 1, 1, false, { "alice@example.net", "" }, "boss@example.net", "550 5.7.1 " },
+        { "foreign From, Sender", "alice", 1, 1, false, { "boss@example.net", "" }, "alice@example.net", "550 5.7.1 " },
+        { "malformed", "alice", 1, 1, true, { "alice@example.net", "" }, "", "554 5.6.0 " },
+        { "field, no address", "alice", 1, 0, false, { "", "" }, "", "554 5.6.0 " },
+        { "too many", "alice", 1, 33, false, { "alice@example.net", "" }, "alice@example.net", "550 5.7.1 " },
+        { "counted, not sent", "alice", 1, 2, false, { "alice@example.net", "" }, "alice@example.net", "550 5.7.1 " },
+        { "no login, domain", "", 1, 1, false, { "printer@example.net", "" }, "", "" },
+        { "no login, foreign", "", 1, 1, false, { "printer@example.com", "" }, "", "550 5.7.1 " },
+    };
+    struct conf conf = conf_with_senders();
+    (void)state;
+    decide = decide_new(&conf);
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        static struct policy_content content;
+        content = (struct policy_content){ .ticket = 9, .subject = subject_of(cases[i].account, "") };
+        content.from_fields = cases[i].fields;
+        content.from_count = cases[i].count;
+        content.from_malformed = cases[i].malformed;
+        text_copy(content.header_sender, sizeof content.header_sender, span_of(cases[i].sender));
+        for (unsigned k = 0; k < 2; k++)
+            text_copy(content.from[k], sizeof content.from[k], span_of(cases[i].from[k]));
+        conf.check_from_header = true;
+        decide_content(decide, &content, 0, &answer);
+        if (answer.verdict != (*cases[i].reply ? POLICY_REJECT : POLICY_ALLOW) || !replied(cases[i].reply))
+            fail_msg("%s: %s", cases[i].about, answer.reply);
+        conf.check_from_header = false; /* from-header = ignore */
+        decide_content(decide, &content, 0, &answer);
+        assert_int_equal(answer.verdict, POLICY_ALLOW);
+    }
+}
+
+static struct conf_limit limit_of(const char *name, enum conf_limit_key key, enum conf_limit_count count, uint64_t rate,
+                                  uint64_t burst, enum conf_limit_then then)
+{
+    return (struct conf_limit){
+        .name = settings_text(name),
+        .key = key,
+        .count = count,
+        .rate = { rate, HOUR },
+        .burst = burst,
+        .then = then,
+    };
+}
+
+static void recipients_of_an_account(void **state)
+{
+    struct conf_limit limit = limit_of("hourly", CONF_KEY_ACCOUNT, CONF_COUNT_RECIPIENTS, 200, 50, CONF_THEN_DEFER);
+    struct conf conf = { .limits = &limit, .nlimits = 1 };
+    (void)state;
+    decide = decide_new(&conf);
+    for (unsigned i = 0; i < 50; i++)
+        assert_int_equal(rcpt(i % 2 ? "alice" : "Alice", 0), POLICY_ALLOW);
+    for (unsigned i = 0; i < 3; i++)
+        assert_int_equal(rcpt("alice", 0), POLICY_DEFER);
+    assert_true(replied("450 4.7.1 "));
+    assert_non_null(strstr(answer.reply, "hourly"));
+    assert_non_null(strstr(answer.reply, "alice"));
+    assert_non_null(strstr(answer.reply, "200 recipients in 1h"));
+    assert_non_null(strstr(answer.reply, "Z"));
+    assert_int_equal(rcpt("bob", 0), POLICY_ALLOW);
+    assert_int_equal(rcpt("", 0), POLICY_ALLOW); /* no account: not about it */
+    assert_int_equal(rcpt("alice", 17999), POLICY_DEFER);
+    assert_int_equal(rcpt("alice", 18000), POLICY_ALLOW);
+    assert_int_equal(rcpt("alice", 18000), POLICY_DEFER);
+}
+
+static void messages_of_a_client(void **state)
+{
+    struct conf_limit limit = limit_of("few", CONF_KEY_CLIENT, CONF_COUNT_MESSAGES, 2, 0, CONF_THEN_REJECT);
+    struct conf conf = { .limits = &limit, .nlimits = 1 };
+    (void)state;
+    decide = decide_new(&conf);
+    assert_int_equal(mail("a", "", 0, 0), POLICY_ALLOW);
+    assert_int_equal(mail("b", "", 0, 0), POLICY_ALLOW); /* burst not given: the rate's count */
+    assert_int_equal(mail("c", "", 0, 0), POLICY_REJECT);
+    assert_true(replied("550 5.7.1 "));
+    assert_int_equal(rcpt("c", 0), POLICY_ALLOW);
+}
+
+static void bytes_count_when_known(void **state)
+{
+    struct conf_limit limit = limit_of("volume", CONF_KEY_ACCOUNT, CONF_COUNT_BYTES, 1000, 1000, CONF_THEN_DEFER);
+    struct conf conf = { .limits = &limit, .nlimits = 1 };
+    struct policy_content content = { .subject = subject_of("alice", ""), .size_bytes = 600 };
+    (void)state;
+    decide = decide_new(&conf);
+    for (unsigned i = 0; i < 5; i++)
+        assert_int_equal(mail("alice", "", 900, 0), POLICY_ALLOW); /* announced, not counted */
+    decide_content(decide, &content, 0, &answer);
+    assert_int_equal(answer.verdict, POLICY_ALLOW);
+    assert_int_equal(mail("alice", "", 401, 0), POLICY_DEFER);
+    assert_int_equal(mail("alice", "", 400, 0), POLICY_ALLOW);
+    decide_content(decide, &content, 0, &answer);
+    assert_int_equal(answer.verdict, POLICY_DEFER);
+    content.size_bytes = 1001; /* never fits: not worth coming again */
+    decide_content(decide, &content, 0, &answer);
+    assert_int_equal(answer.verdict, POLICY_REJECT);
+    assert_true(replied("550 5.7.1 "));
+}
+
+/* What one limit refuses is counted in none. */
+static void all_or_nothing(void **state)
+{
+    struct conf_limit limits[] = {
+        limit_of("wide", CONF_KEY_CLIENT, CONF_COUNT_RECIPIENTS, 100, 100, CONF_THEN_DEFER),
+        limit_of("narrow", CONF_KEY_ACCOUNT, CONF_COUNT_RECIPIENTS, 2, 2, CONF_THEN_REJECT),
+    };
+    struct conf conf = { .limits = limits, .nlimits = 2 };
+    (void)state;
+    decide = decide_new(&conf);
+    for (unsigned i = 0; i < 10; i++)
+        assert_int_equal(rcpt("alice", 0), i < 2 ? POLICY_ALLOW : POLICY_REJECT);
+    struct limit *wide = limit_at(decide_limits(decide), 0);
+    assert_int_equal(bucket_look(wide->buckets, SPAN("192.0.2.1"), 0).used, 2);
+}
+
+/* Rejection wins over deferral, the longer wait over the shorter. */
+static void the_refusal_that_matters(void **state)
+{
+    struct conf_limit limits[] = {
+        limit_of("short", CONF_KEY_CLIENT, CONF_COUNT_RECIPIENTS, 3600, 1, CONF_THEN_DEFER),
+        limit_of("long", CONF_KEY_CLIENT, CONF_COUNT_RECIPIENTS, 1, 1, CONF_THEN_DEFER),
+        limit_of("final", CONF_KEY_CLIENT, CONF_COUNT_RECIPIENTS, 3600, 1, CONF_THEN_REJECT),
+    };
+    struct conf conf = { .limits = limits, .nlimits = 2 };
+    (void)state;
+    decide = decide_new(&conf);
+    rcpt("alice", 0);
+    assert_int_equal(rcpt("alice", 0), POLICY_DEFER);
+    assert_non_null(strstr(answer.reply, "limit long"));
+    decide_free(&decide);
+    conf.nlimits = 3;
+    decide = decide_new(&conf);
+    rcpt("alice", 0);
+    assert_int_equal(rcpt("alice", 0), POLICY_REJECT);
+    assert_non_null(strstr(answer.reply, "limit final"));
+}
+
+static void who_a_limit_is_for(void **state)
+{
+    struct conf_limit limit = limit_of("bulk", CONF_KEY_ACCOUNT, CONF_COUNT_RECIPIENTS, 1, 1, CONF_THEN_DEFER);
+    char *apply[] = { settings_text("class:bulk") }, *except[] = { settings_text("192.0.2.0/24") };
+    struct conf conf = conf_with_senders();
+    (void)state;
+    conf.limits = &limit;
+    conf.nlimits = 1;
+    limit.apply_to = (struct conf_strings){ apply, 1 };
+    decide = decide_new(&conf);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(rcpt("alice", 0), i < 1 ? POLICY_ALLOW : POLICY_DEFER);
+        assert_int_equal(rcpt("bob", 0), POLICY_ALLOW);
+    }
+    limit.except = (struct conf_strings){ except, 1 };
+    decide_settings(decide, &conf);
+    assert_int_equal(rcpt("alice", 0), POLICY_ALLOW);
+}
+
+static void observed_only(void **state)
+{
+    struct conf_limit limits[] = {
+        limit_of("watch", CONF_KEY_ACCOUNT, CONF_COUNT_RECIPIENTS, 1, 1, CONF_THEN_REJECT),
+        limit_of("later", CONF_KEY_ACCOUNT, CONF_COUNT_RECIPIENTS, 1, 1, CONF_THEN_SUSPEND),
+        limit_of("unknown", CONF_KEY_ACCOUNT, CONF_COUNT_HARD_BOUNCES, 1, 1, CONF_THEN_REJECT),
+    };
+    struct conf conf = { .limits = limits, .nlimits = 3 };
+    (void)state;
+    limits[0].observe = true;
+    decide = decide_new(&conf);
+    for (unsigned i = 0; i < 10; i++)
+        assert_int_equal(rcpt("alice", 0), POLICY_ALLOW);
+    assert_int_equal(bucket_look(limit_at(decide_limits(decide), 0)->buckets, SPAN("alice"), 0).used, 1);
+}
+
+/* A reload keeps what was counted, by the limit's name, whatever its place or rate. */
+static void reload_keeps_counts(void **state)
+{
+    struct conf_limit before[] = {
+        limit_of("a", CONF_KEY_ACCOUNT, CONF_COUNT_RECIPIENTS, 10, 10, CONF_THEN_DEFER),
+        limit_of("b", CONF_KEY_ACCOUNT, CONF_COUNT_RECIPIENTS, 100, 100, CONF_THEN_DEFER),
+    };
+    struct conf_limit after[] = {
+        limit_of("c", CONF_KEY_ACCOUNT, CONF_COUNT_RECIPIENTS, 50, 50, CONF_THEN_DEFER),
+        limit_of("b", CONF_KEY_CLIENT, CONF_COUNT_RECIPIENTS, 100, 100, CONF_THEN_DEFER),
+        limit_of("a", CONF_KEY_ACCOUNT, CONF_COUNT_RECIPIENTS, 4, 4, CONF_THEN_DEFER),
+    };
+    struct conf conf = { .limits = before, .nlimits = 2 }, reloaded = { .limits = after, .nlimits = 3 };
+    (void)state;
+    decide = decide_new(&conf);
+    for (unsigned i = 0; i < 3; i++)
+        rcpt("alice", 0);
+    decide_settings(decide, &reloaded);
+    struct limit_set *limits = decide_limits(decide);
+    assert_int_equal(bucket_keys(limit_at(limits, 0)->buckets), 0);
+    assert_int_equal(bucket_keys(limit_at(limits, 1)->buckets), 0); /* counts for another key now */
+    assert_int_equal(bucket_look(limit_at(limits, 2)->buckets, SPAN("alice"), 0).used, 3);
+    assert_int_equal(rcpt("alice", 0), POLICY_ALLOW);
+    assert_int_equal(rcpt("alice", 0), POLICY_DEFER);
+}
+
+#define TEST(test) cmocka_unit_test_teardown(test, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(senders_at_mail),          TEST(replies_are_printable), TEST(arrays_without_end),     TEST(from_header),
+        TEST(recipients_of_an_account), TEST(messages_of_a_client),  TEST(bytes_count_when_known), TEST(all_or_nothing),
+        TEST(the_refusal_that_matters), TEST(who_a_limit_is_for),    TEST(observed_only),          TEST(reload_keeps_counts),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
