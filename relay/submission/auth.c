@@ -26,13 +26,13 @@ static const struct {
     bool is_failure; /* counts towards auth.max-failures */
     bool closes;
 } verdicts[] = {
-    [AUTH_ACCEPTED] = {"235 2.7.0 logged in",                                                  false, false},
-    [AUTH_REFUSED] = { "535 5.7.8 user name or password is wrong",                            true,  false},
-    [AUTH_MALFORMED] = { "501 5.5.2 this is not what the mechanism wants",                      false, false},
-    [AUTH_MECHANISM] = { "504 5.5.4 this mechanism is not offered",                             false, false},
-    [AUTH_TEMPORARY] = { "454 4.7.0 passwords cannot be checked now; try again later",          false, false},
-    [AUTH_LOCKED] = { "421 4.7.0 too many failed logins from your address; try again later", true,  true },
-    [AUTH_SUSPENDED] = { "525 5.7.13 this account is suspended",                                true,  false},
+    [AUTH_ACCEPTED] = { "235 2.7.0 logged in", false, false },
+    [AUTH_REFUSED] = { "535 5.7.8 user name or password is wrong", true, false },
+    [AUTH_MALFORMED] = { "501 5.5.2 this is not what the mechanism wants", false, false },
+    [AUTH_MECHANISM] = { "504 5.5.4 this mechanism is not offered", false, false },
+    [AUTH_TEMPORARY] = { "454 4.7.0 passwords cannot be checked now; try again later", false, false },
+    [AUTH_LOCKED] = { "421 4.7.0 too many failed logins from your address; try again later", true, true },
+    [AUTH_SUSPENDED] = { "525 5.7.13 this account is suspended", true, false },
 };
 
 bool auth_offers(const struct session *session, struct span mechanism)

@@ -31,20 +31,20 @@ struct verb {
 };
 
 static const struct verb verbs[COMMAND_VERBS] = {
-    [COMMAND_EHLO] = {ehlo_command,       0,                        ANY,                                   NULL                                     },
-    [COMMAND_HELO] = { ehlo_command_helo, 0,                        ANY,                                   NULL                                     },
-    [COMMAND_STARTTLS] = { starttls_command,  NEEDS_HELO,               BIT(SESSION_READY),                    "503 5.5.1 STARTTLS inside a transaction"},
-    [COMMAND_AUTH] = { auth_command,      NEEDS_TLS | NEEDS_HELO,   BIT(SESSION_READY),                    "503 5.5.1 AUTH inside a transaction"    },
-    [COMMAND_MAIL] = { mail_command,      NEEDS_HELO | NEEDS_LOGIN, BIT(SESSION_READY),                    "503 5.5.1 the transaction has a sender" },
-    [COMMAND_RCPT] = { rcpt_command,      NEEDS_HELO | NEEDS_LOGIN, BIT(SESSION_MAIL) | BIT(SESSION_RCPT),
-                      "503 5.5.1 MAIL comes first"                                                                                                  },
-    [COMMAND_DATA] = { data_command,      NEEDS_HELO | NEEDS_LOGIN, BIT(SESSION_MAIL) | BIT(SESSION_RCPT),
-                      "503 5.5.1 MAIL comes first"                                                                                                  },
-    [COMMAND_RSET] = { minor_rset,        LEADS_NOWHERE,            ANY,                                   NULL                                     },
-    [COMMAND_NOOP] = { minor_noop,        LEADS_NOWHERE,            ANY,                                   NULL                                     },
-    [COMMAND_VRFY] = { minor_vrfy,        LEADS_NOWHERE,            ANY,                                   NULL                                     },
-    [COMMAND_HELP] = { minor_help,        LEADS_NOWHERE,            ANY,                                   NULL                                     },
-    [COMMAND_QUIT] = { minor_quit,        0,                        ANY,                                   NULL                                     },
+    [COMMAND_EHLO] = { ehlo_command, 0, ANY, NULL },
+    [COMMAND_HELO] = { ehlo_command_helo, 0, ANY, NULL },
+    [COMMAND_STARTTLS] = { starttls_command, NEEDS_HELO, BIT(SESSION_READY), "503 5.5.1 STARTTLS inside a transaction" },
+    [COMMAND_AUTH] = { auth_command, NEEDS_TLS | NEEDS_HELO, BIT(SESSION_READY), "503 5.5.1 AUTH inside a transaction" },
+    [COMMAND_MAIL] = { mail_command, NEEDS_HELO | NEEDS_LOGIN, BIT(SESSION_READY), "503 5.5.1 the transaction has a sender" },
+    [COMMAND_RCPT] = { rcpt_command, NEEDS_HELO | NEEDS_LOGIN, BIT(SESSION_MAIL) | BIT(SESSION_RCPT),
+                       "503 5.5.1 MAIL comes first" },
+    [COMMAND_DATA] = { data_command, NEEDS_HELO | NEEDS_LOGIN, BIT(SESSION_MAIL) | BIT(SESSION_RCPT),
+                       "503 5.5.1 MAIL comes first" },
+    [COMMAND_RSET] = { minor_rset, LEADS_NOWHERE, ANY, NULL },
+    [COMMAND_NOOP] = { minor_noop, LEADS_NOWHERE, ANY, NULL },
+    [COMMAND_VRFY] = { minor_vrfy, LEADS_NOWHERE, ANY, NULL },
+    [COMMAND_HELP] = { minor_help, LEADS_NOWHERE, ANY, NULL },
+    [COMMAND_QUIT] = { minor_quit, 0, ANY, NULL },
 };
 
 /* Verbs of SMTP that postern knows and does not have: 502, all others 500. */

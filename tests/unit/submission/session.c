@@ -1,0 +1,422 @@
+/* Sessions whose surroundings answer, refuse, fall silent or go away. */
+#include "stage.h"
+
+#define MESSAGE "From: a@example.net\r\nSubject: x\r\n\r\nbody\r\n.\r\n"
+
+static struct stage *stage;
+
+static int set_up(void **state)
+{
+    (void)state;
+    stage = stage_new(true);
+    return 0;
+}
+
+static int set_up_free(void **state)
+{
+    (void)state;
+    stage = stage_new(false);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    stage_free(stage);
+    return 0;
+}
+
+static void send_message(const char *reply)
+{
+    stage_say(stage, "MAIL FROM:<a@example.net>\r\n", "250 2.1.0");
+    stage_say(stage, "RCPT TO:<b@example.com>\r\n", "250 2.1.5");
+    stage_say(stage, "DATA\r\n", "354");
+    stage_say(stage, MESSAGE, reply);
+}
+
+/* The message is in the segment, and the queue was told before the client was. */
+static void stored_and_told(void **state)
+{
+    (void)state;
+    struct record record;
+    stage_connect(stage, STAGE_PLAIN);
+    send_message("250 2.0.0 ");
+    stage_turns(stage, 5);
+    assert_int_equal(stage->ntold, 1);
+    char name[SEGMENT_NAME_SIZE], id[UID_TEXT_SIZE];
+    segment_name(stage->told[0].segment, name);
+    int fd = openat(stage->folder_fd, name, O_RDONLY | O_CLOEXEC);
+    off_t size = lseek(fd, 0, SEEK_END);
+    assert_int_equal(record_read(fd, stage->told[0].offset, (uint64_t)size, &record), RECORD_OK);
+    uid_print(record.id, id);
+    assert_memory_equal(stage->reply + strlen("250 2.0.0 "), id, UID_TEXT);
+    struct buffer content;
+    buffer_init(&content, 4096);
+    assert_int_equal(record_read_content(fd, &record, 0, record.content_size, &content), RECORD_OK);
+    assert_string_equal(buffer_text(&content), "From: a@example.net\r\nSubject: x\r\n\r\nbody\r\n");
+    buffer_fini(&content);
+    close(fd);
+}
+
+/* Each question is asked once, and none where nothing could object. */
+static void questions(void **state)
+{
+    (void)state;
+    stage_connect(stage, STAGE_PLAIN);
+    send_message("250 2.0.0 ");
+    assert_int_equal(stage->policy_mails, 1);
+    assert_int_equal(stage->policy_rcpts, 1);
+    assert_int_equal(stage->policy_contents, 0);
+    assert_int_equal(stage->dns_asked, 1);
+    send_message("250 2.0.0 ");
+    assert_int_equal(stage->dns_asked, 1); /* example.com is known by now */
+}
+
+static void no_questions(void **state)
+{
+    (void)state;
+    stage_connect(stage, STAGE_PLAIN);
+    send_message("250 2.0.0 ");
+    assert_int_equal(stage->policy_mails + stage->policy_rcpts + stage->policy_contents, 0);
+    stage_say(stage, "MAIL FROM:<a@example.net>\r\n", "250");
+    stage_say(stage, "RCPT TO:<b@example.com>\r\n", "250");
+    stage_say(stage, "DATA\r\n", "354");
+    stage_say(stage, "From: a@example.net\r\nFrom: b@example.net\r\n\r\n.\r\n", "250");
+    assert_int_equal(stage->policy_contents, 1); /* two From fields are always shown */
+    assert_int_equal(stage->last_content.from_fields, 2);
+    assert_string_equal(stage->last_content.from[1], "b@example.net");
+}
+
+static void policy_refuses(void **state)
+{
+    (void)state;
+    static const struct {
+        struct policy_answer answer;
+        const char *reply;
+    } cases[] = {
+        { { .verdict = POLICY_REJECT, .reply = "553 5.7.1 not yours" }, "553 5.7.1 not yours" },
+        { { .verdict = POLICY_DEFER, .reply = "450 4.7.1 slowly" }, "450 4.7.1 slowly" },
+        { { .verdict = POLICY_DEFER, .reply = "450 4.7.1 a\r\n250 ok" }, "450 4.7.1 a\\x0d\\x0a250 ok" },
+        { { .verdict = POLICY_REJECT, .reply = "250 2.0.0 ok" }, "451 4.7.0" },
+        { { .verdict = POLICY_REJECT }, "451 4.7.0" },
+        { { .verdict = POLICY_REJECT, .delay_ms = 50, .reply = "550 5.7.1 at last" }, "550 5.7.1 at last" },
+        { { .verdict = POLICY_HOLD }, "250 2.1.0" },
+        { { .verdict = POLICY_ALLOW, .delay_ms = 50 }, "250 2.1.0" },
+    };
+    stage_connect(stage, STAGE_PLAIN);
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        stage->policy_answer = cases[i].answer;
+        stage_say(stage, "MAIL FROM:<a@example.net>\r\nRSET\r\n", cases[i].reply);
+        stage_expect(stage, "250 2.0.0");
+    }
+}
+
+static void policy_goes(void **state)
+{
+    (void)state;
+    stage_connect(stage, STAGE_PLAIN);
+    stage->mute_policy = true;
+    stage_send(stage, "MAIL FROM:<a@example.net>\r\n");
+    stage_turns(stage, 10);
+    ipc_free(&stage->policy);
+    stage_expect(stage, "451 4.7.0");
+    stage_say(stage, "MAIL FROM:<a@example.net>\r\n", "451 4.7.0"); /* and while it is away */
+    stage->mute_policy = false;
+    stage_add_policy(stage);
+    send_message("250 2.0.0 ");
+}
+
+/* An answer to a question of before, and one to a client that has gone, are for nobody. */
+static void late_answers(void **state)
+{
+    (void)state;
+    struct policy_answer late = { .verdict = POLICY_REJECT, .reply = "550 5.7.1 too late" };
+    stage_connect(stage, STAGE_PLAIN);
+    stage->mute_policy = true;
+    stage_send(stage, "MAIL FROM:<a@example.net>\r\n");
+    stage_turns(stage, 10);
+    late.ticket = stage->last_ticket;
+    ipc_free(&stage->policy);
+    stage_expect(stage, "451 4.7.0");
+    stage->mute_policy = false;
+    stage_add_policy(stage);
+    ipc_send(stage->policy, POLICY_ANSWER, &late, sizeof late, -1);
+    stage_say(stage, "NOOP\r\n", "250 2.0.0");
+    stage->mute_policy = true;
+    stage_send(stage, "MAIL FROM:<a@example.net>\r\n");
+    stage_turns(stage, 10);
+    late.ticket = stage->last_ticket;
+    front_free(&stage->front); /* the session with it */
+    stage->front = front_new(&stage->role);
+    stage_add_policy(stage);
+    stage_add_queue(stage);
+    ipc_send(stage->policy, POLICY_ANSWER, &late, sizeof late, -1);
+    stage_turns(stage, 10);
+}
+
+static void domains(void **state)
+{
+    (void)state;
+    static const struct {
+        enum dns_status status;
+        const char *reply;
+    } cases[] = {
+        { DNS_NXDOMAIN, "550 5.1.2" }, { DNS_NO_MAIL, "550 5." },      { DNS_NULL_MX, "556 5.1.10" },
+        { DNS_LOOP, "550 5.4.6" },     { DNS_SERVFAIL, "250 2.1.5" },  { DNS_TIMEOUT, "250 2.1.5" },
+        { DNS_REFUSED, "250 2.1.5" },  { DNS_MALFORMED, "250 2.1.5" }, { DNS_OK, "250 2.1.5" },
+    };
+    stage_connect(stage, STAGE_PLAIN);
+    stage_say(stage, "MAIL FROM:<a@example.net>\r\n", "250 2.1.0");
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        stage->dns_answer.status = cases[i].status;
+        stage_say(stage, "RCPT TO:<b@example.com>\r\n", cases[i].reply);
+    }
+    assert_int_equal(stage->dns_asked, COUNT(cases));
+}
+
+static void dns_goes(void **state)
+{
+    (void)state;
+    stage_connect(stage, STAGE_PLAIN);
+    stage_say(stage, "MAIL FROM:<a@example.net>\r\n", "250 2.1.0");
+    stage->mute_dns = true;
+    stage_send(stage, "RCPT TO:<b@example.com>\r\n");
+    stage_turns(stage, 10);
+    ipc_free(&stage->dns);
+    stage_expect(stage, "250 2.1.5");
+    stage_say(stage, "RCPT TO:<b@example.org>\r\n", "250 2.1.5");
+}
+
+static void queue_goes(void **state)
+{
+    (void)state;
+    struct spool_space space = { .enough = 0 };
+    stage_connect(stage, STAGE_PLAIN);
+    send_message("250 2.0.0 ");
+    ipc_send(stage->queue, SPOOL_SPACE, &space, sizeof space, -1);
+    stage_turns(stage, 10);
+    stage_say(stage, "MAIL FROM:<a@example.net>\r\n", "452 4.3.1");
+    ipc_free(&stage->queue);
+    stage_turns(stage, 10);
+    stage_say(stage, "MAIL FROM:<a@example.net>\r\n", "451 4.3.0");
+    stage_add_queue(stage);
+    send_message("250 2.0.0 ");
+}
+
+/* A message in hand while the queue goes is refused, since there is no segment to be had, or told to the next one. */
+static void queue_goes_in_data(void **state)
+{
+    (void)state;
+    stage_connect(stage, STAGE_PLAIN);
+    stage_say(stage, "MAIL FROM:<a@example.net>\r\n", "250 2.1.0");
+    stage_say(stage, "RCPT TO:<b@example.com>\r\n", "250 2.1.5");
+    stage_say(stage, "DATA\r\n", "354");
+    stage_turns(stage, 10);
+    ipc_free(&stage->queue);
+    stage_turns(stage, 10);
+    stage_send(stage, MESSAGE);
+    assert_true(stage_reply(stage));
+    bool stored = strncmp(stage->reply, "250", 3) == 0;
+    assert_true(stored || strncmp(stage->reply, "451 4.3.0", 9) == 0);
+    stage_add_queue(stage);
+    stage_turns(stage, 10);
+    assert_int_equal(stage->ntold, stored ? 1 : 0);
+    send_message("250 2.0.0 ");
+}
+
+/* Its own segment, streamed. */
+static void large_message(void **state)
+{
+    (void)state;
+    char line[1001];
+    memset(line, 'x', sizeof line);
+    memcpy(line + 998, "\r\n", 3);
+    stage_connect(stage, STAGE_PLAIN);
+    stage_say(stage, "MAIL FROM:<a@example.net>\r\n", "250 2.1.0");
+    stage_say(stage, "RCPT TO:<b@example.com>\r\n", "250 2.1.5");
+    stage_say(stage, "DATA\r\n", "354");
+    stage_send(stage, "From: a@example.net\r\n\r\n");
+    for (unsigned i = 0; i < 2000; i++) {
+        stage_send(stage, line);
+        if (i % 8 == 0)
+            stage_turn(stage);
+    }
+    stage_say(stage, ".\r\n", "250 2.0.0 ");
+    stage_turns(stage, 5);
+    assert_int_equal(stage->ntold, 1);
+}
+
+static void too_slow(void **state)
+{
+    (void)state;
+    stage_connect(stage, STAGE_HASTY);
+    stage_send(stage, "NO");
+    stage_expect(stage, "421 4.4.2");
+    stage_expect(stage, "");
+    stage_connect(stage, STAGE_HASTY);
+    stage_say(stage, "MAIL FROM:<a@example.net>\r\n", "250 2.1.0");
+    stage_say(stage, "RCPT TO:<b@example.com>\r\n", "250 2.1.5");
+    stage_say(stage, "DATA\r\n", "354");
+    stage_send(stage, "Subject: x\r\n");
+    stage_expect(stage, "421 4.4.2");
+    stage_expect(stage, "");
+}
+
+static void send_done(enum auth_verdict verdict, uint32_t delay_ms, const char *last_word)
+{
+    struct auth_done done = { .ticket = stage->last_ticket,
+                              .verdict = (uint8_t)verdict,
+                              .delay_ms = delay_ms,
+                              .account = "alice",
+                              .data_size = (uint32_t)strlen(last_word) };
+    memcpy(done.data, last_word, done.data_size);
+    ipc_send(stage->auth, AUTH_DONE, &done, offsetof(struct auth_done, data) + done.data_size, -1);
+}
+
+static void send_challenge(const char *text)
+{
+    struct auth_challenge challenge = { .ticket = stage->last_ticket, .data_size = (uint32_t)strlen(text) };
+    memcpy(challenge.data, text, challenge.data_size);
+    ipc_send(stage->auth, AUTH_CHALLENGE, &challenge, offsetof(struct auth_challenge, data) + challenge.data_size, -1);
+}
+
+static void auth_verdicts(void **state)
+{
+    (void)state;
+    static const struct {
+        enum auth_verdict verdict;
+        uint32_t delay_ms;
+        const char *reply;
+    } cases[] = {
+        { AUTH_REFUSED, 0, "535 5.7.8" },   { AUTH_REFUSED, 30, "535 5.7.8" },  { AUTH_MALFORMED, 0, "501 5.5.2" },
+        { AUTH_MECHANISM, 0, "504 5.5.4" }, { AUTH_TEMPORARY, 0, "454 4.7.0" }, { AUTH_SUSPENDED, 0, "525 5.7.13" },
+        { AUTH_LOCKED, 0, "421 4.7.0" },    { AUTH_ACCEPTED, 0, "235 2.7.0" },
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        stage_connect(stage, STAGE_TLS);
+        stage_send(stage, "AUTH PLAIN AGEAYg==\r\n");
+        stage_turns(stage, 10);
+        send_done(cases[i].verdict, cases[i].delay_ms, "");
+        stage_expect(stage, cases[i].reply);
+        stage_say(stage, "MAIL FROM:<a@example.net>\r\n",
+                  cases[i].verdict == AUTH_ACCEPTED ? "250"
+                  : cases[i].verdict == AUTH_LOCKED ? ""
+                                                    : "530");
+    }
+    assert_int_equal(stage->last_begin.data_size, 4);
+    assert_string_equal(stage->last_begin.mechanism, "PLAIN");
+    assert_int_equal(stage->last_begin.binding_size, CERTIFICATES_BINDING_SIZE);
+}
+
+static void auth_dialogue(void **state)
+{
+    (void)state;
+    stage_connect(stage, STAGE_TLS);
+    stage_send(stage, "AUTH SCRAM-SHA-256 bixh\r\n");
+    stage_turns(stage, 10);
+    send_challenge("r=1");
+    stage_expect(stage, "334 cj0x");
+    stage_send(stage, "Yz1i\r\n");
+    stage_turns(stage, 10);
+    send_done(AUTH_ACCEPTED, 0, "v=1");
+    stage_expect(stage, "334 dj0x");
+    stage_say(stage, "\r\n", "235 2.7.0");
+    stage_say(stage, "AUTH PLAIN AGEAYg==\r\n", "503 5.5.1");
+}
+
+static void auth_goes(void **state)
+{
+    (void)state;
+    stage_connect(stage, STAGE_TLS);
+    stage_send(stage, "AUTH PLAIN AGEAYg==\r\n");
+    stage_turns(stage, 10);
+    ipc_free(&stage->auth);
+    stage_expect(stage, "454 4.7.0");
+    stage_say(stage, "AUTH PLAIN AGEAYg==\r\n", "454 4.7.0");
+    stage_add_auth(stage);
+    stage_send(stage, "AUTH LOGIN\r\n");
+    stage_turns(stage, 10);
+    send_challenge("Username:");
+    stage_expect(stage, "334 ");
+    ipc_free(&stage->auth);
+    stage_turns(stage, 10);
+    stage_say(stage, "YQ==\r\n", "454 4.7.0");
+    stage_say(stage, "NOOP\r\n", "250 2.0.0");
+}
+
+/* The client gives up, or goes: the auth role is told, and what it says afterwards is for nobody. */
+static void auth_cancelled(void **state)
+{
+    (void)state;
+    stage_connect(stage, STAGE_TLS);
+    stage_send(stage, "AUTH LOGIN\r\n");
+    stage_turns(stage, 10);
+    send_challenge("Username:");
+    stage_expect(stage, "334 ");
+    stage_say(stage, "*\r\n", "501 5.7.0");
+    send_done(AUTH_ACCEPTED, 0, "");
+    stage_say(stage, "MAIL FROM:<a@example.net>\r\n", "530");
+    assert_int_equal(stage->auth_cancels, 1);
+    stage_send(stage, "AUTH PLAIN AGEAYg==\r\n");
+    stage_turns(stage, 10);
+    stage_hang_up(stage);
+    send_done(AUTH_ACCEPTED, 0, "");
+    stage_turns(stage, 10);
+}
+
+static void auth_failures_end(void **state)
+{
+    (void)state;
+    stage_connect(stage, STAGE_TLS);
+    for (unsigned i = 0; i < 3; i++) {
+        stage_send(stage, "AUTH PLAIN AGEAYg==\r\n");
+        stage_turns(stage, 10);
+        send_done(AUTH_REFUSED, 0, "");
+        stage_expect(stage, i < 2 ? "535 5.7.8" : "421 4.7.0");
+    }
+    stage_expect(stage, "");
+}
+
+/* A group of commands is answered in order, however long one of its questions takes. */
+static void order_is_kept(void **state)
+{
+    (void)state;
+    stage_connect(stage, STAGE_PLAIN);
+    stage->mute_dns = true;
+    stage_send(stage, "MAIL FROM:<a@example.net>\r\nRCPT TO:<b@example.com>\r\nNOOP\r\nFOO\r\nRSET\r\n");
+    stage_turns(stage, 30);
+    stage->dns_answer.status = DNS_NXDOMAIN;
+    ipc_send(stage->dns, DNS_MX, &stage->dns_answer, offsetof(struct dns_mx, hosts), -1);
+    stage_expect(stage, "250 2.1.0");
+    stage_expect(stage, "550 5.1.2");
+    stage_expect(stage, "250 2.0.0");
+    stage_expect(stage, "500 5.5.2");
+    stage_expect(stage, "250 2.0.0");
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(stored_and_told),
+        TEST(questions),
+        cmocka_unit_test_setup_teardown(no_questions, set_up_free, tear_down),
+        TEST(policy_refuses),
+        TEST(policy_goes),
+        TEST(late_answers),
+        TEST(domains),
+        TEST(dns_goes),
+        TEST(queue_goes),
+        TEST(queue_goes_in_data),
+        TEST(large_message),
+        TEST(too_slow),
+        TEST(auth_verdicts),
+        TEST(auth_dialogue),
+        TEST(auth_goes),
+        TEST(auth_cancelled),
+        TEST(auth_failures_end),
+        TEST(order_is_kept),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
