@@ -22,6 +22,16 @@ static void add_bounds(const struct key *key, struct buffer *out)
         buffer_addf(out, "%s%s", i ? ", " : "", key->bounds.words[i]);
 }
 
+/* TEXT for the manual: a double quote would end a macro's argument. */
+static void add_roff(const char *text, struct buffer *out)
+{
+    for (; *text; text++)
+        if (*text == '"')
+            buffer_add_text(out, "\\(dq");
+        else
+            buffer_add_byte(out, *text);
+}
+
 void keys_sample(struct buffer *out)
 {
     buffer_add_text(out, "# postern.conf: every key with its default or an example. See postern.conf(5).\n");
@@ -40,18 +50,22 @@ void keys_sample(struct buffer *out)
 
 static void add_key(const struct key *key, struct buffer *out)
 {
-    buffer_addf(out, ".It Ic %s\n%s\n", key->name, key->prose);
     struct buffer bounds;
     buffer_init(&bounds, 1024);
     add_bounds(key, &bounds);
+    buffer_addf(out, ".It Ic %s\n", key->name);
+    add_roff(key->prose, out);
+    buffer_add_byte(out, '\n');
     if (buffer_size(&bounds))
         buffer_addf(out, "Allowed: %s.\n", buffer_text(&bounds));
-    buffer_fini(&bounds);
     if (key->required)
         buffer_add_text(out, "Must be given.\n");
     else if (key->fallback && *key->fallback)
         buffer_addf(out, "Default:\n.Li %s .\n", key->fallback);
-    buffer_addf(out, ".Dl %s = %s\n", key->name, key->example);
+    buffer_addf(out, ".Dl %s = ", key->name);
+    add_roff(key->example, out);
+    buffer_add_byte(out, '\n');
+    buffer_fini(&bounds);
 }
 
 void keys_manual(struct buffer *out)
@@ -61,8 +75,9 @@ void keys_manual(struct buffer *out)
         if (!*section->name)
             buffer_add_text(out, ".Ss Top level\n");
         else
-            buffer_addf(out, section->titled ? ".Ss %s \"NAME\" { }\n" : ".Ss %s { }\n", section->name);
-        buffer_addf(out, "%s\n.Bl -tag -width Ds\n", section->prose);
+            buffer_addf(out, section->titled ? ".Ss %s \\(dqNAME\\(dq { }\n" : ".Ss %s { }\n", section->name);
+        add_roff(section->prose, out);
+        buffer_add_text(out, "\n.Bl -tag -width Ds\n");
         for (size_t j = 0; j < section->nkeys; j++)
             add_key(&section->keys[j], out);
         buffer_add_text(out, ".El\n");

@@ -1,0 +1,292 @@
+/* The configuration: good files become the struct and come back the same; each mistake is told at its line with what would be right. */
+#include "../../../relay/conf/read.h"
+#include "../../../relay/base/text.h"
+#include "../../../relay/conf/keys.h"
+#include "../unit.h"
+
+#include <unistd.h>
+
+#define BASE                                                                                                                     \
+    "hostname = \"relay.example.net\"\ntls { certificate = \"c\" key = \"k\" }\nlistener s { address = { \"127.0.0.1:587\" } "   \
+    "}\n"
+
+struct complaints {
+    char text[8192];
+    unsigned count;
+};
+
+static void collect(void *context, const char *line)
+{
+    struct complaints *complaints = context;
+    size_t used = strlen(complaints->text);
+    text_format(complaints->text + used, sizeof complaints->text - used, "%s\n", line);
+    complaints->count++;
+}
+
+static struct conf *read_text(const char *text, struct complaints *complaints)
+{
+    *complaints = (struct complaints){ "", 0 };
+    return conf_read_text("test.conf", span_of(text), collect, complaints);
+}
+
+static void test_mistakes(void **state)
+{
+    static const struct {
+        const char *text;
+        const char *told; /* part of a complaint */
+    } cases[] = {
+        { "", "test.conf:1: hostname is missing" },
+        { "hostname = \"relay.example.net\"\n", "test.conf:1: there is no listener" },
+        { BASE "hostnam = x\n", "test.conf:4: there is no hostnam at the top level; did you mean hostname?" },
+        { BASE "queue { retri = 5min }\n", "test.conf:4: there is no retri in section queue; did you mean retry?" },
+        { BASE "quueue { retry = 5min }\n", "test.conf:4: there is no quueue at the top level; did you mean queue?" },
+        { BASE "queue {\n lifetime = 3parsec\n}\n", "test.conf:5: lifetime = 3parsec is wrong; it must be a time from 1s" },
+        { BASE "queue { retry = { 5min, soon } }\n", "test.conf:4: retry = 5min is wrong; it must be a time" },
+        { BASE "log { level = loud }\n", "test.conf:4: level = loud is wrong; it must be one of debug, info, warning, error" },
+        { BASE "delivery { port = 70000 }\n", "test.conf:4: port = 70000 is wrong; it must be a port" },
+        { BASE "delivery {\n port = 25\n", "test.conf:4: section delivery is never closed" },
+        { BASE "delivery { port = 25 }\n}\n", "test.conf:5: } is out of place" },
+        { BASE "delivery { port }\n", "test.conf:4: behind port = and a value are missing" },
+        { BASE "hostname = \"x.example\"\n", "test.conf:4: hostname is set twice" },
+        { BASE "dns { tries = 1 }\ndns { tries = 2 }\n", "test.conf:5: dns is there twice" },
+        { BASE "listener { address = { \"127.0.0.1:25\" } }\n", "test.conf:4: section listener needs a name" },
+        { BASE "dns x { tries = 1 }\n", "test.conf:4: section dns has no name" },
+        { BASE "listener t { address = { \"127.0.0.1:25\" } auth = none }\n", "would be an open relay" },
+        { BASE "listener t { address = { \"127.0.0.1:25\" } auth = optional }\n", "would be an open relay" },
+        { BASE "listener t { address = { \"127.0.0.1:25\" } tls = none }\n", "passwords are taken only under TLS" },
+        { BASE "listener t { address = { \"127.0.0.1:587\" } }\n", "127.0.0.1:587 is listed twice" },
+        { BASE "listener t { address = { \"localhost:25\" } }\n", "not \"localhost:25\"" },
+        { BASE "listener t { tls = starttls }\n", "address is missing in section listener" },
+        { BASE "listener t { address = { \"127.0.0.1:25\" } networks = { \"10.0.0.1/8\" } }\n", "no bits behind the mask" },
+        { BASE "auth { mechanisms = { \"CRAM-MD5\" } }\n", "CRAM-MD5 is not offered" },
+        { BASE "auth { backend = dovecot }\n", "not available in this version" },
+        { BASE "account \"a\" { senders = { \"not an address\" } }\n", "neither an address nor @domain" },
+        { BASE "limit l { key = account }\n", "rate is missing in section limit" },
+        { BASE "limit l { rate = \"many\" }\n", "a count and a time" },
+        { BASE "limit l { rate = \"1/1h\" key = network }\n", "use account or client" },
+        { BASE "limit l { rate = \"1/1h\" then = suspend }\n", "use defer or reject" },
+        { BASE "policy { store = redis }\n", "use local" },
+        { BASE "dkim \"example.net\" { selector = s key = k }\n", "not available in this version" },
+        { BASE "route \"x.example\" { via = \"h:587\" user = u password-file = p }\n", "only to a named host over verified TLS" },
+        { BASE "route \"x.example\" { via = \"h:587\" tls = verify user = u }\n", "user and password-file belong together" },
+        { BASE "route \"x.example\" { via = \"h:0\" }\n", "mx, or hosts such as" },
+        { BASE "route \"*x\" { via = mx }\n", "*x is no domain" },
+        { BASE "route \"x.example\" { tls = verify }\n", "via is missing" },
+        { BASE "queue { retry = { 5d } lifetime = 1d }\n", "lifetime is shorter than the first step" },
+        { BASE "hostname2 = \"a\nb", "never closed" },
+        { BASE "include(\"/nonexistent/file\")\n", "test.conf:4: /nonexistent/file cannot be read" },
+        { "hostname = \"no_host\"\n" BASE, "hostname is set twice" },
+        { "hostname = \"-bad-\"\nlistener s { address = { \"127.0.0.1:587\" } }\n",
+          "listener s offers TLS but there is no certificate" },
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct complaints complaints;
+        struct conf *conf = read_text(cases[i].text, &complaints);
+        if (conf || !strstr(complaints.text, cases[i].told))
+            fail_msg("case %zu: %s\nwas told: %s\ninstead of: %s", i, cases[i].text, complaints.text, cases[i].told);
+    }
+}
+
+static void test_all_mistakes_in_one_go(void **state)
+{
+    struct complaints complaints;
+    (void)state;
+    assert_null(
+        read_text("hostnam = x\nqueue { lifetime = x\n retri = 5 }\nlog { level = loud }\ndelivery { port = 25\n", &complaints));
+    assert_true(complaints.count >= 6);
+}
+
+static void test_defaults(void **state)
+{
+    struct complaints complaints;
+    struct conf *conf = read_text(BASE, &complaints);
+    (void)state;
+    assert_non_null(conf);
+    assert_string_equal(conf->postmaster, "postmaster@relay.example.net");
+    assert_int_equal(conf->listeners[0].tls, CONF_LISTENER_STARTTLS);
+    assert_int_equal(conf->listeners[0].auth, CONF_AUTH_REQUIRED);
+    assert_int_equal(conf->listeners[0].max_recipients, 1000);
+    assert_int_equal(conf->listeners[0].max_message_size, 50 << 20);
+    assert_true(conf->listeners[0].check_recipient_domain);
+    assert_true(conf->check_from_header);
+    assert_int_equal(conf->queue.nretry, 6);
+    assert_int_equal(conf->queue.retry_ms[5], 4 * 3600 * 1000);
+    assert_int_equal(conf->queue.lifetime_ms, 3 * 86400 * 1000);
+    assert_int_equal(conf->delivery.port, 25);
+    assert_int_equal(conf->delivery.tls, CONF_DELIVERY_OPPORTUNISTIC);
+    assert_int_equal(conf->auth.mechanisms.count, 4);
+    assert_string_equal(conf->spool.directory, "/var/spool/postern");
+    conf_free(&conf);
+    assert_null(conf);
+}
+
+/* Every section of the manual's page, written out and read again. */
+static void test_round_trip(void **state)
+{
+    static const char text[] = BASE
+        "postmaster = \"pm@example.net\"\ndomains = { \"Example.net\", \"b.example\" }\nfrom-header = ignore\n"
+        "certificate \"mail.other.example\" { certificate = \"x \\\"quoted\\\" \\\\\" key = 'y' }\n"
+        "listener six { address = { \"[::1]:465\" } tls = implicit networks = { \"2001:db8::/32\", \"10.0.0.0/8\" } "
+        "client-address = hide }\n"
+        "account \"alice\" { senders = { \"alice@example.net\", \"@sales.example.net\" } class = bulk } # comment\n"
+        "account \"*\" { class = staff }\n// comment\n/* and\n one more */\n"
+        "limit hourly { key = account count = bytes rate = \"200M/1h\" burst = 50 then = reject mode = observe }\n"
+        "queue { retry = { 90s, 250min } lifetime = 36h }\n"
+        "route \"Example.com\" { via = { \"a.example:587\", \"[2001:db8::1]:25\" } tls = encrypt }\nroute \"*\" { via = mx }\n"
+        "control { http = \"127.0.0.1:8587\" }\nlog { format = json level = debug }\n";
+    struct complaints complaints;
+    struct buffer first, second;
+    struct conf *conf = read_text(text, &complaints), *again;
+    (void)state;
+    assert_string_equal(complaints.text, "");
+    assert_non_null(conf);
+    buffer_init(&first, 1 << 20);
+    buffer_init(&second, 1 << 20);
+    assert_true(conf_write(conf, &first));
+    again = conf_read_text("again", buffer_span(&first), collect, &complaints);
+    assert_string_equal(complaints.text, "");
+    assert_non_null(again);
+    assert_true(conf_write(again, &second));
+    assert_string_equal(buffer_text(&first), buffer_text(&second));
+    assert_string_equal(again->certificates[0].certificate, "x \"quoted\" \\");
+    assert_string_equal(again->routes[0].name, "example.com");
+    assert_int_equal(again->routes[0].nhosts, 2);
+    assert_true(again->routes[0].tls_given);
+    assert_false(again->routes[1].tls_given);
+    assert_true(again->routes[1].mx);
+    assert_true(again->limits[0].observe);
+    conf_free(&conf);
+    conf_free(&again);
+    buffer_fini(&first);
+    buffer_fini(&second);
+}
+
+static void test_include(void **state)
+{
+    char path[] = "/tmp/postern-conf-XXXXXX", text[512];
+    struct complaints complaints;
+    int fd = mkstemp(path);
+    (void)state;
+    assert_true(fd >= 0);
+    assert_true(write(fd, "route \"a.example\" { via = mx }\nnonsense = 1\n", 44) == 44);
+    text_format(text, sizeof text, BASE "include(\"%s\")\n", path);
+    assert_null(read_text(text, &complaints));
+    assert_non_null(strstr(complaints.text, path));
+    assert_non_null(strstr(complaints.text, ":2: there is no nonsense"));
+    assert_int_equal(ftruncate(fd, 31), 0);
+    struct conf *conf = read_text(text, &complaints);
+    assert_non_null(conf);
+    assert_int_equal(conf->nroutes, 1);
+    conf_free(&conf);
+    close(fd);
+    unlink(path);
+}
+
+static void test_routes_and_accounts(void **state)
+{
+    static const struct {
+        const char *domain, *route;
+    } cases[] = {
+        { "example.com", "example.com" },         { "EXAMPLE.com", "example.com" }, { "a.example.com", "*.example.com" },
+        { "a.b.example.com", "*.b.example.com" }, { "notexample.com", "*" },        { "other.test", "*" }
+    };
+    struct complaints complaints;
+    struct conf *conf = read_text(
+        BASE "route \"*\" { via = mx }\nroute \"*.example.com\" { via = mx }\nroute \"example.com\" { via = mx }\n"
+             "route \"*.b.example.com\" { via = mx }\naccount \"*\" { class = staff }\naccount \"Bob\" { class = boss }\n",
+        &complaints);
+    (void)state;
+    assert_non_null(conf);
+    for (size_t i = 0; i < COUNT(cases); i++)
+        assert_string_equal(conf_route_for(conf, span_of(cases[i].domain))->name, cases[i].route);
+    assert_string_equal(conf_account_for(conf, SPAN("bob"))->class, "boss");
+    assert_string_equal(conf_account_for(conf, SPAN("alice"))->class, "staff");
+    assert_null(conf_route_named(conf, SPAN("nothing")));
+    conf_free(&conf);
+}
+
+static void test_values(void **state)
+{
+    static const struct {
+        const char *text;
+        bool good;
+        uint64_t bytes;
+    } sizes[] = { { "0", true, 0 },   { "50M", true, 50 << 20 }, { "1G", true, 1 << 30 },      { "1k", false, 0 },
+                  { "M", false, 0 },  { "1.5M", false, 0 },      { "99999999999T", false, 0 }, { "-1", false, 0 },
+                  { "1MB", false, 0 } };
+    static const struct {
+        const char *text;
+        bool good;
+        int64_t ms;
+    } times[] = { { "250ms", true, 250 },
+                  { "10s", true, 10000 },
+                  { "5min", true, 300000 },
+                  { "2h", true, 7200000 },
+                  { "3d", true, 259200000 },
+                  { "1w", true, 604800000 },
+                  { "7", true, 7000 },
+                  { "5m", false, 0 },
+                  { "", false, 0 },
+                  { "h", false, 0 },
+                  { "999999999999999d", false, 0 } };
+    (void)state;
+    for (size_t i = 0; i < COUNT(sizes); i++) {
+        uint64_t bytes = 0;
+        char text[32];
+        assert_int_equal(values_size(span_of(sizes[i].text), &bytes), sizes[i].good);
+        assert_int_equal(bytes, sizes[i].bytes);
+        values_size_print(bytes, text);
+        if (sizes[i].good)
+            assert_string_equal(text, sizes[i].text);
+    }
+    for (size_t i = 0; i < COUNT(times); i++) {
+        int64_t ms = 0, again = -1;
+        char text[32];
+        assert_int_equal(values_time(span_of(times[i].text), &ms), times[i].good);
+        assert_int_equal(ms, times[i].ms);
+        values_time_print(ms, text);
+        assert_true(values_time(span_of(text), &again));
+        assert_int_equal(again, ms);
+    }
+}
+
+/* The manual's tables are those that the rows give, and the sample's examples are accepted once uncommented. */
+static void test_manual_has_not_drifted(void **state)
+{
+    struct buffer tables, page;
+    FILE *file = fopen("relay/conf/postern.conf.5", "r");
+    (void)state;
+    assert_non_null(file);
+    buffer_init(&tables, 1 << 20);
+    buffer_init(&page, 1 << 20);
+    for (char *to; (to = buffer_reserve(&page, 4096));) {
+        size_t n = fread(to, 1, 4096, file);
+        buffer_commit(&page, n);
+        if (!n)
+            break;
+    }
+    fclose(file);
+    keys_manual(&tables);
+    assert_false(tables.overflow);
+    if (!strstr(buffer_text(&page), buffer_text(&tables)))
+        fail_msg("the tables of relay/conf/postern.conf.5 are not those of keys.c; they must be:\n%s", buffer_text(&tables));
+    buffer_clear(&page);
+    keys_sample(&page);
+    for (size_t i = 0; i < keys_nsections; i++)
+        for (size_t j = 0; j < keys_sections[i].nkeys; j++)
+            assert_non_null(strstr(buffer_text(&page), keys_sections[i].keys[j].prose));
+    buffer_fini(&tables);
+    buffer_fini(&page);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_mistakes), cmocka_unit_test(test_all_mistakes_in_one_go),
+        cmocka_unit_test(test_defaults), cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_include),  cmocka_unit_test(test_routes_and_accounts),
+        cmocka_unit_test(test_values),   cmocka_unit_test(test_manual_has_not_drifted),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
