@@ -150,27 +150,13 @@ static void refuses(void **state)
         const char *input;
         int status;
     } cases[] = {
-        {"add",     "",        "x\n",         2},
-        { "add",    NULL,      "x\n",         2},
-        { "remove", NULL,      "",            2},
-        { "rename", "a",       "",            2},
-        { NULL,     NULL,      "",            2},
-        { "add",    "a:b",     "x\n",         1},
-        { "add",    "a b",     "x\n",         1},
-        { "add",    "a\tb",    "x\n",         1},
-        { "add",    "a\nb",    "x\n",         1},
-        { "add",    "#a",      "x\n",         1},
-        { "add",    "*",       "x\n",         1},
-        { "add",    "a\x7f",   "x\n",         1},
-        { "add",    "\xff",    "x\n",         1},
-        { "add",    long_name, "x\n",         1},
-        { "add",    "a",       "",            1},
-        { "add",    "a",       "\n",          1},
-        { "add",    "a",       "x\ty\n",      1},
-        { "add",    "a",       "\xff\n",      1},
-        { "add",    "a",       long_password, 1},
-        { "passwd", "a",       "x\n",         1},
-        { "remove", "a",       "",            1},
+        { "add", "", "x\n", 2 },          { "add", NULL, "x\n", 2 },      { "remove", NULL, "", 2 },
+        { "rename", "a", "", 2 },         { NULL, NULL, "", 2 },          { "add", "a:b", "x\n", 1 },
+        { "add", "a b", "x\n", 1 },       { "add", "a\tb", "x\n", 1 },    { "add", "a\nb", "x\n", 1 },
+        { "add", "#a", "x\n", 1 },        { "add", "*", "x\n", 1 },       { "add", "a\x7f", "x\n", 1 },
+        { "add", "\xff", "x\n", 1 },      { "add", long_name, "x\n", 1 }, { "add", "a", "", 1 },
+        { "add", "a", "\n", 1 },          { "add", "a", "x\ty\n", 1 },    { "add", "a", "\xff\n", 1 },
+        { "add", "a", long_password, 1 }, { "passwd", "a", "x\n", 1 },    { "remove", "a", "", 1 },
     };
     struct outcome outcome;
     (void)state;
@@ -293,8 +279,8 @@ static void asks_twice_without_echo(void **state)
         const char *end;
         int status;
     } cases[] = {
-        {"wonder land\n", "is added", 0},
-        { "wonderland\n", "differ",   1},
+        { "wonder land\n", "is added", 0 },
+        { "wonderland\n", "differ", 1 },
     };
     (void)state;
     for (size_t i = 0; i < COUNT(cases); i++) {
@@ -317,6 +303,25 @@ static void asks_twice_without_echo(void **state)
         close(terminal);
         unlink(users);
     }
+}
+
+/* Ctrl-Z stops the program with a terminal that echoes; continued, it asks again. */
+static void asks_again_after_a_stop(void **state)
+{
+    char seen[2048];
+    int terminal, status;
+    (void)state;
+    pid_t child = on_terminal("add", &terminal);
+    expect(terminal, "alice: ", seen, sizeof seen);
+    kill(child, SIGTSTP); /* typed, it would be dropped: the child's process group has no shell */
+    expect(terminal, "alice: ", seen, sizeof seen);
+    type(terminal, "wonder land\n");
+    expect(terminal, "alice: ", seen, sizeof seen);
+    type(terminal, "wonder land\n");
+    expect(terminal, "is added", seen, sizeof seen);
+    waitpid(child, &status, 0);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    close(terminal);
 }
 
 static void mends_the_terminal_when_interrupted(void **state)
@@ -342,6 +347,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(leaves_the_rest_alone, set_up, tear_down),
         cmocka_unit_test_setup_teardown(waits_for_the_lock, set_up, tear_down),
         cmocka_unit_test_setup_teardown(asks_twice_without_echo, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(asks_again_after_a_stop, set_up, tear_down),
         cmocka_unit_test_setup_teardown(mends_the_terminal_when_interrupted, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
