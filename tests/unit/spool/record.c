@@ -76,12 +76,7 @@ static void test_foreign_headers(void **state)
     static const struct {
         unsigned at;
         unsigned char byte;
-    } cases[] = {
-        {4,   2   },
-        { 5,  1   },
-        { 30, 1   },
-        { 31, 0xff}
-    };
+    } cases[] = { { 4, 2 }, { 5, 1 }, { 30, 1 }, { 31, 0xff } };
     struct record record = { .id = sample_id(1), .offset = 64, .tag = tag }, again;
     unsigned char bytes[RECORD_HEADER_SIZE];
     for (size_t i = 0; i < COUNT(cases); i++) {
@@ -147,11 +142,11 @@ static void test_parts_are_checked(void **state)
         enum record_verdict envelope, content, prefix;
         const char *what;
     } cases[] = {
-        {record_content_offset(&record),           RECORD_OK,      RECORD_DAMAGED, RECORD_OK,      "content" },
-        { record_content_offset(&record) + 199999, RECORD_OK,      RECORD_DAMAGED, RECORD_OK,      "content" },
-        { record_envelope_offset(&record),         RECORD_DAMAGED, RECORD_OK,      RECORD_OK,      "envelope"},
-        { record_prefix_offset(&record) - 1,       RECORD_DAMAGED, RECORD_OK,      RECORD_OK,      "envelope"},
-        { record_prefix_offset(&record),           RECORD_OK,      RECORD_OK,      RECORD_DAMAGED, "prefix"  },
+        { record_content_offset(&record), RECORD_OK, RECORD_DAMAGED, RECORD_OK, "content" },
+        { record_content_offset(&record) + 199999, RECORD_OK, RECORD_DAMAGED, RECORD_OK, "content" },
+        { record_envelope_offset(&record), RECORD_DAMAGED, RECORD_OK, RECORD_OK, "envelope" },
+        { record_prefix_offset(&record) - 1, RECORD_DAMAGED, RECORD_OK, RECORD_OK, "envelope" },
+        { record_prefix_offset(&record), RECORD_OK, RECORD_OK, RECORD_DAMAGED, "prefix" },
     };
     struct buffer out;
     buffer_init(&out, 4096);
