@@ -1,0 +1,374 @@
+/* A question is a job. Those about one thing are answered in one step; those about many go through all entries, some in a round of the
+ * loop, and rest while control does not read (ipc_backlog), so that a list of any length takes bounded memory and stops no mail. The
+ * place in the list is kept as segment number and offset, which stays valid whatever comes and goes meanwhile. */
+#include "admin.h"
+
+#include "../base/clock.h"
+#include "../base/text.h"
+#include "../smtp/address.h"
+#include "describe.h"
+#include "domain.h"
+#include "envelopes.h"
+#include "intervene.h"
+#include "life.h"
+#include "site.h"
+#include "store.h"
+#include "unit.h"
+
+#include <stdlib.h>
+
+#define ROUND_MAX   200  /* entries looked at in a round, all jobs together */
+#define BACKLOG_MAX 64   /* pieces that control has not read: a job rests from there on */
+#define PACE_MS     20   /* how long it rests */
+#define RESOLVE_MS  5000 /* how long ADMIN_SITE waits for an answer */
+
+enum step { STEP_REST, STEP_DONE };
+
+struct job_of_admin {
+    struct list node;
+    struct ipc *control; /* borrowed */
+    const struct verb *verb;
+    struct admin_ask ask;
+    uint64_t segment; /* the place */
+    uint64_t offset;  /* entries of `segment` before this are done */
+    uint64_t count;   /* changed or listed */
+    int64_t since_ms;
+};
+
+/* MANY: `each` sees every entry that fits the filters. Otherwise `one` is called until it says STEP_DONE. */
+struct verb {
+    bool many;
+    bool changes; /* without any filter it is refused, unless `all` */
+    bool (*each)(struct queue *queue, struct job_of_admin *job, struct entry *entry);
+    enum step (*one)(struct queue *queue, struct job_of_admin *job);
+};
+
+struct admin {
+    struct list jobs;
+    unsigned njobs;
+    struct timer pump;
+};
+
+struct admin *admin_new(void)
+{
+    struct admin *admin = text_zalloc(sizeof *admin);
+    list_init(&admin->jobs);
+    return admin;
+}
+
+static void drop(struct admin *admin, struct job_of_admin *job)
+{
+    list_remove(&job->node);
+    admin->njobs--;
+    free(job);
+}
+
+void admin_free(struct admin **admin)
+{
+    if (!*admin)
+        return;
+    LIST_EACH(node, &(*admin)->jobs) {
+        drop(*admin, LIST_ENTRY(node, struct job_of_admin, node));
+    }
+    timer_fini(&(*admin)->pump);
+    free(*admin);
+    *admin = NULL;
+}
+
+void admin_gone(struct queue *queue, struct ipc *control)
+{
+    LIST_EACH(node, &queue->admin->jobs) {
+        struct job_of_admin *job = LIST_ENTRY(node, struct job_of_admin, node);
+        if (job->control == control)
+            drop(queue->admin, job);
+    }
+}
+
+/* Sends VALUE, which is given away, in as many pieces as it takes. */
+static void send_json(struct job_of_admin *job, json_t *value)
+{
+    struct admin_text piece = { .ticket = job->ask.ticket };
+    char *text = json_dumps(value, JSON_COMPACT);
+    struct span rest = span_of(text);
+    json_decref(value);
+    do {
+        struct span part = span_head(rest, ADMIN_TEXT_MAX);
+        rest = span_skip(rest, part.n);
+        piece.ends = !rest.n;
+        piece.size = (uint32_t)part.n;
+        if (part.n)
+            memcpy(piece.text, part.p, part.n);
+        ipc_send(job->control, ADMIN_TEXT, &piece, offsetof(struct admin_text, text) + part.n, -1);
+    } while (rest.n);
+    free(text);
+}
+
+static void send_end(struct ipc *control, uint64_t ticket, enum admin_result result, const char *reason)
+{
+    struct admin_end end = { .ticket = ticket, .result = result };
+    text_copy(end.reason, sizeof end.reason, span_of(reason));
+    ipc_send(control, ADMIN_END, &end, offsetof(struct admin_end, reason) + strlen(end.reason), -1);
+}
+
+static enum step finish(struct job_of_admin *job, enum admin_result result, const char *reason)
+{
+    send_end(job->control, job->ask.ticket, result, reason);
+    return STEP_DONE;
+}
+
+/* Does FILTER, one of the ask's texts, let VALUE through? */
+static bool lets(const char *filter, struct span value)
+{
+    return !filter[0] || span_equal_nocase(span_of(filter), value);
+}
+
+static const char *site_name(const struct queue *queue, struct span address)
+{
+    return describe_site_name(queue, address_domain(address));
+}
+
+/* Is one of the recipients that ENTRY still has what the filters want? */
+static bool fits_recipient(struct queue *queue, const struct admin_ask *ask, const struct entry *entry,
+                           const struct envelope *envelope)
+{
+    if (!ask->recipient[0] && !ask->site[0])
+        return true;
+    for (const struct unit *unit = entry->units; unit; unit = unit->next)
+        for (uint32_t i = 0; i < unit->count; i++) {
+            uint32_t recipient = unit->parts[i].recipient;
+            if (recipient >= envelope->nrecipients)
+                continue;
+            struct span address = span_of(envelope->recipients[recipient].address);
+            if (lets(ask->recipient, address) && (!ask->site[0] || lets(ask->site, span_of(site_name(queue, address)))))
+                return true;
+        }
+    return false;
+}
+
+static bool fits(struct queue *queue, const struct admin_ask *ask, const struct entry *entry)
+{
+    char id[UID_TEXT_SIZE];
+    uid_print(entry->id, id);
+    if (!lets(ask->id, span_of(id)))
+        return false;
+    if (!ask->account[0] && !ask->client[0] && !ask->sender[0] && !ask->recipient[0] && !ask->site[0])
+        return true;
+    const struct envelope *envelope = envelopes_get(queue, entry, NULL);
+    return envelope && lets(ask->account, span_of(envelope->account)) && lets(ask->client, span_of(envelope->client)) &&
+           lets(ask->sender, span_of(envelope->sender)) && fits_recipient(queue, ask, entry, envelope);
+}
+
+static bool has_filter(const struct admin_ask *ask)
+{
+    return ask->id[0] || ask->account[0] || ask->client[0] || ask->sender[0] || ask->recipient[0] || ask->site[0];
+}
+
+static enum step end_many(struct job_of_admin *job)
+{
+    if (job->ask.id[0] && !job->count)
+        return finish(job, ADMIN_NOT_FOUND,
+                      job->verb->changes ? "no message of this id is queued, or it is in that state already"
+                                         : "no message of this id is queued; it may be delivered: see postern message");
+    if (job->verb->changes)
+        send_json(job, json_pack("{s:I}", "changed", (json_int_t)job->count));
+    return finish(job, ADMIN_DONE, "");
+}
+
+/* The message that the id names. */
+static enum step step_only(struct queue *queue, struct job_of_admin *job)
+{
+    struct uid id;
+    struct entry *entry = uid_parse(span_of(job->ask.id), &id) ? entry_find(queue, id) : NULL;
+    if (entry && fits(queue, &job->ask, entry))
+        job->count += job->verb->each(queue, job, entry);
+    return end_many(job);
+}
+
+/* Goes on through the entries of PAIR. False where it has to rest first. */
+static bool step_pair(struct queue *queue, struct job_of_admin *job, struct pair *pair, unsigned *budget)
+{
+    if (pair->number != job->segment)
+        job->offset = 0;
+    job->segment = pair->number;
+    LIST_EACH(node, &pair->entries) {
+        struct entry *entry = LIST_ENTRY(node, struct entry, in_pair);
+        if (entry->offset < job->offset)
+            continue;
+        if (!*budget || ipc_backlog(job->control) > BACKLOG_MAX)
+            return false;
+        --*budget;
+        job->offset = entry->offset + 1;
+        if (fits(queue, &job->ask, entry))
+            job->count += job->verb->each(queue, job, entry);
+    }
+    return true;
+}
+
+/* Goes through some of the entries. */
+static enum step step_many(struct queue *queue, struct job_of_admin *job, unsigned *budget)
+{
+    if (job->ask.id[0])
+        return step_only(queue, job);
+    struct pair *pair = store_pair_from(queue->store, job->segment);
+    for (struct list *node = pair ? &pair->in_store : &queue->store->all; node != &queue->store->all; node = node->next)
+        if (!step_pair(queue, job, LIST_ENTRY(node, struct pair, in_store), budget))
+            return STEP_REST;
+    return end_many(job);
+}
+
+static bool list_one(struct queue *queue, struct job_of_admin *job, struct entry *entry)
+{
+    json_t *object = describe_entry(queue, entry);
+    if (object)
+        send_json(job, object);
+    return object != NULL;
+}
+
+static bool show_one(struct queue *queue, struct job_of_admin *job, struct entry *entry)
+{
+    json_t *object = describe_entry(queue, entry);
+    if (!object)
+        return false;
+    json_object_set_new(object, "headers", describe_headers(queue, entry));
+    send_json(job, object);
+    return true;
+}
+
+static const char by_admin[] = "administrator";
+
+static bool hold_one(struct queue *queue, struct job_of_admin *job, struct entry *entry)
+{
+    (void)job;
+    return intervene_hold(queue, entry, by_admin);
+}
+
+static bool release_one(struct queue *queue, struct job_of_admin *job, struct entry *entry)
+{
+    (void)job;
+    return intervene_release(queue, entry, by_admin);
+}
+
+static bool remove_one(struct queue *queue, struct job_of_admin *job, struct entry *entry)
+{
+    (void)job;
+    return intervene_remove(queue, entry, by_admin);
+}
+
+static bool retry_one(struct queue *queue, struct job_of_admin *job, struct entry *entry)
+{
+    (void)job;
+    return intervene_retry(queue, entry, by_admin);
+}
+
+static enum step tell_status(struct queue *queue, struct job_of_admin *job)
+{
+    send_json(job, describe_status(queue));
+    return finish(job, ADMIN_DONE, "");
+}
+
+static enum step tell_message(struct queue *queue, struct job_of_admin *job)
+{
+    struct uid id;
+    json_t *life = uid_parse(span_of(job->ask.id), &id) ? life_of(queue, id) : NULL;
+    if (!life)
+        return finish(job, ADMIN_NOT_FOUND,
+                      "no message of this id is in the spool; when it is done it leaves the spool: see the log");
+    send_json(job, life);
+    return finish(job, ADMIN_DONE, "");
+}
+
+/* The site of a domain; where it is not known it is asked for, and the job waits a while for the answer. */
+static enum step tell_site(struct queue *queue, struct job_of_admin *job)
+{
+    struct span name = address_domain(span_of(job->ask.recipient));
+    if (!name.n)
+        name = span_of(job->ask.recipient);
+    struct domain *domain = name.n ? domain_get(queue, name) : NULL;
+    const struct site *site = domain ? domain_site(queue, domain) : NULL;
+    if (domain && !site && clock_monotonic_ms() - job->since_ms < RESOLVE_MS) {
+        domain_ask(queue, domain);
+        return STEP_REST;
+    }
+    const struct conf_route *route = conf_route_for(queue_conf(queue), name);
+    json_t *answer = site ? describe_site(site) : json_pack("{s:s, s:s}", "site", "", "state", "unknown");
+    json_object_set_new(answer, "route", route ? describe_text(span_of(route->name)) : json_string(""));
+    send_json(job, answer);
+    return finish(job, ADMIN_DONE, "");
+}
+
+static const struct verb verbs[ADMIN_VERBS] = {
+    [ADMIN_STATUS] = { .one = tell_status },
+    [ADMIN_QUEUE_LIST] = { .many = true, .each = list_one },
+    [ADMIN_QUEUE_SHOW] = { .many = true, .each = show_one },
+    [ADMIN_QUEUE_HOLD] = { .many = true, .changes = true, .each = hold_one },
+    [ADMIN_QUEUE_RELEASE] = { .many = true, .changes = true, .each = release_one },
+    [ADMIN_QUEUE_REMOVE] = { .many = true, .changes = true, .each = remove_one },
+    [ADMIN_QUEUE_RETRY] = { .many = true, .changes = true, .each = retry_one },
+    [ADMIN_MESSAGE] = { .one = tell_message },
+    [ADMIN_SITE] = { .one = tell_site },
+};
+
+static enum step step(struct queue *queue, struct job_of_admin *job, unsigned *budget)
+{
+    return job->verb->many ? step_many(queue, job, budget) : job->verb->one(queue, job);
+}
+
+static void pump(void *context)
+{
+    struct queue *queue = context;
+    struct admin *admin = queue->admin;
+    unsigned budget = ROUND_MAX;
+    bool slow = true;
+    LIST_EACH(node, &admin->jobs) {
+        struct job_of_admin *job = LIST_ENTRY(node, struct job_of_admin, node);
+        if (step(queue, job, &budget) == STEP_DONE)
+            drop(admin, job);
+        else if (job->verb->many && ipc_backlog(job->control) <= BACKLOG_MAX)
+            slow = false;
+    }
+    if (admin->njobs)
+        timer_set(&admin->pump, queue->loop, slow ? PACE_MS : 0, pump, queue);
+}
+
+/* ASK with a NUL at the end of each text, and what is compared in lower case. */
+static void take_texts(struct admin_ask *dest, const struct admin_ask *ask)
+{
+    *dest = *ask;
+    struct {
+        char *text;
+        size_t size;
+    } const texts[] = {
+        { dest->id, sizeof dest->id },         { dest->account, sizeof dest->account },     { dest->client, sizeof dest->client },
+        { dest->sender, sizeof dest->sender }, { dest->recipient, sizeof dest->recipient }, { dest->site, sizeof dest->site }
+    };
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        texts[i].text[texts[i].size - 1] = '\0';
+    text_lower(dest->recipient);
+    text_lower(dest->site);
+}
+
+void admin_ask(struct queue *queue, struct ipc *control, const struct admin_ask *ask)
+{
+    struct admin *admin = queue->admin;
+    const struct verb *verb = ask->verb < ADMIN_VERBS ? &verbs[ask->verb] : NULL;
+    if (!verb || (!verb->each && !verb->one)) {
+        send_end(control, ask->ticket, ADMIN_REFUSED, "the queue does not know this question");
+        return;
+    }
+    if (admin->njobs >= ADMIN_OPEN_MAX) {
+        send_end(control, ask->ticket, ADMIN_REFUSED, "too many questions are open; try again in a moment");
+        return;
+    }
+    if (verb->changes && !ask->all && !has_filter(ask)) {
+        send_end(control, ask->ticket, ADMIN_REFUSED, "nothing says which messages; name an id or a filter, or say --all");
+        return;
+    }
+    struct job_of_admin *job = text_zalloc(sizeof *job);
+    job->control = control;
+    job->verb = verb;
+    job->since_ms = clock_monotonic_ms();
+    take_texts(&job->ask, ask);
+    list_append(&admin->jobs, &job->node);
+    admin->njobs++;
+    timer_set(&admin->pump, queue->loop, 0, pump, queue);
+}

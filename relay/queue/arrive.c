@@ -1,0 +1,217 @@
+/* A fresh message becomes one unit of all its recipients, which is placed at once. A recovered one becomes a unit for each set of
+ * recipients that have the same attempt behind them and the same time before them. */
+#include "arrive.h"
+
+#include "../base/clock.h"
+#include "../base/log.h"
+#include "../base/text.h"
+#include "../spool/segment.h"
+#include "envelopes.h"
+#include "intervene.h"
+#include "place.h"
+#include "recover.h"
+#include "retry.h"
+#include "unit.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static void complain(struct pair *pair, uint64_t offset, const char *what)
+{
+    log_say(LOG_ERROR, "error", "segment %016llx, message at %llu: %s; it stays in the spool and is not sent",
+            (unsigned long long)pair->number, (unsigned long long)offset, what);
+    pair->damaged = true;
+}
+
+static const char *verdict_text(enum record_verdict verdict)
+{
+    return verdict == RECORD_IO ? strerror(errno) : "the record is damaged";
+}
+
+/* Notes that RECORD of PAIR is known. */
+static void know(struct pair *pair, const struct record *record)
+{
+    uint64_t next = record_next_offset(record);
+    if (next > pair->known_end)
+        pair->known_end = next;
+}
+
+static struct entry *enter(struct queue *queue, struct pair *pair, const struct record *record, const struct envelope *envelope,
+                           uint32_t live)
+{
+    struct entry *entry = entry_new(queue, record->id, pair, record->offset, live);
+    struct span who = envelope->account[0] ? span_of(envelope->account) : span_of(envelope->client);
+    entry->sender = (uint32_t)map_hash(who);
+    entry->null_sender = !envelope->sender[0];
+    entry->born_ms = clock_monotonic_ms();
+    return entry;
+}
+
+static void enter_fresh(struct queue *queue, struct pair *pair, const struct record *record, struct envelope *envelope)
+{
+    uint32_t count = (uint32_t)envelope->nrecipients;
+    struct entry *entry = enter(queue, pair, record, envelope, count);
+    struct unit *unit = unit_new(queue, entry, count);
+    bool held = envelope->flags & ENVELOPE_HELD;
+    for (uint32_t i = 0; i < count; i++)
+        unit->parts[i].recipient = i;
+    envelopes_keep(queue, entry, envelope);
+    if (held)
+        intervene_hold(queue, entry, "policy");
+    else
+        place_unit(queue, unit);
+}
+
+/* Reads and enters the message at OFFSET; ID is what must lie there, or NULL. */
+static void enter_at(struct queue *queue, struct pair *pair, uint64_t offset, const struct uid *id)
+{
+    struct envelope envelope;
+    struct record record;
+    envelope_init(&envelope);
+    enum record_verdict verdict = envelopes_read(queue, pair, offset, &envelope, &record);
+    if (verdict != RECORD_OK || !envelope.nrecipients)
+        complain(pair, offset, verdict_text(verdict == RECORD_OK ? RECORD_DAMAGED : verdict));
+    else if (id && uid_compare(record.id, *id) != 0)
+        complain(pair, offset, "another message lies there than the one that was told");
+    else {
+        know(pair, &record);
+        if (!entry_find(queue, record.id))
+            enter_fresh(queue, pair, &record, &envelope);
+    }
+    envelope_fini(&envelope);
+}
+
+void arrive_stored(struct queue *queue, uint64_t number, uint64_t offset, struct uid id)
+{
+    struct pair *pair = store_pair(queue->store, number);
+    if (!pair) {
+        log_say(LOG_ERROR, "error", "a message was told in segment %016llx, which is not there; it is ignored",
+                (unsigned long long)number);
+        return;
+    }
+    recover_pair(queue, pair);
+    if (offset >= pair->settled_end && !entry_find(queue, id))
+        enter_at(queue, pair, offset, &id);
+}
+
+struct walk {
+    struct queue *queue;
+    struct pair *pair;
+};
+
+static bool enter_walked(void *context, const struct record *record)
+{
+    const struct walk *walk = context;
+    enter_at(walk->queue, walk->pair, record->offset, &record->id);
+    return true;
+}
+
+static void skip_damaged(void *context, uint64_t offset, const char *what)
+{
+    const struct walk *walk = context;
+    complain(walk->pair, offset, what);
+}
+
+void arrive_rest(struct queue *queue, struct pair *pair)
+{
+    struct walk walk = { queue, pair };
+    uint64_t end;
+    bool torn;
+    int fd = segment_open(queue->store->folder, pair->number);
+    if (fd < 0) {
+        complain(pair, pair->known_end, strerror(errno));
+        return;
+    }
+    enum record_verdict verdict = segment_walk(fd, pair->known_end, enter_walked, skip_damaged, &walk, &end, &torn);
+    if (verdict == RECORD_OK && end > pair->known_end)
+        pair->known_end = end;
+    else if (verdict == RECORD_IO)
+        complain(pair, pair->known_end, strerror(errno));
+    close(fd);
+}
+
+/* The recipients of a recovered message that are not finished, in the order of their attempts and times. */
+struct pending {
+    struct part part;
+    uint32_t attempt;
+    int64_t next_ms;
+};
+
+static int compare_pending(const void *a, const void *b)
+{
+    const struct pending *x = a, *y = b;
+    if (x->attempt != y->attempt)
+        return x->attempt < y->attempt ? -1 : 1;
+    if (x->next_ms != y->next_ms)
+        return x->next_ms < y->next_ms ? -1 : 1;
+    return x->part.recipient < y->part.recipient ? -1 : 1;
+}
+
+static size_t gather(const struct envelope *envelope, const struct history *history, struct pending *pending)
+{
+    size_t n = 0;
+    for (uint32_t i = 0; i < envelope->nrecipients; i++) {
+        const struct history_recipient *known = history_recipient(history, i);
+        if (known && known->final)
+            continue;
+        pending[n] = (struct pending){ .part = { .recipient = i } };
+        if (known) {
+            pending[n].part.said = known->said;
+            pending[n].attempt = known->attempt;
+            pending[n].next_ms = known->next_ms;
+        }
+        n++;
+    }
+    qsort(pending, n, sizeof *pending, compare_pending);
+    return n;
+}
+
+static void make_units(struct queue *queue, struct entry *entry, const struct pending *pending, size_t n)
+{
+    for (size_t from = 0, to; from < n; from = to) {
+        for (to = from + 1;
+             to < n && pending[to].attempt == pending[from].attempt && pending[to].next_ms == pending[from].next_ms;)
+            to++;
+        struct unit *unit = unit_new(queue, entry, (uint32_t)(to - from));
+        for (size_t i = from; i < to; i++)
+            unit->parts[i - from] = pending[i].part;
+        unit->attempts = (uint16_t)(pending[from].attempt < UINT16_MAX ? pending[from].attempt : UINT16_MAX);
+        if (entry->held)
+            unit_hold(queue, unit);
+        else
+            unit_schedule(queue, unit, retry_recovered_due(queue_conf(queue), pending[from].next_ms));
+    }
+}
+
+static void enter_recovered(struct queue *queue, struct pair *pair, const struct record *record, const struct envelope *envelope,
+                            const struct history *history)
+{
+    struct pending *pending = text_zalloc((envelope->nrecipients + 1) * sizeof *pending);
+    size_t n = gather(envelope, history, pending);
+    if (n) {
+        struct entry *entry = enter(queue, pair, record, envelope, (uint32_t)n);
+        entry->recovered = true;
+        entry->born_ms -= retry_recovered_age(queue_conf(queue), envelope->arrived_ms);
+        entry->delayed = history && history->delayed;
+        entry->held = history && (history->held || history->released) ? history->held : envelope->flags & ENVELOPE_HELD;
+        make_units(queue, entry, pending, n);
+    }
+    free(pending);
+}
+
+void arrive_recovered(struct queue *queue, struct pair *pair, const struct record *record, const struct history *history)
+{
+    struct envelope envelope;
+    know(pair, record);
+    if ((history && history->final) || entry_find(queue, record->id))
+        return;
+    envelope_init(&envelope);
+    enum record_verdict verdict = envelopes_read(queue, pair, record->offset, &envelope, NULL);
+    if (verdict == RECORD_OK)
+        enter_recovered(queue, pair, record, &envelope, history);
+    else
+        complain(pair, record->offset, verdict_text(verdict));
+    envelope_fini(&envelope);
+}

@@ -1,0 +1,21 @@
+/* What the other roles say to the queue, and what it says back, but for delivery (connection.h). */
+#ifndef POSTERN_QUEUE_CHANNELS_H
+#define POSTERN_QUEUE_CHANNELS_H
+
+#include "queue.h"
+
+struct channels *channels_new(void);
+void channels_free(struct channels **channels);
+
+/* A peer's channel, over to here. */
+void channels_peer(struct queue *queue, enum role_kind kind, unsigned slot, int fd);
+
+/* Hands segment NUMBER, whose writer's descriptor is FD (the caller's to close), to the submission process SLOT, or says that there is
+ * none. False where that process has gone. */
+bool channels_give_segment(struct queue *queue, unsigned slot, uint64_t number, int fd, bool large, uint64_t ticket);
+bool channels_refuse_segment(struct queue *queue, unsigned slot, bool large, uint64_t ticket, bool full);
+
+/* Tells every submission process whether there is room. */
+void channels_tell_space(struct queue *queue);
+
+#endif

@@ -1,0 +1,208 @@
+#include "describe.h"
+
+#include "../base/clock.h"
+#include "../base/text.h"
+#include "../smtp/address.h"
+#include "connection.h"
+#include "domain.h"
+#include "envelopes.h"
+#include "fair.h"
+#include "original.h"
+#include "pair.h"
+#include "retry.h"
+#include "site.h"
+#include "store.h"
+#include "unit.h"
+
+#define TEXT_MAX 2048
+
+json_t *describe_text(struct span text)
+{
+    char escaped[TEXT_MAX];
+    text_escape(escaped, sizeof escaped, text);
+    return json_string(escaped);
+}
+
+json_t *describe_time(int64_t wall_ms)
+{
+    char text[CLOCK_TEXT_SIZE];
+    if (!wall_ms)
+        return json_null();
+    clock_rfc3339(wall_ms, text);
+    return json_string(text);
+}
+
+const char *describe_site_name(const struct queue *queue, struct span domain)
+{
+    const struct site *site = domain_known_site(queue, domain);
+    const struct conf_route *route = site ? NULL : conf_route_for(queue_conf(queue), domain);
+    if (site)
+        return site->name;
+    return route && !route->mx && route->nhosts ? route->hosts[0].name : "";
+}
+
+/* Where a unit is, as far as one would tell. */
+struct whereabouts {
+    const struct site *site; /* that it waits at, or NULL */
+    bool rests;
+    const char *state;
+    int64_t next_ms; /* wall clock */
+};
+
+static struct whereabouts locate(const struct unit *unit)
+{
+    struct whereabouts at = { .state = unit_state_name((enum unit_state)unit->state) };
+    if (unit->state == UNIT_READY) {
+        at.site = unit->flow->site;
+        at.rests = site_rests(at.site);
+    }
+    if (at.rests) {
+        at.state = unit_state_name(UNIT_SCHEDULED);
+        at.next_ms = retry_wall(at.site->next_ms);
+    } else if (unit->state == UNIT_SCHEDULED) {
+        at.next_ms = retry_wall(unit->due.key);
+    }
+    return at;
+}
+
+static json_t *describe_reply(struct queue *queue, const struct unit *unit, const struct part *part, const struct whereabouts *at)
+{
+    struct buffer scratch;
+    struct outcome outcome;
+    json_t *reply;
+    buffer_init(&scratch, OUTCOME_SIZE_MAX);
+    if (at->rests && at->site->cause)
+        reply = describe_text(at->site->cause->reply);
+    else if (pair_read(queue->store, unit->entry->pair, part->said, &scratch, &outcome))
+        reply = describe_text(outcome.reply);
+    else
+        reply = json_string("");
+    buffer_fini(&scratch);
+    return reply;
+}
+
+static void add_recipients(struct queue *queue, const struct envelope *envelope, const struct unit *unit, json_t *recipients)
+{
+    struct whereabouts at = locate(unit);
+    for (uint32_t i = 0; i < unit->count; i++) {
+        const struct part *part = &unit->parts[i];
+        if (part->recipient >= envelope->nrecipients)
+            continue;
+        struct span to = span_of(envelope->recipients[part->recipient].address);
+        const char *site = at.site ? at.site->name : describe_site_name(queue, address_domain(to));
+        json_array_append_new(recipients, json_pack("{s:o, s:s, s:s, s:i, s:o, s:o}", "to", describe_text(to), "site", site,
+                                                    "state", at.state, "attempts", (int)unit->attempts, "next",
+                                                    describe_time(at.next_ms), "reply", describe_reply(queue, unit, part, &at)));
+    }
+}
+
+/* What one would say of the message as a whole: the liveliest of its units' states. */
+static const char *state_of(const struct entry *entry)
+{
+    static const enum unit_state order[] = { UNIT_SENDING, UNIT_NEW, UNIT_SCHEDULED, UNIT_HELD };
+    const char *best = entry->units ? unit_state_name(UNIT_HELD) : "bouncing";
+    size_t rank = sizeof order / sizeof *order;
+    if (entry->held)
+        return unit_state_name(UNIT_HELD);
+    for (const struct unit *unit = entry->units; unit; unit = unit->next) {
+        const char *state = locate(unit).state;
+        for (size_t i = 0; i < rank; i++)
+            if (strcmp(state, unit_state_name(order[i])) == 0) {
+                best = state;
+                rank = i;
+            }
+    }
+    return best;
+}
+
+json_t *describe_entry(struct queue *queue, const struct entry *entry)
+{
+    struct envelope envelope;
+    struct record record;
+    char id[UID_TEXT_SIZE];
+    json_t *object = NULL, *recipients = json_array();
+    envelope_init(&envelope);
+    uid_print(entry->id, id);
+    if (envelopes_read(queue, entry->pair, entry->offset, &envelope, &record) == RECORD_OK) {
+        for (const struct unit *unit = entry->units; unit; unit = unit->next)
+            add_recipients(queue, &envelope, unit, recipients);
+        object =
+            json_pack("{s:s, s:o, s:o, s:o, s:I, s:o, s:s, s:O}", "id", id, "account", describe_text(span_of(envelope.account)),
+                      "client", describe_text(span_of(envelope.client)), "from", describe_text(span_of(envelope.sender)), "size",
+                      (json_int_t)(record.content_size + record.prefix_size), "arrived", describe_time(envelope.arrived_ms),
+                      "state", entry->damaged ? "damaged" : state_of(entry), "recipients", recipients);
+    }
+    json_decref(recipients);
+    envelope_fini(&envelope);
+    return object;
+}
+
+json_t *describe_headers(struct queue *queue, const struct entry *entry)
+{
+    struct buffer original, text;
+    struct envelope none;
+    char line[TEXT_MAX];
+    envelope_init(&none);
+    buffer_init(&original, 2 * ORIGINAL_HEADER_MAX + (1 << 20));
+    buffer_init(&text, 8 * ORIGINAL_HEADER_MAX);
+    original_read(queue, entry, &none, false, &original);
+    struct span rest = buffer_span(&original);
+    while (rest.n) {
+        struct span one = span_cut(&rest, '\n');
+        one.n -= one.n && one.p[one.n - 1] == '\r';
+        text_escape(line, sizeof line, one);
+        buffer_addf(&text, "%s\n", line);
+    }
+    json_t *headers = json_string(buffer_text(&text));
+    buffer_fini(&original);
+    buffer_fini(&text);
+    envelope_fini(&none);
+    return headers;
+}
+
+json_t *describe_site(const struct site *site)
+{
+    bool rests = site_rests(site);
+    const char *state = rests ? "resting" : site->failures ? "probing" : "up";
+    return json_pack("{s:s, s:s, s:i, s:i, s:i, s:i, s:o, s:o}", "site", site->name, "state", state, "waiting",
+                     (int)site->recipients, "connections", (int)site->open, "limit", (int)site->limit, "failures",
+                     (int)site->failures, "next", describe_time(rests ? retry_wall(site->next_ms) : 0), "reply",
+                     site->cause ? describe_text(site->cause->reply) : json_string(""));
+}
+
+/* What a status gathers from all sites. */
+struct survey {
+    json_t *troubled;
+    json_t *working;
+    uint64_t resting; /* recipients that wait at sites that rest */
+};
+
+static bool survey_site(void *context, struct span key, void *value)
+{
+    struct survey *survey = context;
+    const struct site *site = value;
+    (void)key;
+    if (site_rests(site))
+        survey->resting += site->recipients;
+    json_t *list = site->failures ? survey->troubled : survey->working;
+    if ((site->failures || site->ready || site->open) && json_array_size(list) < DESCRIBE_SITES_MAX)
+        json_array_append_new(list, describe_site(site));
+    return true;
+}
+
+json_t *describe_status(const struct queue *queue)
+{
+    struct survey survey = { json_array(), json_array(), 0 };
+    map_each(queue->sites->by_key, survey_site, &survey);
+    for (size_t i = 0; i < json_array_size(survey.working) && json_array_size(survey.troubled) < DESCRIBE_SITES_MAX; i++)
+        json_array_append(survey.troubled, json_array_get(survey.working, i));
+    json_decref(survey.working);
+    const uint64_t *in = queue->recipients;
+    uint64_t all = 0;
+    for (unsigned state = 0; state < UNIT_STATES; state++)
+        all += in[state];
+    uint64_t scheduled = in[UNIT_SCHEDULED] + survey.resting, held = in[UNIT_HELD];
+    return json_pack("{s:{s:I, s:I, s:I, s:I, s:I}, s:o}", "queue", "messages", (json_int_t)entries_count(queue), "recipients",
+                     (json_int_t)all, "due", (json_int_t)(all - scheduled - held), "scheduled", (json_int_t)scheduled, "held",
+                     (json_int_t)held, "sites", survey.troubled);
+}

@@ -1,0 +1,42 @@
+/* From a recipient's domain to its site: by the route in the settings, or by the MX answer of the dns role, remembered for its TTL. */
+#ifndef POSTERN_QUEUE_DOMAIN_H
+#define POSTERN_QUEUE_DOMAIN_H
+
+#include "../channels/dns.h"
+#include "unit.h"
+
+struct domain;
+struct site;
+
+#define DOMAINS_MAX          50000 /* known at the same time: those not used longest are forgotten */
+#define DOMAIN_QUESTIONS_MAX 500   /* open questions; further ones wait for their turn */
+
+struct domains *domains_new(void);
+void domains_free(struct domains **domains);
+
+/* The domain NAME (lower case), made where it is new; NULL where there are DOMAINS_MAX and none can be forgotten. */
+struct domain *domain_get(struct queue *queue, struct span name);
+
+/* The site of DOMAIN where it is known and not out of date, else NULL. */
+struct site *domain_site(struct queue *queue, struct domain *domain);
+
+/* UNIT, whose recipients are all of DOMAIN, waits for its site: it goes there, is deferred, or bounces when the answer is there. */
+void domain_wait(struct queue *queue, struct domain *domain, struct unit *unit);
+
+/* Asks for DOMAIN's site where it is not known, for nobody in particular. */
+void domain_ask(struct queue *queue, struct domain *domain);
+
+/* What is known of the domain NAME without asking or noting anything: its site, or NULL. */
+const struct site *domain_known_site(const struct queue *queue, struct span name);
+
+/* The dns role's answer; its channel (NULL: it has gone). */
+void domains_answer(struct queue *queue, const struct dns_mx *answer);
+void domains_channel(struct queue *queue, struct ipc *dns);
+
+/* Once a second: questions that nobody answers. */
+void domains_tick(struct queue *queue);
+
+/* Routes may have changed: nothing is known any more. */
+void domains_forget(struct queue *queue);
+
+#endif

@@ -1,0 +1,80 @@
+#include "fair.h"
+
+#include "../base/text.h"
+#include "site.h"
+
+#include <stdlib.h>
+
+struct key {
+    const struct site *site;
+    uint64_t sender;
+};
+
+static struct span key_span(const struct key *key)
+{
+    return span_make((const char *)key, sizeof *key);
+}
+
+static struct flow *flow_of(struct queue *queue, struct site *site, uint32_t sender)
+{
+    struct key key = { site, sender };
+    struct flow *flow = map_get(queue->sites->flows, key_span(&key));
+    if (flow)
+        return flow;
+    flow = text_zalloc(sizeof *flow);
+    flow->site = site;
+    flow->sender = sender;
+    list_init(&flow->units);
+    list_append(&site->flows, &flow->in_site);
+    map_put(queue->sites->flows, key_span(&key), flow, NULL);
+    return flow;
+}
+
+void fair_add(struct queue *queue, struct site *site, struct unit *unit)
+{
+    struct flow *flow = flow_of(queue, site, unit->entry->sender);
+    unit_ready(queue, unit, flow, &flow->units);
+    flow->count++;
+    site->ready++;
+    site->recipients += unit->count;
+}
+
+struct unit *fair_next(struct site *site)
+{
+    if (list_empty(&site->flows))
+        return NULL;
+    struct flow *flow = LIST_ENTRY(site->flows.next, struct flow, in_site);
+    list_remove(&flow->in_site);
+    list_append(&site->flows, &flow->in_site);
+    return unit_of_place(flow->units.next);
+}
+
+static void give_back(struct queue *queue, struct flow *flow)
+{
+    if (--flow->count)
+        return;
+    struct key key = { flow->site, flow->sender };
+    map_remove(queue->sites->flows, key_span(&key));
+    list_remove(&flow->in_site);
+    free(flow);
+}
+
+void fair_left(struct queue *queue, struct flow *flow, uint32_t recipients)
+{
+    flow->site->ready--;
+    flow->site->recipients -= recipients;
+    give_back(queue, flow);
+}
+
+void fair_each(struct queue *queue, struct site *site, void (*each)(struct queue *queue, struct unit *unit, void *context),
+               void *context)
+{
+    LIST_EACH(node, &site->flows) {
+        struct flow *flow = LIST_ENTRY(node, struct flow, in_site);
+        flow->count++; /* so that it outlives its last unit */
+        LIST_EACH(place, &flow->units) {
+            each(queue, unit_of_place(place), context);
+        }
+        give_back(queue, flow);
+    }
+}

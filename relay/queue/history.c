@@ -1,0 +1,114 @@
+#include "history.h"
+
+#include "../base/text.h"
+
+#include <stdlib.h>
+
+static struct span offset_key(const uint64_t *offset)
+{
+    return span_make((const char *)offset, sizeof *offset);
+}
+
+static struct history *find_or_make(struct map *all, const struct outcome *outcome)
+{
+    struct history *history = map_get(all, offset_key(&outcome->record_offset));
+    if (history)
+        return history;
+    history = text_zalloc(sizeof *history);
+    history->id = outcome->id;
+    map_put(all, offset_key(&outcome->record_offset), history, NULL);
+    return history;
+}
+
+/* Index of the first recipient that is RECIPIENT or above. */
+static size_t search(const struct history *history, uint32_t recipient)
+{
+    size_t low = 0, high = history->count;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        if (history->recipients[middle].recipient < recipient)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static struct history_recipient *recipient_of(struct history *history, uint32_t recipient)
+{
+    size_t at = search(history, recipient);
+    if (at < history->count && history->recipients[at].recipient == recipient)
+        return &history->recipients[at];
+    if (history->count == history->capacity) {
+        history->capacity = history->capacity ? history->capacity * 2 : 1;
+        history->recipients = text_realloc(history->recipients, history->capacity * sizeof *history->recipients);
+    }
+    memmove(&history->recipients[at + 1], &history->recipients[at], (history->count - at) * sizeof *history->recipients);
+    history->count++;
+    history->recipients[at] = (struct history_recipient){ .recipient = recipient };
+    return &history->recipients[at];
+}
+
+static void note_message(struct history *history, const struct outcome *outcome)
+{
+    if (outcome->kind == OUTCOME_HELD || outcome->kind == OUTCOME_RELEASED) {
+        history->held = outcome->kind == OUTCOME_HELD;
+        history->released = !history->held;
+    } else if (outcome->kind == OUTCOME_DELAYED) {
+        history->delayed = true;
+    } else if (outcome_is_final(outcome->kind)) {
+        history->final = true;
+    }
+}
+
+static bool note(void *context, const struct outcome *outcome)
+{
+    struct history *history = find_or_make(context, outcome);
+    if (outcome->recipient == OUTCOME_ALL_RECIPIENTS) {
+        note_message(history, outcome);
+        return true;
+    }
+    struct history_recipient *recipient = recipient_of(history, outcome->recipient);
+    recipient->final = recipient->final || outcome_is_final(outcome->kind);
+    if (outcome->kind != OUTCOME_DEFERRED)
+        return true;
+    recipient->attempt = outcome->attempt;
+    recipient->next_ms = outcome->next_ms;
+    recipient->said = outcome->position < UINT32_MAX ? (uint32_t)outcome->position + 1 : 0;
+    return true;
+}
+
+static void free_one(void *value)
+{
+    struct history *history = value;
+    free(history->recipients);
+    free(history);
+}
+
+struct map *history_read(int folder, uint64_t number, void (*damaged)(void *context, uint64_t offset, const char *what),
+                         void *context)
+{
+    (void)context; /* the damage is told to the log alone, which needs none */
+    struct map *all = map_new(0);
+    if (!outcome_walk(folder, number, true, note, damaged, all))
+        history_free(&all);
+    return all;
+}
+
+void history_free(struct map **all)
+{
+    map_free(all, free_one);
+}
+
+const struct history *history_of(const struct map *all, uint64_t offset, struct uid id, bool *ret_foreign)
+{
+    const struct history *history = map_get(all, offset_key(&offset));
+    *ret_foreign = history && uid_compare(history->id, id) != 0;
+    return *ret_foreign ? NULL : history;
+}
+
+const struct history_recipient *history_recipient(const struct history *history, uint32_t recipient)
+{
+    size_t at = history ? search(history, recipient) : 0;
+    return history && at < history->count && history->recipients[at].recipient == recipient ? &history->recipients[at] : NULL;
+}

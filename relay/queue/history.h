@@ -1,0 +1,38 @@
+/* What a pair's log says of each of its messages. */
+#ifndef POSTERN_QUEUE_HISTORY_H
+#define POSTERN_QUEUE_HISTORY_H
+
+#include "../base/map.h"
+#include "../spool/outcome.h"
+
+/* What is known of one recipient: the last that was said. */
+struct history_recipient {
+    uint32_t recipient;
+    uint32_t attempt;
+    int64_t next_ms;
+    uint32_t said; /* position in the log, and 1 */
+    bool final;
+};
+
+/* One message. */
+struct history {
+    struct uid id;
+    bool held, released, delayed, final;  /* of the message as a whole */
+    struct history_recipient *recipients; /* ascending */
+    size_t count;
+    size_t capacity;
+};
+
+/* All messages of a log, by the offset of their record. */
+struct map *history_read(int folder, uint64_t number, void (*damaged)(void *context, uint64_t offset, const char *what),
+                         void *context);
+
+void history_free(struct map **all);
+
+/* The history of the message ID at OFFSET, or NULL. *ret_foreign: the log speaks of another message there. */
+const struct history *history_of(const struct map *all, uint64_t offset, struct uid id, bool *ret_foreign);
+
+/* What is known of RECIPIENT, or NULL. */
+const struct history_recipient *history_recipient(const struct history *history, uint32_t recipient);
+
+#endif

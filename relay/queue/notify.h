@@ -1,0 +1,30 @@
+/* Reports to senders: bounces and warnings of delay, stored like any message, one for all recipients that failed at the same time. */
+#ifndef POSTERN_QUEUE_NOTIFY_H
+#define POSTERN_QUEUE_NOTIFY_H
+
+#include "cause.h"
+#include "entry.h"
+
+/* Reports that are being written at the same time; further ones wait. */
+#define NOTIFY_RUNNING_MAX 32
+
+struct notice;
+
+/* A notice about ENTRY after ATTEMPT attempts, of recipients to be added: they bounce, or (DELAY) are late. */
+struct notice *notice_new(struct entry *entry, unsigned attempt, bool delay);
+
+/* Adds RECIPIENT and why (CAUSE, kept; shared). */
+void notice_add(struct notice *notice, uint32_t recipient, struct cause *cause);
+
+/* Sends NOTICE, which is owned from here on. For a bounce, each recipient is settled (settle_bounced, entry_settle) when its report is
+ * durable, or at once where none is due: null sender, NOTIFY without FAILURE. An empty notice is dropped. ENTRY may be gone
+ * afterwards. */
+void notify_send(struct queue *queue, struct notice *notice);
+
+struct notify *notify_new(void);
+void notify_free(struct notify **notify);
+
+/* How many reports are being written. */
+unsigned notify_running(const struct queue *queue);
+
+#endif

@@ -1,0 +1,24 @@
+/* Units on their way to their sites: cut by domain and site, sent on, merged. */
+#ifndef POSTERN_QUEUE_PLACE_H
+#define POSTERN_QUEUE_PLACE_H
+
+#include "unit.h"
+
+struct site;
+
+struct place *place_new(void);
+void place_free(struct place **place);
+
+/* UNIT is due: it, or the units it is cut into, go to the sites of their recipients, or wait for an answer where they go. */
+void place_unit(struct queue *queue, struct unit *unit);
+
+/* The same, some rounds of the loop later: for many at a time. */
+void place_later(struct queue *queue, struct unit *unit);
+
+/* UNIT goes to SITE: cut to ASSIGN_RECIPIENTS_MAX recipients, or together with another unit of its message that waits there. */
+void place_at(struct queue *queue, struct unit *unit, struct site *site);
+
+/* A unit's time has come (the schedule tells). */
+void place_due(void *queue, struct heap_node *node);
+
+#endif

@@ -1,0 +1,49 @@
+/* The state of the queue role: its rooms, each behind its own header. Nothing here is seen outside this folder.
+ *
+ * The words: an *entry* is a queued message, a *unit* some of its recipients that travel together, a *site* where they go, a *pair*
+ * the segment that holds them with its outcome log. */
+#ifndef POSTERN_QUEUE_QUEUE_H
+#define POSTERN_QUEUE_QUEUE_H
+
+#include "../base/list.h"
+#include "../base/loop.h"
+#include "../role/role.h"
+
+/* Where a unit is; see unit.h. */
+enum unit_state {
+    UNIT_NEW,       /* nowhere yet */
+    UNIT_SCHEDULED, /* waits for its time */
+    UNIT_UNPLACED,  /* due, and to be given to a site in this or the next rounds */
+    UNIT_RESOLVING, /* due, and waits for the answer to where its domain's mail goes */
+    UNIT_READY,     /* due, and waits for a connection of its site */
+    UNIT_SENDING,   /* with a connection */
+    UNIT_HELD,      /* waits for a person */
+    UNIT_STATES
+};
+
+struct queue {
+    struct role *role;
+    struct loop *loop;
+    struct store *store;             /* store.h: the spool */
+    struct entries *entries;         /* entry.h: messages by id */
+    struct envelopes *envelopes;     /* envelopes.h: those read last */
+    struct schedule *due;            /* schedule.h: units that wait for their time */
+    struct schedule *backoff;        /* schedule.h: sites that wait to be probed */
+    struct place *place;             /* place.h: units on their way to a site */
+    struct domains *domains;         /* domain.h */
+    struct sites *sites;             /* site.h */
+    struct connections *connections; /* connection.h: and the delivery processes */
+    struct notify *notify;           /* notify.h: reports in the making */
+    struct channels *channels;       /* channels.h: submission, dns and control */
+    struct admin *admin;             /* admin.h: what control asked */
+    uint64_t recipients[UNIT_STATES];
+    struct timer tick; /* once a second */
+};
+
+/* The settings of this moment. */
+static inline const struct conf *queue_conf(const struct queue *queue)
+{
+    return queue->role->conf;
+}
+
+#endif

@@ -1,0 +1,188 @@
+/* Each pair is read on its own and a broken one stops nothing else. A round of the loop reads for some milliseconds, one pair at least,
+ * so that mail is taken in while a large spool is read; a message that is told in a pair that was not read yet has that pair read first, since only its log knows
+ * whether the message is finished. */
+#include "recover.h"
+
+#include "../base/clock.h"
+#include "../base/log.h"
+#include "../base/text.h"
+#include "../spool/segment.h"
+#include "../spool/table.h"
+#include "arrive.h"
+#include "entry.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define ROUND_MS 20
+
+struct finding {
+    struct queue *queue;
+    struct pair *pair;
+    struct map *history;
+};
+
+static void complain(struct pair *pair, const char *what, const char *why)
+{
+    log_say(LOG_ERROR, "error", "segment %016llx: %s: %s; it stays in the spool and nothing of it is sent",
+            (unsigned long long)pair->number, what, why);
+    pair->damaged = true;
+}
+
+static bool found_record(void *context, const struct record *record)
+{
+    const struct finding *finding = context;
+    bool foreign;
+    const struct history *history = history_of(finding->history, record->offset, record->id, &foreign);
+    if (foreign)
+        log_say(LOG_ERROR, "error", "segment %016llx: its log speaks of another message at %llu; that is ignored",
+                (unsigned long long)finding->pair->number, (unsigned long long)record->offset);
+    arrive_recovered(finding->queue, finding->pair, record, history);
+    return true;
+}
+
+static void found_damage(void *context, uint64_t offset, const char *what)
+{
+    const struct finding *finding = context;
+    log_say(LOG_ERROR, "error", "segment %016llx, at %llu: %s; that record is set aside, the others are sent",
+            (unsigned long long)finding->pair->number, (unsigned long long)offset, what);
+    finding->pair->damaged = true;
+}
+
+static void found_log_damage(void *context, uint64_t offset, const char *what)
+{
+    (void)context;
+    log_say(LOG_ERROR, "error", "an outcome log, at %llu: %s; a recipient whose outcome was there may be sent to again",
+            (unsigned long long)offset, what);
+}
+
+/* Has FD a table at its end? */
+static bool is_sealed(int fd)
+{
+    struct table table;
+    struct stat status;
+    uint64_t tag;
+    if (segment_tag(fd, &tag, NULL) != RECORD_OK || fstat(fd, &status) != 0 ||
+        !table_read(fd, (uint64_t)status.st_size, tag, &table))
+        return false;
+    table_fini(&table);
+    return true;
+}
+
+/* The writer is looked for before the walk: what it writes meanwhile is then found when it has gone, never missed. */
+static void read_segment(struct finding *finding, int fd)
+{
+    struct pair *pair = finding->pair;
+    struct store *store = finding->queue->store;
+    uint64_t end = SEGMENT_HEADER_SIZE;
+    bool torn;
+    if (segment_has_writer(store->folder, pair->number))
+        pair->writer = PAIR_FOREIGN_WRITER;
+    enum record_verdict verdict = segment_walk(fd, SEGMENT_HEADER_SIZE, found_record, found_damage, finding, &end, &torn);
+    if (verdict == RECORD_IO || verdict == RECORD_DAMAGED)
+        complain(pair, "the segment cannot be read",
+                 verdict == RECORD_IO ? strerror(errno) : "it is damaged, or of another version");
+    if (pair->known_end < end)
+        pair->known_end = end;
+    pair->settled_end = pair->known_end;
+    if (pair->writer == PAIR_NO_WRITER && verdict == RECORD_OK && !is_sealed(fd))
+        store_seal(store, pair);
+}
+
+void recover_pair(struct queue *queue, struct pair *pair)
+{
+    if (pair->recovered)
+        return;
+    pair->recovered = true;
+    pair->known_end = SEGMENT_HEADER_SIZE;
+    struct finding finding = { .queue = queue, .pair = pair };
+    finding.history = history_read(queue->store->folder, pair->number, found_log_damage, NULL);
+    if (!finding.history) {
+        complain(pair, "its outcome log cannot be read", strerror(errno));
+        return;
+    }
+    int fd = segment_open(queue->store->folder, pair->number);
+    if (fd >= 0) {
+        read_segment(&finding, fd);
+        close(fd);
+    } else if (errno != ENOENT) {
+        complain(pair, "the segment cannot be opened", strerror(errno));
+    }
+    history_free(&finding.history);
+    store_consider(queue->store, pair);
+}
+
+static void recover_next(void *context)
+{
+    struct queue *queue = context;
+    int64_t begun_ms = clock_monotonic_ms();
+    LIST_EACH(node, &queue->store->all) {
+        recover_pair(queue, LIST_ENTRY(node, struct pair, in_store));
+        if (clock_monotonic_ms() - begun_ms > ROUND_MS) {
+            timer_again(&queue->store->recovery, 0);
+            return;
+        }
+    }
+    if (entries_count(queue))
+        log_say(LOG_INFO, "notice", "the spool has been read: %zu messages are queued", entries_count(queue));
+}
+
+static int compare_numbers(const void *a, const void *b)
+{
+    const uint64_t *x = a, *y = b;
+    return *x < *y ? -1 : *x > *y;
+}
+
+/* The numbers of all segments and logs in FOLDER, ascending, some twice; NULL with errno. */
+static uint64_t *list_numbers(DIR *folder, size_t *ret_count)
+{
+    uint64_t *numbers = text_zalloc(sizeof *numbers), number;
+    const struct dirent *file;
+    size_t count = 0;
+    while ((file = readdir(folder))) {
+        if (!segment_parse_name(file->d_name, ".seg", &number) && !segment_parse_name(file->d_name, ".log", &number))
+            continue;
+        if ((count & (count + 1)) == 0) /* 2^n - 1 */
+            numbers = text_realloc(numbers, 2 * (count + 1) * sizeof *numbers);
+        numbers[count++] = number;
+    }
+    qsort(numbers, count, sizeof *numbers, compare_numbers);
+    *ret_count = count;
+    return numbers;
+}
+
+/* A fresh spool begins to count at the seconds of the clock: numbers are then not used again when a spool was emptied and a writer
+ * of an earlier segment is still about. */
+static uint64_t first_number(uint64_t highest)
+{
+    uint64_t now_s = (uint64_t)clock_wall_ms() / 1000;
+    return highest + 1 > now_s ? highest + 1 : now_s;
+}
+
+bool recover_start(struct queue *queue)
+{
+    struct store *store = queue->store;
+    int fd = openat(store->folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *folder = fd >= 0 ? fdopendir(fd) : NULL;
+    if (!folder) {
+        log_say(LOG_ERROR, "error", "spool.directory %s cannot be read: %s", queue_conf(queue)->spool.directory, strerror(errno));
+        if (fd >= 0)
+            close(fd);
+        return false;
+    }
+    size_t count;
+    uint64_t *numbers = list_numbers(folder, &count);
+    closedir(folder);
+    for (size_t i = 0; i < count; i++)
+        if (!i || numbers[i] != numbers[i - 1])
+            pair_new(store, numbers[i]);
+    store->next_number = first_number(count ? numbers[count - 1] : 0);
+    free(numbers);
+    timer_set(&store->recovery, store->loop, 0, recover_next, queue);
+    return true;
+}

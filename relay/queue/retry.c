@@ -1,0 +1,83 @@
+#include "retry.h"
+
+#include "../base/clock.h"
+#include "../base/random.h"
+
+#define FALLBACK_STEP_MS (5 * 60 * 1000) /* a schedule is never empty; were it so, this */
+
+static int64_t step(const struct conf *conf, unsigned attempt)
+{
+    const struct conf_queue *queue = &conf->queue;
+    if (!queue->nretry)
+        return FALLBACK_STEP_MS;
+    size_t at = attempt ? attempt - 1 : 0;
+    return queue->retry_ms[at < queue->nretry ? at : queue->nretry - 1];
+}
+
+int64_t retry_delay(const struct conf *conf, unsigned attempt)
+{
+    int64_t base = step(conf, attempt), tenth = base / 10;
+    uint32_t width = (uint32_t)(2 * tenth < INT32_MAX ? 2 * tenth : INT32_MAX);
+    return base - width / 2 + random_below(width + 1);
+}
+
+int64_t retry_age(const struct entry *entry)
+{
+    return clock_monotonic_ms() - entry->born_ms;
+}
+
+static int64_t shortest_step(const struct conf *conf)
+{
+    int64_t shortest = step(conf, 1);
+    for (size_t i = 1; i < conf->queue.nretry; i++)
+        if (conf->queue.retry_ms[i] < shortest)
+            shortest = conf->queue.retry_ms[i];
+    return shortest;
+}
+
+bool retry_expired(const struct conf *conf, struct entry *entry)
+{
+    if (entry->held || retry_age(entry) < conf->queue.lifetime_ms)
+        return false;
+    if (!entry->recovered)
+        return true;
+    int64_t now_ms = clock_monotonic_ms();
+    if (entry->over_ms)
+        return now_ms - entry->over_ms >= shortest_step(conf) * 8 / 10;
+    entry->over_ms = now_ms ? now_ms : 1;
+    return false;
+}
+
+bool retry_late(const struct conf *conf, const struct entry *entry)
+{
+    int64_t warning_ms = conf->queue.delay_warning_ms;
+    return warning_ms && !entry->delayed && !entry->null_sender && retry_age(entry) >= warning_ms;
+}
+
+int64_t retry_wall(int64_t due_ms)
+{
+    return clock_wall_ms() + due_ms - clock_monotonic_ms();
+}
+
+static int64_t longest_step(const struct conf *conf)
+{
+    int64_t longest = step(conf, 1);
+    for (size_t i = 1; i < conf->queue.nretry; i++)
+        if (conf->queue.retry_ms[i] > longest)
+            longest = conf->queue.retry_ms[i];
+    return longest + longest / 10;
+}
+
+int64_t retry_recovered_due(const struct conf *conf, int64_t next_ms)
+{
+    int64_t wait_ms = next_ms ? next_ms - clock_wall_ms() : 0, most_ms = longest_step(conf);
+    wait_ms = wait_ms < most_ms ? wait_ms : most_ms;
+    return clock_monotonic_ms() + (wait_ms > 0 ? wait_ms : 0);
+}
+
+int64_t retry_recovered_age(const struct conf *conf, int64_t arrived_ms)
+{
+    int64_t age_ms = clock_wall_ms() - arrived_ms;
+    age_ms = age_ms < conf->queue.lifetime_ms ? age_ms : conf->queue.lifetime_ms;
+    return age_ms > 0 ? age_ms : 0;
+}

@@ -1,0 +1,342 @@
+/* The key says what makes a connection there usable for another message: the hosts, and for a route its name where it brings its own
+ * TLS level or login. Two domains with the same MX hosts in another order share a site; its order is that of the one seen first. */
+#include "site.h"
+
+#include "../base/clock.h"
+#include "../base/log.h"
+#include "../base/text.h"
+#include "connection.h"
+#include "fair.h"
+#include "place.h"
+#include "retry.h"
+#include "schedule.h"
+#include "settle.h"
+
+#include <stdlib.h>
+
+#define SITES_SWEPT_MAX 100 /* unneeded sites freed a second, beside those that are freed when their last connection ends */
+#define KEY_MAX         (SMTP_DOMAIN_SIZE * (DNS_HOSTS_MAX + 2))
+
+struct sites *sites_new(void)
+{
+    struct sites *sites = text_zalloc(sizeof *sites);
+    sites->by_key = map_new(0);
+    sites->flows = map_new(0);
+    return sites;
+}
+
+static void site_free(void *value)
+{
+    struct site *site = value;
+    for (unsigned i = 0; i < site->nhosts; i++)
+        free((char *)(uintptr_t)site->hosts[i].name);
+    free(site->hosts);
+    cause_drop(&site->cause);
+    free(site->name);
+    free(site->key);
+    free(site);
+}
+
+void sites_free(struct sites **sites)
+{
+    if (!*sites)
+        return;
+    map_free(&(*sites)->by_key, site_free);
+    map_free(&(*sites)->flows, free);
+    free(*sites);
+    *sites = NULL;
+}
+
+/* Does ROUTE say more than where to? */
+static bool is_particular(const struct conf_route *route)
+{
+    return route && (route->tls_given || route->user[0]);
+}
+
+static int compare_names(const void *a, const void *b)
+{
+    const struct site_host *x = a, *y = b;
+    int order = strcmp(x->name, y->name);
+    return order ? order : (int)x->port - (int)y->port;
+}
+
+static void write_key(const struct site_plan *plan, struct buffer *key)
+{
+    struct site_host hosts[DNS_HOSTS_MAX];
+    memcpy(hosts, plan->hosts, plan->nhosts * sizeof *hosts);
+    if (plan->is_mx)
+        qsort(hosts, plan->nhosts, sizeof *hosts, compare_names);
+    buffer_addf(key, "%s:%s", plan->is_mx ? "mx" : "via", is_particular(plan->route) ? plan->route->name : "");
+    for (unsigned i = 0; i < plan->nhosts; i++)
+        buffer_addf(key, " %s:%u", hosts[i].name, hosts[i].port);
+}
+
+static struct site *make(struct queue *queue, const struct site_plan *plan, struct span key)
+{
+    struct site *site = text_zalloc(sizeof *site);
+    list_init(&site->flows);
+    list_init(&site->idle);
+    site->limit = SITE_LIMIT_FIRST;
+    site->is_mx = plan->is_mx;
+    site->nhosts = plan->nhosts;
+    site->hosts = text_zalloc(plan->nhosts * sizeof *site->hosts);
+    for (unsigned i = 0; i < plan->nhosts; i++) {
+        site->hosts[i] = plan->hosts[i];
+        site->hosts[i].name = text_dup(span_of(plan->hosts[i].name));
+    }
+    site->name = text_dup(span_of(plan->hosts[0].name));
+    site->key = text_dup(key);
+    site->key_size = key.n;
+    if (plan->route)
+        text_copy(site->route, sizeof site->route, span_of(plan->route->name));
+    map_put(queue->sites->by_key, key, site, NULL);
+    return site;
+}
+
+struct site *site_get(struct queue *queue, const struct site_plan *plan)
+{
+    struct buffer key;
+    buffer_init(&key, KEY_MAX);
+    write_key(plan, &key);
+    struct site *site = map_get(queue->sites->by_key, buffer_span(&key));
+    if (!site)
+        site = make(queue, plan, buffer_span(&key));
+    buffer_fini(&key);
+    return site;
+}
+
+struct site *site_share(struct site *site)
+{
+    site->refs++;
+    return site;
+}
+
+static bool is_needed(const struct site *site)
+{
+    return site->refs || site->ready || site->connections || site->backoff.position;
+}
+
+void site_consider(struct queue *queue, struct site *site)
+{
+    if (is_needed(site))
+        return;
+    map_remove(queue->sites->by_key, span_make(site->key, site->key_size));
+    site_free(site);
+}
+
+void site_release(struct queue *queue, struct site **site)
+{
+    if (*site) {
+        (*site)->refs--;
+        site_consider(queue, *site);
+    }
+    *site = NULL;
+}
+
+bool site_rests(const struct site *site)
+{
+    return site->next_ms && clock_monotonic_ms() < site->next_ms;
+}
+
+unsigned site_wanted(const struct queue *queue, const struct site *site)
+{
+    if (!site->ready || queue->role->draining || site_rests(site))
+        return 0;
+    uint64_t most = queue_conf(queue)->delivery.connections_per_site, limit = site->failures ? 1 : site->limit;
+    limit = limit < most ? limit : most;
+    uint64_t work = (uint64_t)site->ready + site->busy, wanted = work < limit ? work : limit;
+    return wanted > site->open ? (unsigned)(wanted - site->open) : 0;
+}
+
+void site_fill(struct queue *queue, struct site *site)
+{
+    for (unsigned n = site_wanted(queue, site); n; n--)
+        if (!connection_open(queue, site))
+            return;
+}
+
+static bool fill(void *context, struct span key, void *value)
+{
+    (void)key;
+    site_fill(context, value);
+    return true;
+}
+
+void sites_fill(struct queue *queue)
+{
+    map_each(queue->sites->by_key, fill, queue);
+}
+
+struct unneeded {
+    struct site *sites[SITES_SWEPT_MAX];
+    unsigned count;
+};
+
+static bool find_unneeded(void *context, struct span key, void *value)
+{
+    struct unneeded *unneeded = context;
+    struct site *site = value;
+    (void)key;
+    if (!is_needed(site))
+        unneeded->sites[unneeded->count++] = site;
+    return unneeded->count < SITES_SWEPT_MAX;
+}
+
+void sites_tick(struct queue *queue)
+{
+    struct unneeded unneeded = { .count = 0 };
+    map_each(queue->sites->by_key, find_unneeded, &unneeded);
+    for (unsigned i = 0; i < unneeded.count; i++)
+        site_consider(queue, unneeded.sites[i]);
+    sites_fill(queue);
+}
+
+void site_add(struct queue *queue, struct site *site, struct unit *unit)
+{
+    fair_add(queue, site, unit);
+    if (!list_empty(&site->idle))
+        connection_wake(queue, site);
+    else
+        site_fill(queue, site);
+}
+
+/* The site is there: nothing rests any more. */
+static void recover(struct queue *queue, struct site *site)
+{
+    if (site->failures) {
+        struct log_entry entry;
+        log_begin(&entry, LOG_INFO, "site-recovered");
+        log_string(&entry, "site", site->name);
+        log_number(&entry, "failures", site->failures);
+        log_number(&entry, "waiting", site->ready);
+        log_end(&entry);
+    }
+    site->failures = site->lost = 0;
+    site->next_ms = 0;
+    schedule_remove(queue->backoff, &site->backoff);
+    cause_drop(&site->cause);
+}
+
+void site_succeeded(struct queue *queue, struct site *site)
+{
+    if (site->failures || site->cause)
+        recover(queue, site);
+    site->lost = 0;
+    uint64_t most = queue_conf(queue)->delivery.connections_per_site;
+    if (site->limit < most && (!site->quiet_ms || clock_monotonic_ms() >= site->quiet_ms))
+        site->limit++;
+}
+
+void site_answered(struct queue *queue, struct site *site)
+{
+    if (site->failures)
+        recover(queue, site);
+    site->lost = 0;
+}
+
+struct waiting {
+    struct cause *cause;
+    int64_t due_ms;
+    unsigned told;
+};
+
+static void tell_waiting(struct queue *queue, struct unit *unit, void *context)
+{
+    struct waiting *waiting = context;
+    settle_waiting(queue, unit, waiting->cause, waiting->due_ms, waiting->told < SITE_TOLD_MAX);
+    waiting->told++;
+}
+
+static void log_backoff(const struct site *site, const struct cause *cause)
+{
+    struct log_entry entry;
+    char next[CLOCK_TEXT_SIZE];
+    clock_rfc3339(retry_wall(site->next_ms), next);
+    log_begin(&entry, LOG_WARNING, "site-backoff");
+    log_string(&entry, "site", site->name);
+    log_text(&entry, "mx", cause->mx);
+    log_number(&entry, "failures", site->failures);
+    log_number(&entry, "waiting", site->ready);
+    log_string(&entry, "next", next);
+    log_text(&entry, "reply", cause->reply);
+    log_end(&entry);
+}
+
+/* The site rests and its units wait. HEAD_PAYS: no unit was tried, so the one whose turn it was pays with an attempt. */
+static void rest(struct queue *queue, struct site *site, const struct cause *cause, bool head_pays)
+{
+    site->failures++;
+    site->limit = 1;
+    int64_t delay_ms = retry_delay(queue_conf(queue), site->failures);
+    site->next_ms = clock_monotonic_ms() + (delay_ms < SITE_REST_MAX_MS ? delay_ms : SITE_REST_MAX_MS);
+    schedule_set(queue->backoff, &site->backoff, site->next_ms);
+    cause_drop(&site->cause);
+    site->cause = cause_keep(cause);
+    struct unit *head = head_pays ? fair_next(site) : NULL;
+    if (head)
+        settle_defer(queue, head, site->cause);
+    log_backoff(site, cause);
+    struct waiting waiting = { site->cause, site->next_ms, 0 };
+    fair_each(queue, site, tell_waiting, &waiting);
+}
+
+void site_unreachable(struct queue *queue, struct site *site, const struct cause *cause)
+{
+    unsigned working = site->open - site->opening;
+    if (working) { /* it takes no more at once than it has */
+        site->limit = working;
+        site->quiet_ms = clock_monotonic_ms() + SITE_QUIET_MS;
+    } else if (!site_rests(site)) {
+        rest(queue, site, cause, true);
+    }
+}
+
+void site_lost(struct queue *queue, struct site *site, const struct cause *cause)
+{
+    site->limit = site->limit > 1 ? site->limit / 2 : 1;
+    site->lost++;
+    if (site->lost >= SITE_LOST_MAX && !site_rests(site))
+        rest(queue, site, cause, false);
+}
+
+static void bounce(struct queue *queue, struct unit *unit, void *context)
+{
+    settle_bounce(queue, unit, context);
+}
+
+void site_impossible(struct queue *queue, struct site *site, const struct cause *cause)
+{
+    struct cause *kept = cause_keep(cause);
+    fair_each(queue, site, bounce, kept);
+    cause_drop(&kept);
+}
+
+void site_due(void *context, struct heap_node *node)
+{
+    struct queue *queue = context;
+    struct site *site = LIST_ENTRY(node, struct site, backoff);
+    site->next_ms = 0;
+    if (!list_empty(&site->idle) && site->ready)
+        connection_wake(queue, site);
+    else
+        site_fill(queue, site);
+    site_consider(queue, site);
+}
+
+static void unplace(struct queue *queue, struct unit *unit, void *context)
+{
+    (void)context;
+    place_later(queue, unit);
+}
+
+static bool unplace_all(void *context, struct span key, void *value)
+{
+    (void)key;
+    fair_each(context, value, unplace, NULL);
+    return true;
+}
+
+void sites_unplace(struct queue *queue)
+{
+    map_each(queue->sites->by_key, unplace_all, queue);
+}
