@@ -94,9 +94,7 @@ static int set_up(void **state)
     write_people();
     t.loop = loop_new();
     t.conf.hostname = "relay.example.net";
-    t.conf.auth = (struct conf_auth){
-        .backend = CONF_BACKEND_FILE, .file = t.users, .mechanisms = {mechanisms, 4}
-    };
+    t.conf.auth = (struct conf_auth){ .backend = CONF_BACKEND_FILE, .file = t.users, .mechanisms = { mechanisms, 4 } };
     t.conf.auth.lockout_failures = 20;
     t.conf.auth.lockout_ms = 60000;
     t.conf.auth.cache_ms = 60000;
@@ -208,10 +206,10 @@ static void log_in(const struct login *login)
 {
     struct person person = login->person;
     const sasl_callback_t callbacks[] = {
-        {SASL_CB_AUTHNAME,  (int (*)(void))(void (*)(void))give_name,     &person},
-        { SASL_CB_USER,     (int (*)(void))(void (*)(void))give_name,     &person},
-        { SASL_CB_PASS,     (int (*)(void))(void (*)(void))give_password, &person},
-        { SASL_CB_LIST_END, NULL,                                         NULL   },
+        { SASL_CB_AUTHNAME, (int (*)(void))(void (*)(void))give_name, &person },
+        { SASL_CB_USER, (int (*)(void))(void (*)(void))give_name, &person },
+        { SASL_CB_PASS, (int (*)(void))(void (*)(void))give_password, &person },
+        { SASL_CB_LIST_END, NULL, NULL },
     };
     sasl_channel_binding_t binding = { "tls-exporter", 0, strlen(login->client_binding),
                                        (const unsigned char *)login->client_binding };
@@ -242,29 +240,30 @@ static void log_in(const struct login *login)
 static void logs_in(void **state)
 {
     static const struct login logins[] = {
-        {"PLAIN",               { "alice", "", "wonder land" },                "",                                   "",      AUTH_ACCEPTED },
-        { "PLAIN",              { "Alice", "aLICE", "wonder land" },           "",                                   "",      AUTH_ACCEPTED },
-        { "PLAIN",              { "alice", "bob@example.net", "wonder land" }, "",                                   "",      AUTH_REFUSED  },
-        { "PLAIN",              { "alice", "", "wonderland" },                 "",                                   "",      AUTH_REFUSED  },
-        { "PLAIN",              { "nobody", "", "wonder land" },               "",                                   "",      AUTH_REFUSED  },
+        { "PLAIN", { "alice", "", "wonder land" }, "", "", AUTH_ACCEPTED },
+        { "PLAIN", { "Alice", "aLICE", "wonder land" }, "", "", AUTH_ACCEPTED },
+        { "PLAIN", { "alice", "bob@example.net", "wonder land" }, "", "", AUTH_REFUSED },
+        { "PLAIN", { "alice", "", "wonderland" }, "", "", AUTH_REFUSED },
+        { "PLAIN", { "nobody", "", "wonder land" }, "", "", AUTH_REFUSED },
         { "PLAIN",
-         { "bob@example.net", "",
+          { "bob@example.net", "",
             "b\xc3\xbc"
             "cher" },
-         "",                                                                                                         "",
-         AUTH_ACCEPTED                                                                                                                      },
-        { "LOGIN",              { "alice", "", "wonder land" },                "",                                   "",      AUTH_ACCEPTED },
-        { "LOGIN",              { "alice", "", "x" },                          "",                                   "",      AUTH_REFUSED  },
-        { "LOGIN",              { "a b", "", "x" },                            "",                                   "",      AUTH_REFUSED  },
-        { "SCRAM-SHA-256",      { "alice", "", "wonder land" },                "",                                   "",      AUTH_ACCEPTED },
-        { "SCRAM-SHA-256",      { "ALICE", "", "wonder land" },                "",                                   BINDING, AUTH_ACCEPTED },
-        { "SCRAM-SHA-256",      { "alice", "", "x" },                          "",                                   "",      AUTH_REFUSED  },
-        { "SCRAM-SHA-256",      { "nobody", "", "x" },                         "",                                   "",      AUTH_REFUSED  },
-        { "SCRAM-SHA-256",      { "alice", "bob@example.net", "wonder land" }, "",                                   "",      AUTH_REFUSED  },
-        { "SCRAM-SHA-256-PLUS", { "alice", "", "wonder land" },                BINDING,                              BINDING, AUTH_ACCEPTED },
-        { "SCRAM-SHA-256-PLUS", { "alice", "", "x" },                          BINDING,                              BINDING, AUTH_REFUSED  },
-        { "SCRAM-SHA-256-PLUS", { "alice", "", "wonder land" },                "another channel of the same sizeXX", BINDING, AUTH_REFUSED  },
-        { "SCRAM-SHA-256-PLUS", { "alice", "", "wonder land" },                BINDING,                              "",      AUTH_MECHANISM},
+          "",
+          "",
+          AUTH_ACCEPTED },
+        { "LOGIN", { "alice", "", "wonder land" }, "", "", AUTH_ACCEPTED },
+        { "LOGIN", { "alice", "", "x" }, "", "", AUTH_REFUSED },
+        { "LOGIN", { "a b", "", "x" }, "", "", AUTH_REFUSED },
+        { "SCRAM-SHA-256", { "alice", "", "wonder land" }, "", "", AUTH_ACCEPTED },
+        { "SCRAM-SHA-256", { "ALICE", "", "wonder land" }, "", BINDING, AUTH_ACCEPTED },
+        { "SCRAM-SHA-256", { "alice", "", "x" }, "", "", AUTH_REFUSED },
+        { "SCRAM-SHA-256", { "nobody", "", "x" }, "", "", AUTH_REFUSED },
+        { "SCRAM-SHA-256", { "alice", "bob@example.net", "wonder land" }, "", "", AUTH_REFUSED },
+        { "SCRAM-SHA-256-PLUS", { "alice", "", "wonder land" }, BINDING, BINDING, AUTH_ACCEPTED },
+        { "SCRAM-SHA-256-PLUS", { "alice", "", "x" }, BINDING, BINDING, AUTH_REFUSED },
+        { "SCRAM-SHA-256-PLUS", { "alice", "", "wonder land" }, "another channel of the same sizeXX", BINDING, AUTH_REFUSED },
+        { "SCRAM-SHA-256-PLUS", { "alice", "", "wonder land" }, BINDING, "", AUTH_MECHANISM },
     };
     (void)state;
     for (size_t i = 0; i < sizeof logins / sizeof *logins; i++) {
@@ -288,36 +287,36 @@ static void bears_odd_responses(void **state)
         size_t size;
         enum auth_verdict verdict;
     } cases[] = {
-        {"PLAIN",          BYTES(""),                          AUTH_MALFORMED},
-        { "PLAIN",         BYTES("alice"),                     AUTH_MALFORMED},
-        { "PLAIN",         BYTES("alice\0wonder land"),        AUTH_MALFORMED},
-        { "PLAIN",         BYTES("\0\0"),                      AUTH_REFUSED  },
-        { "PLAIN",         BYTES("\0\0\0"),                    AUTH_MALFORMED},
-        { "PLAIN",         BYTES("\0alice\0"),                 AUTH_REFUSED  },
-        { "PLAIN",         BYTES("\0alice\0wonder land"),      AUTH_ACCEPTED },
-        { "PLAIN",         BYTES("\0alice\0wonder land\0"),    AUTH_MALFORMED},
-        { "PLAIN",         BYTES("\0alice\0wonder land\0x"),   AUTH_MALFORMED},
-        { "PLAIN",         BYTES("alice\0alice\0wonder land"), AUTH_ACCEPTED },
-        { "PLAIN",         BYTES("bob\0alice\0wonder land"),   AUTH_REFUSED  },
-        { "PLAIN",         BYTES("\r\n\0alice\0wonder land"),  AUTH_REFUSED  },
-        { "PLAIN",         BYTES("\0alice\r\nx\0wonder land"), AUTH_REFUSED  },
-        { "PLAIN",         BYTES("\0 alice\0wonder land"),     AUTH_REFUSED  },
-        { "PLAIN",         BYTES("\0:\0wonder land"),          AUTH_REFUSED  },
-        { "PLAIN",         BYTES("\0\xff\xfe\0wonder land"),   AUTH_REFUSED  },
-        { "PLAIN",         BYTES("\0alice\0\xff"),             AUTH_REFUSED  },
-        { "SCRAM-SHA-256", BYTES("n,,n=alice"),                AUTH_MALFORMED},
-        { "SCRAM-SHA-256", BYTES("n,,n=al=ice,r=abc"),         AUTH_MALFORMED},
-        { "SCRAM-SHA-256", BYTES("n,,m=x,n=alice,r=abc"),      AUTH_MALFORMED},
-        { "SCRAM-SHA-256", BYTES("n,,n=ali\0ce,r=abc"),        AUTH_MALFORMED},
-        { "SCRAM-SHA-256", BYTES("x,,n=alice,r=abc"),          AUTH_MALFORMED},
-        { "SCRAM-SHA-256", BYTES("p=tls-unique,"),             AUTH_MALFORMED},
-        { "CRAM-MD5",      BYTES(""),                          AUTH_MECHANISM},
-        { "DIGEST-MD5",    BYTES(""),                          AUTH_MECHANISM},
-        { "SCRAM-SHA-1",   BYTES("n,,n=alice,r=abc"),          AUTH_MECHANISM},
-        { "EXTERNAL",      BYTES(""),                          AUTH_MECHANISM},
-        { "ANONYMOUS",     BYTES("x"),                         AUTH_MECHANISM},
-        { "plain",         BYTES("\0alice\0wonder land"),      AUTH_MECHANISM},
-        { "",              BYTES(""),                          AUTH_MECHANISM},
+        { "PLAIN", BYTES(""), AUTH_MALFORMED },
+        { "PLAIN", BYTES("alice"), AUTH_MALFORMED },
+        { "PLAIN", BYTES("alice\0wonder land"), AUTH_MALFORMED },
+        { "PLAIN", BYTES("\0\0"), AUTH_REFUSED },
+        { "PLAIN", BYTES("\0\0\0"), AUTH_MALFORMED },
+        { "PLAIN", BYTES("\0alice\0"), AUTH_REFUSED },
+        { "PLAIN", BYTES("\0alice\0wonder land"), AUTH_ACCEPTED },
+        { "PLAIN", BYTES("\0alice\0wonder land\0"), AUTH_MALFORMED },
+        { "PLAIN", BYTES("\0alice\0wonder land\0x"), AUTH_MALFORMED },
+        { "PLAIN", BYTES("alice\0alice\0wonder land"), AUTH_ACCEPTED },
+        { "PLAIN", BYTES("bob\0alice\0wonder land"), AUTH_REFUSED },
+        { "PLAIN", BYTES("\r\n\0alice\0wonder land"), AUTH_REFUSED },
+        { "PLAIN", BYTES("\0alice\r\nx\0wonder land"), AUTH_REFUSED },
+        { "PLAIN", BYTES("\0 alice\0wonder land"), AUTH_REFUSED },
+        { "PLAIN", BYTES("\0:\0wonder land"), AUTH_REFUSED },
+        { "PLAIN", BYTES("\0\xff\xfe\0wonder land"), AUTH_REFUSED },
+        { "PLAIN", BYTES("\0alice\0\xff"), AUTH_REFUSED },
+        { "SCRAM-SHA-256", BYTES("n,,n=alice"), AUTH_MALFORMED },
+        { "SCRAM-SHA-256", BYTES("n,,n=al=ice,r=abc"), AUTH_MALFORMED },
+        { "SCRAM-SHA-256", BYTES("n,,m=x,n=alice,r=abc"), AUTH_MALFORMED },
+        { "SCRAM-SHA-256", BYTES("n,,n=ali\0ce,r=abc"), AUTH_MALFORMED },
+        { "SCRAM-SHA-256", BYTES("x,,n=alice,r=abc"), AUTH_MALFORMED },
+        { "SCRAM-SHA-256", BYTES("p=tls-unique,"), AUTH_MALFORMED },
+        { "CRAM-MD5", BYTES(""), AUTH_MECHANISM },
+        { "DIGEST-MD5", BYTES(""), AUTH_MECHANISM },
+        { "SCRAM-SHA-1", BYTES("n,,n=alice,r=abc"), AUTH_MECHANISM },
+        { "EXTERNAL", BYTES(""), AUTH_MECHANISM },
+        { "ANONYMOUS", BYTES("x"), AUTH_MECHANISM },
+        { "plain", BYTES("\0alice\0wonder land"), AUTH_MECHANISM },
+        { "", BYTES(""), AUTH_MECHANISM },
     };
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -571,8 +570,8 @@ static int client_plugins(void *context, const char *file, sasl_verify_type_t ty
 int main(void)
 {
     static const sasl_callback_t callbacks[] = {
-        {SASL_CB_VERIFYFILE, (int (*)(void))(void (*)(void))client_plugins, NULL},
-        { SASL_CB_LIST_END,  NULL,                                          NULL},
+        { SASL_CB_VERIFYFILE, (int (*)(void))(void (*)(void))client_plugins, NULL },
+        { SASL_CB_LIST_END, NULL, NULL },
     };
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(logs_in, set_up, tear_down),
