@@ -1,0 +1,21 @@
+/* The control role's own state: who asks, whom it asks on their behalf. It keeps nothing about mail: each answer comes from the role
+ * that owns it. */
+#ifndef POSTERN_CONTROL_CONTROL_H
+#define POSTERN_CONTROL_CONTROL_H
+
+#include "../role/role.h"
+
+/* The roles that control asks. */
+enum control_peer { CONTROL_QUEUE, CONTROL_POLICY, CONTROL_DNS, CONTROL_PEERS };
+
+struct control {
+    struct role *role;
+    struct ipc *peers[CONTROL_PEERS]; /* NULL while the role is being started again */
+    struct asking *asking;            /* what queue and policy were asked */
+    struct looking *looking;          /* what dns was asked */
+    struct admin *admin;              /* the admin socket and its clients */
+    struct http *http;                /* NULL where control.http is "" */
+    int64_t since_ms;                 /* wall clock: when the daemon was started */
+};
+
+#endif
