@@ -13,9 +13,11 @@ struct control {
     struct ipc *peers[CONTROL_PEERS]; /* NULL while the role is being started again */
     struct asking *asking;            /* what queue and policy were asked */
     struct looking *looking;          /* what dns was asked */
-    struct admin *admin;              /* the admin socket and its clients */
+    struct visitors *visitors;        /* administrators on the admin socket */
     struct http *http;                /* NULL where control.http is "" */
     int64_t since_ms;                 /* wall clock: when the daemon was started */
+    int socket_fd;                    /* listening, made before the sandbox closes; -1 once handed on */
+    int http_fd;                      /* the same; -1 also where there is none */
 };
 
 #endif

@@ -1,0 +1,21 @@
+/* `status`: what queue and policy say about themselves, in one object. */
+#ifndef POSTERN_CONTROL_OVERVIEW_H
+#define POSTERN_CONTROL_OVERVIEW_H
+
+#include "control.h"
+
+#include <jansson.h>
+
+/* Takes the overview, which is its own from here on: {"version", "since", "queue", "sites", "accounts", "unavailable"}. The last is the
+ * list of roles that did not answer; what they would have said is empty. */
+typedef void (*overview_done)(void *context, json_t *overview);
+
+struct overview;
+
+/* Asks; DONE comes exactly once unless overview_free comes first, not from within this call. */
+struct overview *overview_new(struct control *control, overview_done done, void *context);
+
+/* Forgets the question, frees *OVERVIEW and nulls it. It is freed already when `done` comes. NULL is fine. */
+void overview_free(struct overview **overview);
+
+#endif

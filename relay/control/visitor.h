@@ -1,0 +1,43 @@
+/* Administrators on the admin socket: postern(1) connects, sends one line of JSON, and gets lines of JSON.
+ *
+ *     {"command": "queue list", "filters": {"account": "alice"}}
+ *     {"value": {…}}                                              none, one, or one an element
+ *     {"done": true, "exit": 0, "reason": ""}                     always the last line
+ *
+ * Who may connect is said by the socket's file: root, the daemon's user, and the members of its group. */
+#ifndef POSTERN_CONTROL_VISITOR_H
+#define POSTERN_CONTROL_VISITOR_H
+
+#include "control.h"
+
+#include <jansson.h>
+
+#define VISITORS_MAX       64
+#define VISITOR_LINE_MAX   (64 * 1024)
+#define VISITOR_OUTPUT_MAX (64 * 1024 * 1024) /* of an answer that is not read */
+
+struct visitors;
+struct visitor;
+
+/* Serves whoever connects to FD, which it owns from here on. */
+struct visitors *visitor_listen(struct control *control, int fd);
+
+/* Drops all visitors, frees *VISITORS and nulls it. NULL is fine. */
+void visitor_close_all(struct visitors **visitors);
+
+/* The parent's answer to the command whose ticket is TICKET. */
+void visitor_parent_answer(struct visitors *visitors, uint64_t ticket, bool done, const char *text);
+
+/* For the commands: a whole value (taken over), a piece of one as it comes from another role, and the end of the answer, after which
+ * VISITOR is no more. DONE is what exit status 0 says. */
+void visitor_value(struct visitor *visitor, json_t *value);
+void visitor_piece(struct visitor *visitor, struct span piece, bool ends);
+void visitor_end(struct visitor *visitor, bool done, const char *reason);
+
+/* The control role that VISITOR visits. */
+struct control *visitor_control(const struct visitor *visitor);
+
+/* Gives VISITOR the ticket under which the parent answers. */
+uint64_t visitor_ticket(struct visitor *visitor);
+
+#endif
