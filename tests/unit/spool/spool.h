@@ -64,9 +64,7 @@ struct sample {
 
 SHARED struct uid sample_id(uint32_t number)
 {
-    struct uid id = {
-        {'i', 'd'}
-    };
+    struct uid id = { { 'i', 'd' } };
     memcpy(id.bytes + 8, &number, 4);
     return id;
 }
@@ -80,11 +78,13 @@ SHARED uint32_t sample_number(struct uid id)
 
 SHARED char *sample_bytes(uint32_t seed, size_t size)
 {
-    char *bytes = text_zalloc(size);
-    uint32_t state = seed * 2654435761u + 1;
-    for (size_t i = 0; i < size; i++) {
-        state = state * 1664525u + 1013904223u;
-        bytes[i] = (char)(' ' + (state >> 24) % 95);
+    char *bytes = text_zalloc(size + 8);
+    uint64_t state = seed * 0x9e3779b97f4a7c15u + 0x1234567;
+    for (size_t i = 0; i < size; i += 8) {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        memcpy(bytes + i, &state, 8);
     }
     return bytes;
 }

@@ -302,8 +302,13 @@ static void test_many_damaged(void **state)
     for (uint32_t i = 0; i < 301; i++) {
         struct sample sample = sample_make(i, 50);
         uint64_t next = sample_write(fd, &sample, at, SEGMENT_HEADER_SIZE);
-        if (i < 300)
-            assert_true(disk_write_bytes(fd, "\x01", 1, at + (i % 2 ? 10 : 70)));
+        if (i < 300) {
+            unsigned char byte;
+            uint64_t victim = at + (i % 2 ? 10 : 70);
+            assert_int_equal(pread(fd, &byte, 1, (off_t)victim), 1);
+            byte ^= 0x80;
+            assert_true(disk_write_bytes(fd, &byte, 1, victim));
+        }
         at = next;
         sample_free(&sample);
     }
