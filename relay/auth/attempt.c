@@ -40,7 +40,8 @@ struct attempt {
     unsigned char binding_bytes[BINDING_SIZE];
     bool challenged; /* SCRAM: the salt has gone out, what comes now is the proof */
     bool claims;     /* a name was given */
-    bool for_other;  /* proved to be one account, and wanted to be another */
+    bool proved;     /* the password or the proof was right */
+    bool for_other;  /* but of one account, and another was wanted */
     char claimed[SCRAM_NAME_SIZE];
     enum credentials_answer answer;
     bool answered; /* `answer` is set */
@@ -54,10 +55,10 @@ static const struct mechanism {
     bool binds;
     bool proves; /* the client proves that it knows the password, and does not send it */
 } mechanisms[] = {
-    {"PLAIN",               "PLAIN",         false, false},
-    { "LOGIN",              "LOGIN",         false, false},
-    { "SCRAM-SHA-256",      "SCRAM-SHA-256", false, true },
-    { "SCRAM-SHA-256-PLUS", "SCRAM-SHA-256", true,  true },
+    { "PLAIN", "PLAIN", false, false },
+    { "LOGIN", "LOGIN", false, false },
+    { "SCRAM-SHA-256", "SCRAM-SHA-256", false, true },
+    { "SCRAM-SHA-256-PLUS", "SCRAM-SHA-256", true, true },
 };
 
 static const struct mechanism *find_mechanism(struct span name)
@@ -152,6 +153,7 @@ static int authorise(sasl_conn_t *connection, void *context, const char *wanted,
     (void)realm;
     (void)realm_size;
     (void)properties;
+    attempt->proved = true;
     attempt->for_other = !span_equal(span_make(wanted, wanted_size), span_make(account, account_size));
     return attempt->for_other ? SASL_NOAUTHZ : SASL_OK;
 }
@@ -224,10 +226,10 @@ bool attempt_setup(enum conf_auth_backend backend)
 {
     static enum conf_auth_backend chosen; /* libsasl2 keeps pointers to this and the next until attempt_teardown */
     static const sasl_callback_t callbacks[] = {
-        {SASL_CB_VERIFYFILE, CALLBACK(verify_file), &chosen},
-        { SASL_CB_GETOPT,    CALLBACK(get_option),  NULL   },
-        { SASL_CB_LOG,       CALLBACK(note),        NULL   },
-        { SASL_CB_LIST_END,  NULL,                  NULL   },
+        { SASL_CB_VERIFYFILE, CALLBACK(verify_file), &chosen },
+        { SASL_CB_GETOPT, CALLBACK(get_option), NULL },
+        { SASL_CB_LOG, CALLBACK(note), NULL },
+        { SASL_CB_LIST_END, NULL, NULL },
     };
     chosen = backend;
     int result = sasl_server_init(callbacks, NULL);
@@ -265,11 +267,11 @@ static void set_callbacks(struct attempt *attempt)
         unsigned long id;
         int (*proc)(void);
     } rows[] = {
-        {SASL_CB_GETOPT,                   CALLBACK(get_option)    },
-        { SASL_CB_CANON_USER,              CALLBACK(canonicalise)  },
-        { SASL_CB_PROXY_POLICY,            CALLBACK(authorise)     },
-        { SASL_CB_LOG,                     CALLBACK(note)          },
-        { SASL_CB_SERVER_USERDB_CHECKPASS, CALLBACK(check_password)},
+        { SASL_CB_GETOPT, CALLBACK(get_option) },
+        { SASL_CB_CANON_USER, CALLBACK(canonicalise) },
+        { SASL_CB_PROXY_POLICY, CALLBACK(authorise) },
+        { SASL_CB_LOG, CALLBACK(note) },
+        { SASL_CB_SERVER_USERDB_CHECKPASS, CALLBACK(check_password) },
     };
     size_t count = sizeof rows / sizeof *rows - (attempt->ground->backend != CONF_BACKEND_FILE);
     _Static_assert(sizeof rows / sizeof *rows < NCALLBACKS, "one more ends the list");
@@ -391,15 +393,15 @@ const char *attempt_reason(const struct attempt *attempt)
         int result;
         const char *reason;
     } reasons[] = {
-        {SASL_BADPROT,     "not what the mechanism wants"        },
-        { SASL_NOMECH,     "no such mechanism"                   },
-        { SASL_BADBINDING, "not bound to this TLS connection"    },
-        { SASL_FAIL,       "the credential store does not answer"},
-        { SASL_UNAVAIL,    "the credential store does not answer"},
-        { SASL_NOUSER,     "no such account"                     },
+        { SASL_BADPROT, "not what the mechanism wants" },
+        { SASL_NOMECH, "no such mechanism" },
+        { SASL_UNAVAIL, "the credential store does not answer" },
+        { SASL_NOUSER, "no such account" },
     };
     if (attempt->for_other)
         return "wants to act for another account";
+    if (attempt->proved)
+        return "not bound to this TLS connection, as it could be";
     if (attempt->challenged && attempt->result == SASL_BADPROT)
         return "the proof is malformed or of another TLS connection";
     if (attempt->answered && attempt->answer != CREDENTIALS_RIGHT)
@@ -407,5 +409,5 @@ const char *attempt_reason(const struct attempt *attempt)
     for (size_t i = 0; i < sizeof reasons / sizeof *reasons; i++)
         if (reasons[i].result == attempt->result)
             return reasons[i].reason;
-    return "wrong password";
+    return attempt->ground->backend == CONF_BACKEND_SASLAUTHD ? "wrong account or password" : "wrong password";
 }

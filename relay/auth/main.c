@@ -15,11 +15,12 @@
 #include <unistd.h>
 
 #define SASLDB_FILE "/etc/sasldb2"
-#define NPATHS      2
+#define NPATHS      3
 
 struct auth {
     struct service *service;
-    char folder[PATH_MAX]; /* of the user file */
+    char folder[PATH_MAX];      /* of the user file */
+    char real_folder[PATH_MAX]; /* the same, where the user file is a symbolic link to another folder */
     struct sandbox_path paths[NPATHS];
 };
 
@@ -42,8 +43,8 @@ static void warm_up(struct role *role)
         struct span mechanism;
         struct span initial;
     } logins[] = {
-        {{ "PLAIN", 5 },           { "\0nobody\0nothing", 15 }    },
-        { { "SCRAM-SHA-256", 13 }, { "n,,n=nobody,r=nothing", 21 }},
+        { { "PLAIN", 5 }, { "\0nobody\0nothing", 15 } },
+        { { "SCRAM-SHA-256", 13 }, { "n,,n=nobody,r=nothing", 21 } },
     };
     for (size_t i = 0; i < sizeof logins / sizeof *logins; i++) {
         struct span out;
@@ -55,6 +56,16 @@ static void warm_up(struct role *role)
     credentials_free(&credentials);
 }
 
+/* What the configuration offers and the backend cannot serve: clients that choose it hear 504. */
+static void warn_of_mechanisms(const struct conf_auth *conf)
+{
+    for (size_t i = 0; i < conf->mechanisms.count; i++)
+        if (!attempt_serves(conf->backend, span_of(conf->mechanisms.items[i])))
+            log_say(LOG_WARNING, "error",
+                    "%s is offered, but the auth backend cannot serve it; list PLAIN and LOGIN in auth.mechanisms",
+                    conf->mechanisms.items[i]);
+}
+
 static bool start(struct role *role)
 {
     const struct conf_auth *conf = &role->conf->auth;
@@ -64,9 +75,12 @@ static bool start(struct role *role)
     }
     if (!attempt_setup(conf->backend))
         return false;
+    warn_of_mechanisms(conf);
     warm_up(role);
     struct auth *auth = text_zalloc(sizeof *auth);
+    char real[PATH_MAX];
     folder_of(conf->file, auth->folder);
+    folder_of(realpath(conf->file, real) ? real : conf->file, auth->real_folder);
     auth->service = service_new(role->loop, role->conf);
     role->state = auth;
     return true;
@@ -76,11 +90,13 @@ static void sandbox(struct role *role, struct sandbox *sandbox)
 {
     struct auth *auth = role->state;
     enum conf_auth_backend backend = role->conf->auth.backend;
-    auth->paths[0].path = "/dev/urandom";
-    auth->paths[1].path = backend == CONF_BACKEND_FILE ? auth->folder : SASLDB_FILE;
-    sandbox->duties = SANDBOX_READ_FILES | (backend == CONF_BACKEND_SASLAUTHD ? SANDBOX_LOCAL_SOCKET : 0u);
+    bool file = backend == CONF_BACKEND_FILE, daemon = backend == CONF_BACKEND_SASLAUTHD;
+    auth->paths[0].path = "/dev/urandom"; /* libsasl2's nonces */
+    auth->paths[1].path = file ? auth->folder : SASLDB_FILE;
+    auth->paths[2].path = auth->real_folder;
+    sandbox->duties = SANDBOX_READ_FILES | (daemon ? SANDBOX_LOCAL_SOCKET : 0u);
     sandbox->paths = auth->paths;
-    sandbox->npaths = backend == CONF_BACKEND_SASLAUTHD ? 1 : NPATHS;
+    sandbox->npaths = file ? 3 : daemon ? 1 : 2;
 }
 
 static void peer(struct role *role, enum role_kind kind, unsigned slot, int fd)

@@ -153,9 +153,7 @@ static void proceed(struct exchange *exchange, enum attempt_state state, struct 
 /* Ends EXCHANGE where its address is locked out. True where it did. */
 static bool shut_out(struct exchange *exchange)
 {
-    static const struct end locked = {
-        AUTH_LOCKED, "too many failures from this address", {"", 0}
-    };
+    static const struct end locked = { AUTH_LOCKED, "too many failures from this address", { "", 0 } };
     if (!lockout_holds(exchange->peer->service->lockout, &exchange->client, clock_monotonic_ms()))
         return false;
     finish(exchange, &locked);
@@ -195,15 +193,9 @@ static struct exchange *open_exchange(struct peer *peer, const struct auth_begin
 
 static void begin(struct peer *peer, const void *body, size_t size)
 {
-    static const struct end mechanism = {
-        AUTH_MECHANISM, "the mechanism is not offered", {"", 0}
-    };
-    static const struct end crowded = {
-        AUTH_TEMPORARY, "too many logins at once", {"", 0}
-    };
-    static const struct end broken = {
-        AUTH_TEMPORARY, "libsasl2 does not begin", {"", 0}
-    };
+    static const struct end mechanism = { AUTH_MECHANISM, "the mechanism is not offered", { "", 0 } };
+    static const struct end crowded = { AUTH_TEMPORARY, "too many logins at once", { "", 0 } };
+    static const struct end broken = { AUTH_TEMPORARY, "libsasl2 does not begin", { "", 0 } };
     struct service *service = peer->service;
     const struct auth_begin *begin = body;
     struct span name = span_of_array(begin->mechanism, sizeof begin->mechanism), out;
