@@ -1,0 +1,164 @@
+/* From a domain to its site, and every way in which DNS can fail. */
+#include "../../../relay/queue/domain.h"
+#include "world.h"
+
+static void a_status_has_its_end(void **state)
+{
+    static const struct {
+        const char *to;
+        const char *event;
+        const char *code;
+    } cases[] = {
+        { "bob@nxdomain.example", "event=bounced", "status=5.1.2" }, { "bob@nullmx.example", "event=bounced", "status=5.1.10" },
+        { "bob@loop.example", "event=bounced", "status=5.4.6" },     { "bob@servfail.example", "event=deferred", "status=4.4.3" },
+        { "bob@timeout.example", "event=deferred", "status=4.4.3" },
+    };
+    (void)state;
+    struct world *world = world_new("");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        world_send(world, "alice", "", cases[i].to);
+        WORLD_UNTIL(world, world_logged(world, cases[i].event, cases[i].to) == 1);
+        assert_int_equal(world_logged(world, cases[i].to, cases[i].code), 1);
+    }
+    assert_int_equal(world->opens, 0);
+    assert_int_equal(entries_count(world->queue), 2);
+    world_free(&world);
+}
+
+static void an_answer_is_remembered(void **state)
+{
+    (void)state;
+    struct world *world = world_new("");
+    for (unsigned i = 1; i <= 10; i++) {
+        world_send(world, "alice", "alice@here.example", "bob@there.example");
+        WORLD_UNTIL(world, world->nassigns == i);
+    }
+    assert_int_equal(world->questions, 1);
+    world_free(&world);
+}
+
+/* The dns role is away at the start: mail waits, and goes when it comes. */
+static void dns_comes_late(void **state)
+{
+    (void)state;
+    struct world *world = world_new("");
+    ipc_free(&world->dns);
+    world_serve(world, 20);
+    world_send(world, "alice", "alice@here.example", "bob@there.example");
+    WORLD_UNTIL(world, world->queue->recipients[UNIT_RESOLVING] == 1);
+    world_serve(world, 50);
+    assert_int_equal(world_logged(world, "event=deferred", NULL), 0);
+    world_dns(world);
+    WORLD_UNTIL(world, entries_count(world->queue) == 0);
+    world_free(&world);
+}
+
+/* The dns role goes with questions open: they are asked again. */
+static void dns_goes_and_comes(void **state)
+{
+    (void)state;
+    struct world *world = world_new("");
+    world->dns_silent = true;
+    world_send(world, "alice", "alice@here.example", "a@one.example b@two.example c@three.example");
+    WORLD_UNTIL(world, world->questions == 3);
+    ipc_free(&world->dns);
+    world_serve(world, 20);
+    world->dns_silent = false;
+    world_dns(world);
+    WORLD_UNTIL(world, entries_count(world->queue) == 0);
+    assert_int_equal(world->questions, 6);
+    world_free(&world);
+}
+
+static enum dns_status strange(struct world *world, const char *domain, struct dns_mx *answer)
+{
+    (void)world;
+    if (strcmp(domain, "empty.example") == 0) {
+        answer->count = 0;
+        return DNS_OK;
+    }
+    if (strcmp(domain, "status.example") == 0)
+        return (enum dns_status)99;
+    answer->count = 1; /* a host without a name */
+    return DNS_OK;
+}
+
+static void answers_that_make_no_sense_are_temporary(void **state)
+{
+    (void)state;
+    struct world *world = world_new("");
+    world->resolve = strange;
+    world_send(world, "alice", "alice@here.example", "a@empty.example a@status.example a@nameless.example");
+    WORLD_UNTIL(world, world_logged(world, "event=deferred", "status=4.4.3") == 3);
+    assert_int_equal(world->opens, 0);
+    world_free(&world);
+}
+
+static enum dns_status two_orders(struct world *world, const char *domain, struct dns_mx *answer)
+{
+    bool first = strcmp(domain, "one.example") == 0;
+    (void)world;
+    answer->count = 2;
+    answer->ttl_s = 60;
+    answer->hosts[0].preference = 10;
+    answer->hosts[1].preference = 20;
+    text_copy(answer->hosts[0].name, sizeof answer->hosts[0].name, first ? SPAN("mx1.example") : SPAN("mx2.example"));
+    text_copy(answer->hosts[1].name, sizeof answer->hosts[1].name, first ? SPAN("mx2.example") : SPAN("mx1.example"));
+    return DNS_OK;
+}
+
+static void the_set_of_hosts_is_the_site(void **state)
+{
+    (void)state;
+    struct world *world = world_new("");
+    world->resolve = two_orders;
+    world_send(world, "alice", "alice@here.example", "a@one.example");
+    WORLD_UNTIL(world, world->nassigns == 1 && entries_count(world->queue) == 0);
+    world_send(world, "alice", "alice@here.example", "a@two.example");
+    WORLD_UNTIL(world, world->nassigns == 2 && entries_count(world->queue) == 0);
+    assert_int_equal(world->opens, 1);
+    world_free(&world);
+}
+
+static void postmaster_without_a_domain(void **state)
+{
+    (void)state;
+    struct world *world = world_new("");
+    world_send(world, "alice", "alice@here.example", "postmaster");
+    WORLD_UNTIL(world, world->nassigns == 1);
+    assert_string_equal(world->last_open.site, "mx.here.example");
+    world_free(&world);
+}
+
+/* Very many domains in one message: each is asked, few at a time. */
+static void many_domains(void **state)
+{
+    (void)state;
+    struct world *world = world_new("");
+    struct envelope envelope;
+    world_envelope(&envelope, "alice", "alice@here.example", "");
+    for (unsigned i = 0; i < 1500; i++) {
+        char address[64];
+        text_format(address, sizeof address, "bob@shared%u.example", i);
+        envelope_add(&envelope, address, 0, NULL);
+    }
+    world_send_envelope(world, &envelope, SPAN(WORLD_CONTENT));
+    WORLD_UNTIL(world, world->questions == 1500 && entries_count(world->queue) == 0);
+    assert_int_equal(world_logged(world, "event=delivered", NULL), 1500);
+    world_free(&world);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        WORLD_TEST(a_status_has_its_end),
+        WORLD_TEST(an_answer_is_remembered),
+        WORLD_TEST(dns_comes_late),
+        WORLD_TEST(dns_goes_and_comes),
+        WORLD_TEST(the_set_of_hosts_is_the_site),
+        WORLD_TEST(answers_that_make_no_sense_are_temporary),
+        WORLD_TEST(many_domains),
+        WORLD_TEST(postmaster_without_a_domain),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,298 @@
+/* Sites: how many connections, in whose turn, and what happens when nobody answers. */
+#include "../../../relay/queue/site.h"
+#include "../../../relay/queue/fair.h"
+#include "world.h"
+
+static struct site *only_site(struct world *world)
+{
+    struct site_plan plan = { .is_mx = true, .nhosts = 1, .hosts = { { "mx.there.example", 10, 25 } } };
+    return site_get(world->queue, &plan);
+}
+
+static void concurrency_grows_with_success(void **state)
+{
+    (void)state;
+    struct world *world = world_new("delivery { connections-per-site = 4 }");
+    world->manual = true;
+    for (unsigned i = 0; i < 20; i++)
+        world_send(world, "alice", "alice@here.example", "bob@there.example");
+    WORLD_UNTIL(world, world->stored == 20 && entries_count(world->queue) == 20);
+    world_serve(world, 30);
+    assert_int_equal(world->opens, SITE_LIMIT_FIRST);
+    assert_int_equal(only_site(world)->ready, 20);
+    world->manual = false;
+    for (uint64_t i = 1; i <= world->opens && i <= SITE_LIMIT_FIRST; i++)
+        world_next(world, 0, i);
+    WORLD_UNTIL(world, entries_count(world->queue) == 0);
+    assert_in_range(world->opens, 3, 4);
+    assert_int_equal(only_site(world)->limit, 4);
+    assert_int_equal(world->nassigns, 20);
+    world_free(&world);
+}
+
+static void senders_take_turns(void **state)
+{
+    (void)state;
+    struct world *world = world_new("delivery { connections-per-site = 1 }");
+    world->manual = true;
+    for (unsigned i = 0; i < 30; i++)
+        world_send(world, "bulk", "bulk@here.example", "bob@there.example");
+    WORLD_UNTIL(world, entries_count(world->queue) == 30);
+    world_send(world, "carol", "carol@here.example", "bob@there.example");
+    WORLD_UNTIL(world, entries_count(world->queue) == 31 && world->opens == 1);
+    world->manual = false;
+    world_next(world, 0, 1);
+    WORLD_UNTIL(world, entries_count(world->queue) == 0);
+    unsigned turn = 0;
+    while (strcmp(world->assigns[turn].from, "carol@here.example") != 0)
+        turn++;
+    assert_in_range(turn, 0, 2);
+    world_free(&world);
+}
+
+static void connections_are_used_again(void **state)
+{
+    (void)state;
+    struct world *world = world_new("");
+    for (unsigned i = 1; i <= 5; i++) {
+        world_send(world, "alice", "alice@here.example", "bob@there.example");
+        WORLD_UNTIL(world, world->nassigns == i && entries_count(world->queue) == 0);
+    }
+    assert_int_equal(world->opens, 1);
+    world_free(&world);
+}
+
+static void a_dead_site_rests(void **state)
+{
+    (void)state;
+    struct world *world = world_new("");
+    world->refuse = DELIVERY_UNREACHABLE;
+    for (unsigned i = 0; i < 5; i++)
+        world_send(world, "alice", "alice@here.example", "bob@there.example");
+    WORLD_UNTIL(world, world->stored == 5 && world_logged(world, "event=site-backoff", "site=mx.there.example") == 1);
+    world_serve(world, 100);
+    struct site *site = only_site(world);
+    assert_true(site_rests(site));
+    assert_int_equal(site->failures, 1);
+    assert_in_range(world->refused_opens, 1, SITE_LIMIT_FIRST);
+    /* one pays with an attempt, the others wait, and the log says so */
+    assert_int_equal(site->ready, 4);
+    assert_int_equal(world->queue->recipients[UNIT_SCHEDULED], 1);
+    assert_int_equal(world_logged(world, "event=deferred", "reply=\"connection refused\""),
+                     1 + world_logged(world, "event=deferred", "attempt=0"));
+    world_free(&world);
+}
+
+static void a_site_that_comes_back_is_probed(void **state)
+{
+    (void)state;
+    struct world *world = world_new("");
+    for (size_t i = 0; i < world->conf->queue.nretry; i++)
+        world->conf->queue.retry_ms[i] = 80;
+    world->refuse = DELIVERY_UNREACHABLE;
+    for (unsigned i = 0; i < 5; i++)
+        world_send(world, "alice", "alice@here.example", "bob@there.example");
+    WORLD_UNTIL(world, world->stored == 5 && only_site(world)->failures >= 3);
+    unsigned opens = world->opens;
+    world->refuse = DELIVERY_ENDED;
+    WORLD_UNTIL(world, world->opens > opens);
+    WORLD_UNTIL(world, entries_count(world->queue) == 0);
+    assert_int_equal(world_logged(world, "event=site-recovered", "site=mx.there.example"), 1);
+    assert_int_equal(world_logged(world, "event=delivered", NULL), 5);
+    world_free(&world);
+}
+
+static void an_impossible_site_bounces(void **state)
+{
+    (void)state;
+    struct world *world = world_new("");
+    world->refuse = DELIVERY_IMPOSSIBLE;
+    world_send(world, "alice", "", "bob@there.example");
+    WORLD_UNTIL(world, world->stored == 1 && world_logged(world, "event=bounced", "status=5.4.6") == 1);
+    WORLD_UNTIL(world, entries_count(world->queue) == 0);
+    world_free(&world);
+}
+
+static void one_connection_too_many_is_no_failure(void **state)
+{
+    (void)state;
+    struct world *world = world_new("");
+    world->manual = true;
+    for (unsigned i = 0; i < 3; i++)
+        world_send(world, "alice", "alice@here.example", "bob@there.example");
+    WORLD_UNTIL(world, world->opens == 2 && only_site(world)->ready == 3);
+    world_next(world, 0, 1);
+    WORLD_UNTIL(world, world->nassigns == 1);
+    world_close(world, 0, 2, DELIVERY_UNREACHABLE, "4.4.1", "421 too many connections");
+    world_serve(world, 50);
+    assert_false(site_rests(only_site(world)));
+    assert_int_equal(only_site(world)->limit, 1);
+    assert_int_equal(world_logged(world, "event=deferred", NULL), 0);
+    world_free(&world);
+}
+
+/* LOST in a transaction: what has no outcome is put off; three times in a row, and the site rests. */
+static void lost_connections(void **state)
+{
+    (void)state;
+    struct world *world = world_new("delivery { connections-per-site = 1 }");
+    world->manual = true;
+    for (unsigned i = 0; i < 5; i++)
+        world_send(world, "alice", "alice@here.example", "bob@there.example");
+    WORLD_UNTIL(world, entries_count(world->queue) == 5);
+    for (uint64_t i = 1; i <= SITE_LOST_MAX; i++) {
+        WORLD_UNTIL(world, world->opens == i);
+        world_next(world, 0, i);
+        WORLD_UNTIL(world, world->nassigns == i);
+        world_close(world, 0, i, DELIVERY_LOST, "4.4.2", "the connection was reset");
+        WORLD_UNTIL(world, world_logged(world, "event=deferred", "attempt=1") == i);
+    }
+    world_serve(world, 50);
+    assert_true(site_rests(only_site(world)));
+    assert_int_equal(world->opens, SITE_LOST_MAX);
+    assert_int_equal(entries_count(world->queue), 5);
+    world_free(&world);
+}
+
+static void a_delivery_process_goes(void **state)
+{
+    (void)state;
+    struct world *world = world_new("");
+    world->manual = true;
+    world_send(world, "alice", "alice@here.example", "a@there.example b@there.example");
+    world_send(world, "alice", "alice@here.example", "c@there.example");
+    WORLD_UNTIL(world, world->opens == 2);
+    world_next(world, 0, 1);
+    WORLD_UNTIL(world, world->nassigns == 1);
+    world_outcome(world, 0, &world->assigns[0].assign, 0, "a@there.example");
+    WORLD_UNTIL(world, world_logged(world, "event=delivered", "to=a@there.example") == 1);
+    world_process(world, 1);
+    ipc_free(&world->processes[0].ipc);
+    WORLD_UNTIL(world, world_logged(world, "event=deferred", "to=b@there.example") == 1);
+    WORLD_UNTIL(world, world->opens == 3); /* for c, elsewhere */
+    assert_int_equal(world_logged(world, "event=deferred", NULL), 1);
+    world_free(&world);
+}
+
+static void an_idle_connection_that_closes_gives_its_unit_back(void **state)
+{
+    (void)state;
+    struct world *world = world_new("delivery { connections-per-site = 1 }");
+    world->manual = true;
+    world_send(world, "alice", "alice@here.example", "b@there.example");
+    WORLD_UNTIL(world, world->opens == 1);
+    world_next(world, 0, 1);
+    WORLD_UNTIL(world, world->nassigns == 1);
+    world_close(world, 0, 1, DELIVERY_ENDED, "", "");
+    WORLD_UNTIL(world, world->opens == 2);
+    world_next(world, 0, 2);
+    WORLD_UNTIL(world, world->nassigns == 2);
+    assert_int_equal(world->assigns[1].assign.attempt, 1);
+    world_free(&world);
+}
+
+static void work_is_spread_over_processes(void **state)
+{
+    (void)state;
+    struct world *world = world_new("");
+    world_process(world, 1);
+    world->manual = true;
+    for (unsigned i = 0; i < 4; i++)
+        world_send(world, "alice", "alice@here.example", "bob@there.example");
+    WORLD_UNTIL(world, world->opens == 2);
+    world_serve(world, 30);
+    world_next(world, 0, 1);
+    world_next(world, 0, 2);
+    world_next(world, 1, 1);
+    world_next(world, 1, 2);
+    WORLD_UNTIL(world, world->nassigns == 2);
+    assert_int_not_equal(world->assigns[0].process, world->assigns[1].process);
+    world_free(&world);
+}
+
+/* What a process says of connections, messages and recipients that are not its own is ignored. */
+static void lies_are_ignored(void **state)
+{
+    (void)state;
+    struct world *world = world_new("");
+    world_process(world, 1);
+    world->manual = true;
+    world_send(world, "alice", "alice@here.example", "bob@there.example");
+    WORLD_UNTIL(world, world->opens == 1);
+    world_next(world, 0, 1);
+    world_next(world, 1, 1);
+    WORLD_UNTIL(world, world->nassigns == 1);
+    struct delivery_assign assign = world->assigns[0].assign;
+    unsigned process = world->assigns[0].process;
+    world_outcome(world, !process, &assign, 0, "");
+    assign.recipients[0] = 77;
+    world_outcome(world, process, &assign, 0, "");
+    assign.recipients[0] = 0;
+    assign.connection = 99;
+    world_outcome(world, process, &assign, 0, "");
+    world_close(world, !process, 1, DELIVERY_LOST, "4.4.2", "a lie");
+    world_serve(world, 50);
+    assert_int_equal(world_logged(world, "event=delivered", NULL), 0);
+    assert_int_equal(entries_count(world->queue), 1);
+    world_outcome(world, process, &world->assigns[0].assign, 0, "");
+    world_outcome(world, process, &world->assigns[0].assign, 0, ""); /* twice */
+    world_next(world, process, 1);
+    WORLD_UNTIL(world, entries_count(world->queue) == 0);
+    assert_int_equal(world_logged(world, "event=delivered", NULL), 1);
+    world_free(&world);
+}
+
+static void routes_decide(void **state)
+{
+    (void)state;
+    struct world *world = world_new("route \"there.example\" { via = \"smtp.upstream.example:587\" }\n");
+    world_send(world, "alice", "alice@here.example", "bob@there.example");
+    WORLD_UNTIL(world, world->nassigns == 1 && entries_count(world->queue) == 0);
+    assert_int_equal(world->questions, 0);
+    assert_false(world->last_open.is_mx);
+    assert_string_equal(world->last_open.route, "there.example");
+    assert_string_equal(world->last_open.hosts[0].name, "smtp.upstream.example");
+    assert_int_equal(world->last_open.hosts[0].port, 587);
+    world_free(&world);
+}
+
+/* A reload acts on mail that waits: the route is chosen at each attempt. */
+static void a_reload_acts_on_what_waits(void **state)
+{
+    (void)state;
+    struct world *world = world_new("");
+    world->refuse = DELIVERY_UNREACHABLE;
+    for (unsigned i = 0; i < 3; i++)
+        world_send(world, "alice", "alice@here.example", "bob@there.example");
+    WORLD_UNTIL(world, world->stored == 3 && world_logged(world, "event=site-backoff", NULL) == 1);
+    struct conf *before = world->conf;
+    world->conf = world_conf(world->folder, "route \"*\" { via = \"smtp.upstream.example:587\" }\n");
+    world->role.conf = world->conf;
+    world->refuse = DELIVERY_ENDED;
+    queue_steps.settings(&world->role);
+    WORLD_UNTIL(world, world_logged(world, "event=delivered", "site=smtp.upstream.example") == 2);
+    assert_int_equal(entries_count(world->queue), 1); /* the one that paid with an attempt waits for its time */
+    conf_free(&before);
+    world_free(&world);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        WORLD_TEST(concurrency_grows_with_success),
+        WORLD_TEST(senders_take_turns),
+        WORLD_TEST(connections_are_used_again),
+        WORLD_TEST(a_dead_site_rests),
+        WORLD_TEST(a_site_that_comes_back_is_probed),
+        WORLD_TEST(an_impossible_site_bounces),
+        WORLD_TEST(one_connection_too_many_is_no_failure),
+        WORLD_TEST(lost_connections),
+        WORLD_TEST(a_delivery_process_goes),
+        WORLD_TEST(an_idle_connection_that_closes_gives_its_unit_back),
+        WORLD_TEST(work_is_spread_over_processes),
+        WORLD_TEST(lies_are_ignored),
+        WORLD_TEST(routes_decide),
+        WORLD_TEST(a_reload_acts_on_what_waits),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
