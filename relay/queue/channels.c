@@ -6,7 +6,7 @@
 #include "../channels/submission_queue.h"
 #include "admin.h"
 #include "arrive.h"
-#include "connection.h"
+#include "deliverer.h"
 #include "domain.h"
 #include "store.h"
 #include "supply.h"
@@ -148,7 +148,7 @@ void channels_peer(struct queue *queue, enum role_kind kind, unsigned slot, int 
 {
     const struct service *service = &services[kind];
     if (kind == ROLE_DELIVERY) {
-        connections_peer(queue, slot, fd);
+        deliverers_peer(queue, slot, fd);
         return;
     }
     if (!service->channel) {

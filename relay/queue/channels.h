@@ -1,4 +1,4 @@
-/* What the other roles say to the queue, and what it says back, but for delivery (connection.h). */
+/* What the other roles say to the queue, and what it says back, but for delivery (deliverer.h). */
 #ifndef POSTERN_QUEUE_CHANNELS_H
 #define POSTERN_QUEUE_CHANNELS_H
 

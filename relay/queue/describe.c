@@ -3,7 +3,7 @@
 #include "../base/clock.h"
 #include "../base/text.h"
 #include "../smtp/address.h"
-#include "connection.h"
+#include "carrier.h"
 #include "domain.h"
 #include "envelopes.h"
 #include "fair.h"

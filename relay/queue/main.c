@@ -1,15 +1,16 @@
 /* The queue role: what is to be sent, where and when. It owns the spool folder; it never touches the network.
  *
  * A message's way through the rooms: channels (told by submission) → arrive (its envelope is read) → place and domain (which site?) →
- * site and fair (whose turn is it?) → connection (with a delivery process) → settle (outcomes) → done, or schedule and place again, or
+ * site and fair (whose turn is it?) → carrier (a connection that a deliverer holds) → settle (outcomes) → done, or schedule and place again, or
  * notify (a report to the sender). store, pair, supply, recover and worker keep the spool; admin and intervene serve the
  * administrator. All of it runs in one loop; one thread waits for the disk, and one writes reports. */
 #include "../role/mains.h"
 
 #include "../base/text.h"
 #include "admin.h"
+#include "carrier.h"
 #include "channels.h"
-#include "connection.h"
+#include "deliverer.h"
 #include "domain.h"
 #include "entry.h"
 #include "envelopes.h"
@@ -34,7 +35,8 @@ static void make_rooms(struct queue *queue)
     queue->place = place_new();
     queue->domains = domains_new();
     queue->sites = sites_new();
-    queue->connections = connections_new();
+    queue->carriers = carriers_new();
+    queue->deliverers = deliverers_new();
     queue->notify = notify_new();
     queue->channels = channels_new();
     queue->admin = admin_new();
@@ -46,7 +48,8 @@ static void free_rooms(struct queue *queue)
     store_end_writer(queue->store);
     admin_free(&queue->admin);
     channels_free(&queue->channels);
-    connections_free(&queue->connections);
+    deliverers_free(&queue->deliverers);
+    carriers_free(&queue->carriers);
     notify_free(&queue->notify);
     store_free(&queue->store);
     entries_free(&queue->entries);
@@ -85,7 +88,7 @@ static void sandbox(struct role *role, struct sandbox *sandbox)
 /* All in hand is done: what was told is on the disk. */
 static void finish_when_idle(struct queue *queue)
 {
-    if (!queue->role->draining || connections_busy(queue) || notify_running(queue))
+    if (!queue->role->draining || carriers_busy(queue) || notify_running(queue))
         return;
     store_sync(queue->store);
     role_finished(queue->role);
@@ -121,13 +124,13 @@ static void settings(struct role *role)
     struct queue *queue = role->state;
     sites_unplace(queue);
     domains_forget(queue);
-    connections_close_idle(queue);
+    carriers_close_idle(queue);
 }
 
 static void drain(struct role *role)
 {
     struct queue *queue = role->state;
-    connections_close_idle(queue);
+    carriers_close_idle(queue);
     timer_again(&queue->tick, 0);
 }
 

@@ -24,18 +24,19 @@ enum unit_state {
 struct queue {
     struct role *role;
     struct loop *loop;
-    struct store *store;             /* store.h: the spool */
-    struct entries *entries;         /* entry.h: messages by id */
-    struct envelopes *envelopes;     /* envelopes.h: those read last */
-    struct schedule *due;            /* schedule.h: units that wait for their time */
-    struct schedule *backoff;        /* schedule.h: sites that wait to be probed */
-    struct place *place;             /* place.h: units on their way to a site */
-    struct domains *domains;         /* domain.h */
-    struct sites *sites;             /* site.h */
-    struct connections *connections; /* connection.h: and the delivery processes */
-    struct notify *notify;           /* notify.h: reports in the making */
-    struct channels *channels;       /* channels.h: submission, dns and control */
-    struct admin *admin;             /* admin.h: what control asked */
+    struct store *store;           /* store.h: the spool */
+    struct entries *entries;       /* entry.h: messages by id */
+    struct envelopes *envelopes;   /* envelopes.h: those read last */
+    struct schedule *due;          /* schedule.h: units that wait for their time */
+    struct schedule *backoff;      /* schedule.h: sites that wait to be probed */
+    struct place *place;           /* place.h: units on their way to a site */
+    struct domains *domains;       /* domain.h */
+    struct sites *sites;           /* site.h */
+    struct carriers *carriers;     /* carrier.h: connections */
+    struct deliverers *deliverers; /* deliverer.h: the processes that hold them */
+    struct notify *notify;         /* notify.h: reports in the making */
+    struct channels *channels;     /* channels.h: submission, dns and control */
+    struct admin *admin;           /* admin.h: what control asked */
     uint64_t recipients[UNIT_STATES];
     struct timer tick; /* once a second */
 };

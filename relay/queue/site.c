@@ -5,7 +5,7 @@
 #include "../base/clock.h"
 #include "../base/log.h"
 #include "../base/text.h"
-#include "connection.h"
+#include "carrier.h"
 #include "fair.h"
 #include "place.h"
 #include "retry.h"
@@ -151,7 +151,7 @@ unsigned site_wanted(const struct queue *queue, const struct site *site)
 void site_fill(struct queue *queue, struct site *site)
 {
     for (unsigned n = site_wanted(queue, site); n; n--)
-        if (!connection_open(queue, site))
+        if (!carrier_open(queue, site))
             return;
 }
 
@@ -195,7 +195,7 @@ void site_add(struct queue *queue, struct site *site, struct unit *unit)
 {
     fair_add(queue, site, unit);
     if (!list_empty(&site->idle))
-        connection_wake(queue, site);
+        carrier_wake(queue, site);
     else
         site_fill(queue, site);
 }
@@ -317,7 +317,7 @@ void site_due(void *context, struct heap_node *node)
     struct site *site = LIST_ENTRY(node, struct site, backoff);
     site->next_ms = 0;
     if (!list_empty(&site->idle) && site->ready)
-        connection_wake(queue, site);
+        carrier_wake(queue, site);
     else
         site_fill(queue, site);
     site_consider(queue, site);

@@ -101,10 +101,10 @@ void unit_ready(struct queue *queue, struct unit *unit, struct flow *flow, struc
     unit->flow = flow;
 }
 
-void unit_send(struct queue *queue, struct unit *unit, struct connection *connection)
+void unit_send(struct queue *queue, struct unit *unit, struct carrier *carrier)
 {
     enter(queue, unit, UNIT_SENDING);
-    unit->connection = connection;
+    unit->carrier = carrier;
 }
 
 void unit_hold(struct queue *queue, struct unit *unit)

@@ -10,7 +10,7 @@
 
 struct domain;
 struct flow;
-struct connection;
+struct carrier;
 
 /* A recipient. */
 struct part {
@@ -26,9 +26,9 @@ struct unit {
         struct list place;    /* unplaced, resolving, ready */
     };
     union {
-        struct domain *domain;         /* resolving */
-        struct flow *flow;             /* ready */
-        struct connection *connection; /* sending */
+        struct domain *domain;   /* resolving */
+        struct flow *flow;       /* ready */
+        struct carrier *carrier; /* sending */
     };
     uint32_t count;
     uint16_t attempts; /* made so far; a running one counts */
@@ -47,7 +47,7 @@ void unit_schedule(struct queue *queue, struct unit *unit, int64_t due_ms);
 void unit_unplace(struct queue *queue, struct unit *unit, struct list *unplaced);
 void unit_resolve(struct queue *queue, struct unit *unit, struct domain *domain, struct list *waiting);
 void unit_ready(struct queue *queue, struct unit *unit, struct flow *flow, struct list *ready);
-void unit_send(struct queue *queue, struct unit *unit, struct connection *connection);
+void unit_send(struct queue *queue, struct unit *unit, struct carrier *carrier);
 void unit_hold(struct queue *queue, struct unit *unit);
 
 /* Takes the recipients that are marked in GONE (count entries) out of UNIT, which must be in UNIT_SENDING or UNIT_NEW. The unit may be

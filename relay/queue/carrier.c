@@ -1,0 +1,259 @@
+/* A carrier is opening until its first NEXT, then it waits or sends (and is between the two for a moment), and in the end it is
+ * closing until CLOSED comes. The one setter of its phase keeps the sums that its site decides by: how many connections there are, how
+ * many of them are not ready yet, how many are at work.
+ *
+ * While it sends, `verdicts` takes what delivery tells of each recipient. A delivery is noted at once; all else waits for the end of
+ * the transaction, so that recipients that failed together are put off or reported together. */
+#include "carrier.h"
+
+#include "../base/clock.h"
+#include "../base/map.h"
+#include "../base/text.h"
+#include "deliverer.h"
+#include "fair.h"
+#include "pair.h"
+#include "settle.h"
+#include "site.h"
+
+#include <stdlib.h>
+
+#define TROUBLE_MS 30000 /* a message that cannot be read, or whose log cannot be written, is tried again after */
+
+struct carriers {
+    struct map *by_number;
+    uint64_t last_number;
+    unsigned busy;
+};
+
+struct carriers *carriers_new(void)
+{
+    struct carriers *carriers = text_zalloc(sizeof *carriers);
+    carriers->by_number = map_new(0);
+    return carriers;
+}
+
+static void drop_verdicts(struct carrier *carrier)
+{
+    for (uint32_t i = 0; carrier->unit && i < carrier->unit->count; i++)
+        cause_drop(&carrier->verdicts[i].cause);
+    free(carrier->verdicts);
+    carrier->verdicts = NULL;
+    carrier->unit = NULL;
+}
+
+static void free_carrier(void *value)
+{
+    struct carrier *carrier = value;
+    drop_verdicts(carrier);
+    free(carrier);
+}
+
+void carriers_free(struct carriers **carriers)
+{
+    if (!*carriers)
+        return;
+    map_free(&(*carriers)->by_number, free_carrier);
+    free(*carriers);
+    *carriers = NULL;
+}
+
+unsigned carriers_busy(const struct queue *queue)
+{
+    return queue->carriers->busy;
+}
+
+static struct span number_key(const uint64_t *number)
+{
+    return span_make((const char *)number, sizeof *number);
+}
+
+struct carrier *carrier_find(const struct queue *queue, uint64_t number)
+{
+    return map_get(queue->carriers->by_number, number_key(&number));
+}
+
+/* The only writer of the phase. */
+static void enter(struct queue *queue, struct carrier *carrier, enum phase phase)
+{
+    struct site *site = carrier->site;
+    site->open -= carrier->phase != CLOSING;
+    site->opening -= carrier->phase == OPENING;
+    site->busy -= carrier->phase == SENDING;
+    queue->carriers->busy -= carrier->phase == SENDING;
+    list_remove(&carrier->in_idle);
+    carrier->phase = phase;
+    site->open += phase != CLOSING;
+    site->opening += phase == OPENING;
+    site->busy += phase == SENDING;
+    queue->carriers->busy += phase == SENDING;
+    if (phase == WAITING)
+        list_append(&site->idle, &carrier->in_idle);
+}
+
+static bool send_open(struct deliverer *deliverer, const struct site *site, uint64_t number)
+{
+    struct delivery_open open = { .connection = number, .is_mx = site->is_mx, .count = (uint8_t)site->nhosts };
+    text_copy(open.site, sizeof open.site, span_of(site->name));
+    text_copy(open.route, sizeof open.route, span_of(site->route));
+    for (unsigned i = 0; i < site->nhosts; i++) {
+        open.hosts[i].preference = site->hosts[i].preference;
+        open.hosts[i].port = site->hosts[i].port;
+        text_copy(open.hosts[i].name, sizeof open.hosts[i].name, span_of(site->hosts[i].name));
+    }
+    size_t size = offsetof(struct delivery_open, hosts) + site->nhosts * sizeof *open.hosts;
+    return ipc_send(deliverer->ipc, DELIVERY_OPEN, &open, size, -1);
+}
+
+bool carrier_open(struct queue *queue, struct site *site)
+{
+    struct carriers *carriers = queue->carriers;
+    struct deliverer *deliverer = deliverer_choose(queue);
+    if (!deliverer || !send_open(deliverer, site, carriers->last_number + 1))
+        return false;
+    struct carrier *carrier = text_zalloc(sizeof *carrier);
+    *carrier = (struct carrier){ .number = ++carriers->last_number, .site = site, .deliverer = deliverer };
+    list_init(&carrier->in_idle);
+    list_append(&deliverer->carriers, &carrier->in_deliverer);
+    deliverer->count++;
+    site->connections++;
+    site->open++;
+    site->opening++;
+    map_put(carriers->by_number, number_key(&carrier->number), carrier, NULL);
+    return true;
+}
+
+/* Takes CONNECTION, which has no transaction any more, out and frees it. */
+void carrier_end(struct queue *queue, struct carrier *carrier)
+{
+    struct site *site = carrier->site;
+    enter(queue, carrier, CLOSING);
+    map_remove(queue->carriers->by_number, number_key(&carrier->number));
+    list_remove(&carrier->in_deliverer);
+    carrier->deliverer->count--;
+    site->connections--;
+    free(carrier);
+}
+
+static bool send_assign(struct carrier *carrier, const struct unit *unit, int fd)
+{
+    struct delivery_assign assign = {
+        .connection = carrier->number,
+        .id = unit->entry->id,
+        .offset = unit->entry->offset,
+        .attempt = unit->attempts + 1u,
+        .count = unit->count,
+    };
+    for (uint32_t i = 0; i < unit->count; i++)
+        assign.recipients[i] = unit->parts[i].recipient;
+    size_t size = offsetof(struct delivery_assign, recipients) + unit->count * sizeof *assign.recipients;
+    return ipc_send(carrier->deliverer->ipc, DELIVERY_ASSIGN, &assign, size, fd);
+}
+
+enum assigned { ASSIGNED, UNIT_TROUBLE, PEER_TROUBLE };
+
+/* Gives UNIT to CONNECTION. A unit in trouble (its segment cannot be read, or its log not be written) is put off and no attempt counted. */
+static enum assigned assign(struct queue *queue, struct carrier *carrier, struct unit *unit)
+{
+    int fd = unit->entry->pair->failing ? -1 : pair_segment(queue->store, unit->entry->pair);
+    if (fd < 0) {
+        unit_schedule(queue, unit, clock_monotonic_ms() + TROUBLE_MS);
+        return UNIT_TROUBLE;
+    }
+    if (!send_assign(carrier, unit, fd))
+        return PEER_TROUBLE;
+    unit_send(queue, unit, carrier);
+    if (unit->attempts < UINT16_MAX)
+        unit->attempts++;
+    carrier->unit = unit;
+    carrier->verdicts = text_zalloc(unit->count * sizeof *carrier->verdicts);
+    enter(queue, carrier, SENDING);
+    return ASSIGNED;
+}
+
+static void close_politely(struct queue *queue, struct carrier *carrier)
+{
+    struct delivery_close message = { carrier->number };
+    ipc_send(carrier->deliverer->ipc, DELIVERY_CLOSE, &message, sizeof message, -1);
+    enter(queue, carrier, CLOSING);
+}
+
+/* CONNECTION, which is ready, gets the unit whose turn it is, or waits for one. */
+void carrier_feed(struct queue *queue, struct carrier *carrier)
+{
+    struct unit *unit;
+    enum assigned assigned = UNIT_TROUBLE;
+    bool may = !queue->role->draining && !site_rests(carrier->site);
+    while (may && assigned == UNIT_TROUBLE && (unit = fair_next(carrier->site)))
+        assigned = assign(queue, carrier, unit);
+    if (assigned == PEER_TROUBLE)
+        enter(queue, carrier, CLOSING); /* its process has gone, or hangs: the channel tells */
+    else if (queue->role->draining)
+        close_politely(queue, carrier);
+    else if (assigned != ASSIGNED)
+        enter(queue, carrier, WAITING);
+}
+
+void carrier_wake(struct queue *queue, struct site *site)
+{
+    while (site->ready && !list_empty(&site->idle) && !site_rests(site) && !queue->role->draining) {
+        struct carrier *carrier = LIST_ENTRY(site->idle.next, struct carrier, in_idle);
+        carrier_feed(queue, carrier);
+    }
+    site_fill(queue, site);
+}
+
+static bool close_idle(void *context, struct span key, void *value)
+{
+    struct carrier *carrier = value;
+    (void)key;
+    if (carrier->phase == WAITING)
+        close_politely(context, carrier);
+    return true;
+}
+
+void carriers_close_idle(struct queue *queue)
+{
+    map_each(queue->carriers->by_number, close_idle, queue);
+}
+
+/* The transaction of CONNECTION is over; recipients without an outcome are put off because of CAUSE. */
+void carrier_finish(struct queue *queue, struct carrier *carrier, const struct cause *cause)
+{
+    struct unit *unit = carrier->unit;
+    struct verdict *verdicts = carrier->verdicts;
+    uint32_t count = unit->count;
+    bool delivered = false;
+    for (uint32_t i = 0; i < count; i++) {
+        delivered = delivered || verdicts[i].is == VERDICT_DELIVERED;
+        if (verdicts[i].is == VERDICT_NONE)
+            verdicts[i] = (struct verdict){ VERDICT_TEMPORARY, cause_keep(cause) };
+    }
+    carrier->unit = NULL;
+    carrier->verdicts = NULL;
+    enter(queue, carrier, BETWEEN);
+    settle_unit(queue, unit, verdicts);
+    for (uint32_t i = 0; i < count; i++)
+        cause_drop(&verdicts[i].cause);
+    free(verdicts);
+    if (delivered)
+        site_succeeded(queue, carrier->site);
+}
+
+/* Was nothing said of any recipient yet? */
+bool carrier_is_untouched(const struct carrier *carrier)
+{
+    for (uint32_t i = 0; i < carrier->unit->count; i++)
+        if (carrier->verdicts[i].is != VERDICT_NONE)
+            return false;
+    return true;
+}
+
+/* The connection ended in good order before it saw its assignment: the unit waits again, and no attempt is counted. */
+void carrier_give_back(struct queue *queue, struct carrier *carrier)
+{
+    struct unit *unit = carrier->unit;
+    drop_verdicts(carrier);
+    unit->attempts--;
+    enter(queue, carrier, BETWEEN);
+    fair_add(queue, carrier->site, unit);
+}

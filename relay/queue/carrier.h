@@ -1,0 +1,67 @@
+/* Carriers: connections to a site that a delivery process holds, and what they carry. */
+#ifndef POSTERN_QUEUE_CARRIER_H
+#define POSTERN_QUEUE_CARRIER_H
+
+#include "../channels/queue_delivery.h"
+#include "cause.h"
+#include "queue.h"
+
+struct deliverer;
+struct site;
+struct unit;
+struct verdict;
+
+enum phase {
+    OPENING, /* no NEXT yet */
+    WAITING, /* for work */
+    SENDING, /* in a transaction */
+    BETWEEN, /* a transaction is over, what comes next follows at once */
+    CLOSING  /* no use any more; its CLOSED, or the end of its process, is awaited */
+};
+
+struct carrier {
+    uint64_t number; /* the connection's, on the channel */
+    enum phase phase;
+    struct site *site;
+    struct deliverer *deliverer;
+    struct list in_deliverer;
+    struct list in_idle;
+    struct unit *unit;        /* SENDING */
+    struct verdict *verdicts; /* SENDING: one a recipient of the unit */
+};
+
+/* No connection yet; and all freed, *CARRIERS nulled (NULL is fine). The units they carry must still be there. */
+struct carriers *carriers_new(void);
+void carriers_free(struct carriers **carriers);
+
+/* Asks a delivery process for one more connection to SITE. False where none can be asked. */
+bool carrier_open(struct queue *queue, struct site *site);
+
+/* The connection NUMBER, or NULL. */
+struct carrier *carrier_find(const struct queue *queue, uint64_t number);
+
+/* CARRIER is ready: it gets the unit whose turn it is, or waits for one; where the role drains it is closed. */
+void carrier_feed(struct queue *queue, struct carrier *carrier);
+
+/* Carriers of SITE that wait get to work, as far as there is any, and further ones are opened as wanted. */
+void carrier_wake(struct queue *queue, struct site *site);
+
+/* The transaction of CARRIER is over; recipients without an outcome are put off because of CAUSE. */
+void carrier_finish(struct queue *queue, struct carrier *carrier, const struct cause *cause);
+
+/* Was nothing said yet of any recipient of the transaction? */
+bool carrier_is_untouched(const struct carrier *carrier);
+
+/* The connection ended in good order before it saw its assignment: the unit waits again, and no attempt is counted. */
+void carrier_give_back(struct queue *queue, struct carrier *carrier);
+
+/* Takes CARRIER, which has no transaction any more, out and frees it. */
+void carrier_end(struct queue *queue, struct carrier *carrier);
+
+/* Closes those that wait: the settings have changed, or the role drains. */
+void carriers_close_idle(struct queue *queue);
+
+/* How many are in a transaction. */
+unsigned carriers_busy(const struct queue *queue);
+
+#endif
