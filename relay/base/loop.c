@@ -118,6 +118,7 @@ void timer_fini(struct timer *timer)
 static void watch_fired(evutil_socket_t fd, short what, void *argument)
 {
     struct watch *watch = argument;
+    watch->kicked = false;
     unsigned ready = (what & EV_READ ? WATCH_READ : 0u) | (what & EV_WRITE ? WATCH_WRITE : 0u);
     watch->callback(watch->context, fd, ready);
 }
@@ -137,14 +138,21 @@ void watch_want(struct watch *watch, unsigned wanted)
 {
     if (watch->wanted == wanted || !watch->event)
         return;
-    if (watch->wanted)
-        event_del(watch->event);
+    event_del(watch->event); /* takes it from the active ones too: an active event must not be assigned anew */
     watch->wanted = wanted;
-    if (!wanted)
-        return;
-    short what = (short)(EV_PERSIST | (wanted & WATCH_READ ? EV_READ : 0) | (wanted & WATCH_WRITE ? EV_WRITE : 0));
-    event_assign(watch->event, watch->loop->base, watch->fd, what, watch_fired, watch);
-    event_add(watch->event, NULL);
+    if (wanted) {
+        short what = (short)(EV_PERSIST | (wanted & WATCH_READ ? EV_READ : 0) | (wanted & WATCH_WRITE ? EV_WRITE : 0));
+        event_assign(watch->event, watch->loop->base, watch->fd, what, watch_fired, watch);
+        event_add(watch->event, NULL);
+    }
+    if (watch->kicked)
+        event_active(watch->event, EV_WRITE, 0);
+}
+
+void watch_kick(struct watch *watch)
+{
+    watch->kicked = true;
+    event_active(watch->event, EV_WRITE, 0);
 }
 
 void watch_fini(struct watch *watch)

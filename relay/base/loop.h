@@ -58,6 +58,7 @@ struct watch {
     void *context;
     int fd;
     unsigned wanted;
+    bool kicked;
 };
 
 /* Calls CALLBACK each time FD is ready for one of WANTED (WATCH_READ | WATCH_WRITE; 0 rests the watch). */
@@ -66,6 +67,9 @@ void watch_set(struct watch *watch, struct loop *loop, int fd, unsigned wanted,
 
 /* Changes what a set watch waits for. Costs nothing where it is the same as before. */
 void watch_want(struct watch *watch, unsigned wanted);
+
+/* Calls the callback once from the loop's next round with WATCH_WRITE, whatever the descriptor does: it costs no system call. */
+void watch_kick(struct watch *watch);
 
 /* Ends the watch; does not close the descriptor. */
 void watch_fini(struct watch *watch);

@@ -31,8 +31,8 @@ static const struct {
     unsigned duty; /* 0: every role */
     int calls[CALLS_MAX];
 } groups[] = {
-    {0,
-     { S(read),
+    { 0,
+      { S(read),
         S(write),
         S(readv),
         S(writev),
@@ -121,17 +121,17 @@ static const struct {
         S(restart_syscall),
         S(exit),
         S(exit_group),
-        S(prctl) }                                                                                         },
-    { SANDBOX_ACCEPT,       { S(accept4), S(accept) }                                                      },
-    { SANDBOX_CONNECT,      { S(socket), S(bind), S(connect) }                                             },
+        S(prctl) } },
+    { SANDBOX_ACCEPT, { S(accept4), S(accept) } },
+    { SANDBOX_CONNECT, { S(socket), S(bind), S(connect) } },
     { SANDBOX_READ_FILES,
-     { S(openat), S(open), S(stat), S(lstat), S(statx), S(statfs), S(fstatfs), S(access), S(faccessat), S(faccessat2),
-        S(readlink), S(readlinkat), S(getdents64), S(getcwd), S(fadvise64) }                               },
+      { S(openat), S(open), S(stat), S(lstat), S(statx), S(statfs), S(fstatfs), S(access), S(faccessat), S(faccessat2),
+        S(readlink), S(readlinkat), S(getdents64), S(getcwd), S(fadvise64) } },
     { SANDBOX_WRITE_FILES,
-     { S(ftruncate), S(fallocate), S(rename), S(renameat), S(renameat2), S(unlink), S(unlinkat), S(mkdir), S(mkdirat), S(chmod),
-        S(fchmod), S(fchown), S(umask), S(sync_file_range) }                                               },
-    { SANDBOX_THREADS,      { S(clone), S(clone3) }                                                        },
-    { SANDBOX_LOCAL_SOCKET, { S(socket), S(bind), S(connect), S(listen), S(accept4), S(accept), S(unlink) }},
+      { S(ftruncate), S(fallocate), S(rename), S(renameat), S(renameat2), S(unlink), S(unlinkat), S(mkdir), S(mkdirat), S(chmod),
+        S(fchmod), S(fchown), S(umask), S(sync_file_range) } },
+    { SANDBOX_THREADS, { S(clone), S(clone3) } },
+    { SANDBOX_LOCAL_SOCKET, { S(socket), S(bind), S(connect), S(listen), S(accept4), S(accept), S(unlink) } },
 };
 
 /* What only an intruder wants: the process ends. */
@@ -155,10 +155,9 @@ static const int deadly[] = { S(execve),
                               S(swapon),
                               S(chroot) };
 
-static const int sanitizer_calls[] = { S(ptrace),     S(clone),       S(clone3),     S(wait4),
-                                       S(openat),     S(open),        S(getdents64), S(readlink),
-                                       S(readlinkat), S(personality), S(arch_prctl), S(capget),
-                                       S(stat),       S(statx),       S(kill),       S(sched_setaffinity) };
+static const int sanitizer_calls[] = { S(ptrace),   S(clone),      S(clone3),   S(wait4),      S(openat),           S(open),
+                                       S(getdents), S(getdents64), S(readlink), S(readlinkat), S(personality),      S(arch_prctl),
+                                       S(capget),   S(stat),       S(statx),    S(kill),       S(sched_setaffinity) };
 
 static bool fail(const char *what)
 {

@@ -9,7 +9,6 @@
 #include "text.h"
 
 #include <errno.h>
-#include <event2/event.h>
 #include <openssl/err.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -77,7 +76,7 @@ static void rewatch(struct stream *stream)
 static void kick(struct stream *stream)
 {
     if (!stream->connecting)
-        event_active(stream->watch.event, EV_WRITE, 0);
+        watch_kick(&stream->watch);
 }
 
 /* Calls CALL, then sends what it wrote. False where the stream was freed meanwhile. */

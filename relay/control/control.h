@@ -15,6 +15,7 @@ struct control {
     struct looking *looking;          /* what dns was asked */
     struct visitors *visitors;        /* administrators on the admin socket */
     struct http *http;                /* NULL where control.http is "" */
+    uint64_t last_command;            /* ticket of what the parent was told last */
     int64_t since_ms;                 /* wall clock: when the daemon was started */
     int socket_fd;                    /* listening, made before the sandbox closes; -1 once handed on */
     int http_fd;                      /* the same; -1 also where there is none */

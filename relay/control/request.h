@@ -2,6 +2,7 @@
 #ifndef POSTERN_CONTROL_REQUEST_H
 #define POSTERN_CONTROL_REQUEST_H
 
+#include "../base/span.h"
 #include "../channels/admin.h"
 
 #define REQUEST_COMMAND_SIZE 32

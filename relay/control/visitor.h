@@ -28,16 +28,22 @@ void visitor_close_all(struct visitors **visitors);
 /* The parent's answer to the command whose ticket is TICKET. */
 void visitor_parent_answer(struct visitors *visitors, uint64_t ticket, bool done, const char *text);
 
-/* For the commands: a whole value (taken over), a piece of one as it comes from another role, and the end of the answer, after which
- * VISITOR is no more. DONE is what exit status 0 says. */
+/* For the orders: a whole value (taken over), a piece of one as it comes from another role, and the end of the answer. After the end
+ * VISITOR is no more; nor may it be after a value or a piece, where too much waits unread. DONE is what exit status 0 says. */
 void visitor_value(struct visitor *visitor, json_t *value);
 void visitor_piece(struct visitor *visitor, struct span piece, bool ends);
 void visitor_end(struct visitor *visitor, bool done, const char *reason);
 
-/* The control role that VISITOR visits. */
-struct control *visitor_control(const struct visitor *visitor);
+/* What VISITOR waits for beside what it asked (asking.h) is freed with it. */
+struct visitor_waits {
+    struct overview *overview;
+    struct trace *trace;
+    uint64_t ticket; /* of a command to the parent, or 0 */
+};
+struct visitor_waits *visitor_waits(struct visitor *visitor);
 
-/* Gives VISITOR the ticket under which the parent answers. */
-uint64_t visitor_ticket(struct visitor *visitor);
+/* The control role that VISITOR visits, and the user who does. */
+struct control *visitor_control(const struct visitor *visitor);
+unsigned visitor_user(const struct visitor *visitor);
 
 #endif

@@ -24,16 +24,21 @@ static const struct stage_row *row_of(enum stage stage)
     return stage <= STAGE_LOGIN ? &greet_stages[stage] : &post_stages[stage];
 }
 
-/* The owner may give a transaction now. What comes unasked (421 mostly, right behind the last reply) must not be taken for the answer
- * to its first command. */
-static void become_ready(struct client *client)
+/* Is something said to the server on entering STAGE? */
+static bool speaks(const struct client *client, enum stage stage)
 {
-    struct span unasked = stream_input(client->stream);
-    stream_deadline(client->stream, 0);
-    if (unasked.n)
-        nonsense(client, unasked);
-    else
-        client->events->ready(client->context);
+    if (stage == STAGE_RCPT || stage == STAGE_DATA)
+        return !client->pipelined;
+    return stage == STAGE_READY || row_of(stage)->perform;
+}
+
+/* Does what the stage begins with, under its deadline; returns the stage that follows. */
+static enum stage perform(struct client *client)
+{
+    const struct stage_row *row = row_of(client->stage);
+    const char *timeouts = (const char *)&client->setup.conf->delivery;
+    stream_deadline(client->stream, *(const int64_t *)(const void *)(timeouts + row->timeout));
+    return row->perform ? row->perform(client) : client->stage;
 }
 
 /* Enters STAGE and those that follow at once. False where the client may be gone: it ended, or its owner was told that it is
@@ -41,16 +46,21 @@ static void become_ready(struct client *client)
 static bool enter(struct client *client, enum stage stage)
 {
     while (stage != STAGE_ENDED) {
-        const struct stage_row *row = row_of(stage);
+        struct span unasked = stream_input(client->stream);
         client->stage = stage;
         reply_init(&client->reply);
-        if (stage == STAGE_READY) {
-            become_ready(client);
+        /* A server that has answered before it was asked is out of step, or somebody else speaks for it: what it said must not
+         * be taken for the answer to what is said now. A 421 that came right behind the last reply shows up here as well. */
+        if (unasked.n && speaks(client, stage)) {
+            nonsense(client, unasked);
             return false;
         }
-        const char *timeouts = (const char *)&client->setup.conf->delivery;
-        stream_deadline(client->stream, *(const int64_t *)(const void *)(timeouts + row->timeout));
-        enum stage next = row->perform ? row->perform(client) : stage;
+        if (stage == STAGE_READY) {
+            stream_deadline(client->stream, 0);
+            client->events->ready(client->context);
+            return false;
+        }
+        enum stage next = perform(client);
         if (next == stage)
             return true;
         stage = next;
@@ -149,8 +159,11 @@ static void readable(void *context)
 static void drained(void *context)
 {
     struct client *client = context;
-    if (client->stage == STAGE_CONTENT)
-        enter(client, STAGE_CONTENT);
+    if (client->stage != STAGE_CONTENT)
+        return;
+    enum stage next = perform(client);
+    if (next != STAGE_CONTENT)
+        enter(client, next);
 }
 
 static void connected(void *context)

@@ -15,8 +15,8 @@ static void take_mechanisms(struct ehlo *ehlo, struct span rest)
         struct span name;
         unsigned bit;
     } known[] = {
-        {{ "PLAIN", 5 },  EHLO_AUTH_PLAIN},
-        { { "LOGIN", 5 }, EHLO_AUTH_LOGIN},
+        { { "PLAIN", 5 }, EHLO_AUTH_PLAIN },
+        { { "LOGIN", 5 }, EHLO_AUTH_LOGIN },
     };
     while (rest.n) {
         struct span name = span_cut(&rest, ' ');
@@ -31,12 +31,9 @@ static const struct {
     unsigned bit;
     void (*take)(struct ehlo *ehlo, struct span rest);
 } keywords[] = {
-    {{ "PIPELINING", 10 }, EHLO_PIPELINING, NULL           },
-    { { "SIZE", 4 },       EHLO_SIZE,       take_size      },
-    { { "8BITMIME", 8 },   EHLO_8BITMIME,   NULL           },
-    { { "SMTPUTF8", 8 },   EHLO_SMTPUTF8,   NULL           },
-    { { "STARTTLS", 8 },   EHLO_STARTTLS,   NULL           },
-    { { "AUTH", 4 },       EHLO_AUTH,       take_mechanisms},
+    { { "PIPELINING", 10 }, EHLO_PIPELINING, NULL }, { { "SIZE", 4 }, EHLO_SIZE, take_size },
+    { { "8BITMIME", 8 }, EHLO_8BITMIME, NULL },      { { "SMTPUTF8", 8 }, EHLO_SMTPUTF8, NULL },
+    { { "STARTTLS", 8 }, EHLO_STARTTLS, NULL },      { { "AUTH", 4 }, EHLO_AUTH, take_mechanisms },
 };
 
 void ehlo_line(struct ehlo *ehlo, struct span line)

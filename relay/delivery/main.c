@@ -151,19 +151,17 @@ static bool start(struct role *role)
     if (!delivery->tls)
         return false;
     delivery->sources = text_zalloc((conf->delivery.source.count + 1) * sizeof *delivery->sources);
-    delivery->pool = (struct pool){
-        .loop = role->loop,
-        .conf = conf,
-        .secrets = role->secrets,
-        .tls = delivery->tls,
-        .rules = {.own = &delivery->own,
-                  .sources = delivery->sources,
-                  .nsources = read_sources(&conf->delivery.source, delivery->sources),
-                  .allow_private = conf->delivery.allow_private,
-                  .hostname = conf->hostname},
-        .emptied = emptied,
-        .context = role
-    };
+    delivery->pool = (struct pool){ .loop = role->loop,
+                                    .conf = conf,
+                                    .secrets = role->secrets,
+                                    .tls = delivery->tls,
+                                    .rules = { .own = &delivery->own,
+                                               .sources = delivery->sources,
+                                               .nsources = read_sources(&conf->delivery.source, delivery->sources),
+                                               .allow_private = conf->delivery.allow_private,
+                                               .hostname = conf->hostname },
+                                    .emptied = emptied,
+                                    .context = role };
     pool_init(&delivery->pool);
     return true;
 }

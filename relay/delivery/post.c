@@ -237,22 +237,23 @@ static enum stage content_broken(struct client *client)
     return client_fail(client, &reason);
 }
 
+/* Writes as much as has room; comes again by `drained` while something is left. */
 static enum stage content_perform(struct client *client)
 {
-    enum body_progress progress = BODY_FINISHED;
     if (!client->transaction->open) {
         write_text(client, ".\r\n");
         return STAGE_DOT;
     }
-    if (!stream_pending(client->stream))
-        progress = body_send(&client->transaction->body, client->stream);
+    if (stream_pending(client->stream))
+        return STAGE_CONTENT;
+    enum body_progress progress = body_send(&client->transaction->body, client->stream);
     if (progress == BODY_BROKEN)
         return content_broken(client);
-    /* More is written when this has gone: `drained` comes then. The last part is handed over now, and if the kernel took it, only
-     * the reply is due. */
-    if (progress == BODY_FINISHED)
-        stream_flush(client->stream);
-    return progress == BODY_FINISHED && !stream_pending(client->stream) ? STAGE_DOT : STAGE_CONTENT;
+    if (progress == BODY_MORE)
+        return STAGE_CONTENT;
+    /* If the kernel takes the last part at once, the dot is out and only its reply is due. */
+    stream_flush(client->stream);
+    return stream_pending(client->stream) ? STAGE_CONTENT : STAGE_DOT;
 }
 
 /* A refusal before all was sent: it stands, but the session cannot go on in step. */
@@ -294,29 +295,35 @@ static enum stage rset_taken(struct client *client)
 }
 
 const struct stage_row post_stages[STAGES] = {
-    [STAGE_READY] = {"waiting for the next message",                     STAGE_TIMEOUT(idle_timeout_ms), NULL, { NULL },                                             NULL},
+    [STAGE_READY] = { "waiting for the next message", STAGE_TIMEOUT(idle_timeout_ms), NULL, { NULL }, NULL },
     [STAGE_MAIL] = { "waiting for the reply to MAIL",
                      STAGE_TIMEOUT(command_timeout_ms),
-                     mail_perform,                                                                             { mail_taken, NULL, mail_refused, mail_refused },
-                     NULL                                                                                                                                                },
+                     mail_perform,
+                     { mail_taken, NULL, mail_refused, mail_refused },
+                     NULL },
     [STAGE_RCPT] = { "waiting for the reply to RCPT",
                      STAGE_TIMEOUT(command_timeout_ms),
-                     rcpt_perform,                                                                             { rcpt_taken, NULL, rcpt_refused, rcpt_refused },
-                     NULL                                                                                                                                                },
+                     rcpt_perform,
+                     { rcpt_taken, NULL, rcpt_refused, rcpt_refused },
+                     NULL },
     [STAGE_DATA] = { "waiting for the reply to DATA",
                      STAGE_TIMEOUT(command_timeout_ms),
-                     data_perform,                                                                             { NULL, data_go_ahead, data_refused, data_refused },
-                     NULL                                                                                                                                                },
+                     data_perform,
+                     { NULL, data_go_ahead, data_refused, data_refused },
+                     NULL },
     [STAGE_CONTENT] = { "sending the message",
-                     STAGE_TIMEOUT(data_timeout_ms),
-                     content_perform,                                                                          { NULL, NULL, content_refused, content_refused },
-                     NULL                                                                                                                                                },
+                        STAGE_TIMEOUT(data_timeout_ms),
+                        content_perform,
+                        { NULL, NULL, content_refused, content_refused },
+                        NULL },
     [STAGE_DOT] = { "waiting for the reply to the end of the message",
-                     STAGE_TIMEOUT(dot_timeout_ms),
-                     NULL,                                                                                     { dot_taken, NULL, dot_refused, dot_refused },
-                     dot_lost                                                                                                                                            },
+                    STAGE_TIMEOUT(dot_timeout_ms),
+                    NULL,
+                    { dot_taken, NULL, dot_refused, dot_refused },
+                    dot_lost },
     [STAGE_RSET] = { "waiting for the reply to RSET",
                      STAGE_TIMEOUT(command_timeout_ms),
-                     rset_perform,                                                                             { rset_taken, NULL, client_refused, client_refused },
-                     NULL                                                                                                                                                },
+                     rset_perform,
+                     { rset_taken, NULL, client_refused, client_refused },
+                     NULL },
 };

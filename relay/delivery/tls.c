@@ -34,9 +34,9 @@ static const struct {
     int security_level;
     int verify;
 } policies[TLS_POLICIES] = {
-    [CONF_DELIVERY_OPPORTUNISTIC] = {TLS1_VERSION,    0, SSL_VERIFY_NONE},
-    [CONF_DELIVERY_ENCRYPT] = { TLS1_2_VERSION, 1, SSL_VERIFY_NONE},
-    [CONF_DELIVERY_VERIFY] = { TLS1_2_VERSION, 2, SSL_VERIFY_PEER},
+    [CONF_DELIVERY_OPPORTUNISTIC] = { TLS1_VERSION, 0, SSL_VERIFY_NONE },
+    [CONF_DELIVERY_ENCRYPT] = { TLS1_2_VERSION, 1, SSL_VERIFY_NONE },
+    [CONF_DELIVERY_VERIFY] = { TLS1_2_VERSION, 2, SSL_VERIFY_PEER },
 };
 
 static void free_session(void *session)

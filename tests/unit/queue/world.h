@@ -57,6 +57,7 @@ struct world {
     struct conf *conf;
     struct role role;
     struct queue *queue;
+    struct ipc *parent; /* the role is a process of its own; else NULL */
 
     struct ipc *submission;
     struct writer *writer;
@@ -118,7 +119,13 @@ static inline int world_link(struct world *world, enum role_kind kind, unsigned 
 {
     int fds[2];
     assert_true(ipc_pair(fds));
-    queue_steps.peer(&world->role, kind, slot, fds[0]);
+    if (!world->parent) {
+        queue_steps.peer(&world->role, kind, slot, fds[0]);
+        return fds[1];
+    }
+    struct parent_peer peer = { kind, slot };
+    assert_true(ipc_send(world->parent, PARENT_PEER, &peer, sizeof peer, fds[0]));
+    close(fds[0]);
     return fds[1];
 }
 

@@ -298,10 +298,10 @@ static void auth_verdicts(void **state)
         stage_turns(stage, 10);
         send_done(cases[i].verdict, cases[i].delay_ms, "");
         stage_expect(stage, cases[i].reply);
-        stage_say(stage, "MAIL FROM:<a@example.net>\r\n",
-                  cases[i].verdict == AUTH_ACCEPTED ? "250"
-                  : cases[i].verdict == AUTH_LOCKED ? ""
-                                                    : "530");
+        if (cases[i].verdict == AUTH_LOCKED)
+            stage_expect(stage, "");
+        else
+            stage_say(stage, "MAIL FROM:<a@example.net>\r\n", cases[i].verdict == AUTH_ACCEPTED ? "250" : "530");
     }
     assert_int_equal(stage->last_begin.data_size, 4);
     assert_string_equal(stage->last_begin.mechanism, "PLAIN");

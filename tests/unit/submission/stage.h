@@ -20,6 +20,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -198,6 +199,7 @@ static inline struct conf stage_settings(struct stage *stage)
 static inline struct stage *stage_new(bool with_limits)
 {
     struct stage *stage = test_calloc(1, sizeof *stage);
+    signal(SIGPIPE, SIG_IGN); /* as role_run does */
     log_setup(LOG_LOGFMT, LOG_ERROR, "test");
     stage->loop = loop_new();
     stage->conf = stage_settings(stage);

@@ -1,0 +1,103 @@
+/* A metric is a row: its name, what it means, and where in the overview it stands. All are gauges: what the roles count since they were
+ * started would fall back to zero when one is started again. */
+#include "metrics.h"
+
+#include "../base/text.h"
+
+struct metric {
+    const char *name;
+    const char *help;
+    const char *member;
+    bool resting; /* 1 while the member says "resting", not a number */
+};
+
+static const struct metric of_queue[] = {
+    { "postern_queue_messages", "Messages in the queue.", "messages", false },
+    { "postern_queue_recipients", "Recipients that have not got their message yet.", "recipients", false },
+    { "postern_queue_recipients_due", "Recipients that are being sent to or wait for a connection.", "due", false },
+    { "postern_queue_recipients_scheduled", "Recipients that wait for their next attempt.", "scheduled", false },
+    { "postern_queue_recipients_held", "Recipients that are held until an administrator releases them.", "held", false },
+};
+
+static const struct metric of_site[] = {
+    { "postern_site_waiting", "Recipients that wait at a site.", "waiting", false },
+    { "postern_site_connections", "Connections to a site.", "connections", false },
+    { "postern_site_connections_limit", "Connections that a site may have now.", "limit", false },
+    { "postern_site_failures", "Failures in a row at a site.", "failures", false },
+    { "postern_site_resting", "1 while a site is left alone after failures.", "state", true },
+};
+
+static void describe(const struct metric *metric, struct buffer *out)
+{
+    buffer_addf(out, "# HELP %s %s\n# TYPE %s gauge\n", metric->name, metric->help, metric->name);
+}
+
+/* The characters of a label's value (text format: backslash, quote and line end are escaped). */
+static void add_label(struct buffer *out, struct span text)
+{
+    for (size_t i = 0; i < text.n; i++) {
+        if (text.p[i] == '\\' || text.p[i] == '"')
+            buffer_add_byte(out, '\\');
+        buffer_add_byte(out, text.p[i] == '\n' ? ' ' : text.p[i]);
+    }
+}
+
+static json_int_t value_of(const struct metric *metric, const json_t *object)
+{
+    const json_t *member = json_object_get(object, metric->member);
+    if (metric->resting)
+        return json_is_string(member) && strcmp(json_string_value(member), "resting") == 0;
+    return json_integer_value(member);
+}
+
+static void print_queue(const json_t *queue, struct buffer *out)
+{
+    for (size_t i = 0; i < sizeof of_queue / sizeof *of_queue; i++) {
+        describe(&of_queue[i], out);
+        buffer_addf(out, "%s %lld\n", of_queue[i].name, (long long)value_of(&of_queue[i], queue));
+    }
+}
+
+static void print_sites(const json_t *sites, struct buffer *out)
+{
+    size_t at;
+    const json_t *site;
+    for (size_t i = 0; i < sizeof of_site / sizeof *of_site && json_array_size(sites); i++) {
+        describe(&of_site[i], out);
+        json_array_foreach(sites, at, site)
+        {
+            buffer_addf(out, "%s{site=\"", of_site[i].name);
+            add_label(out, span_of(json_string_value(json_object_get(site, "site"))));
+            buffer_addf(out, "\"} %lld\n", (long long)value_of(&of_site[i], site));
+        }
+    }
+}
+
+/* Whether each role that was asked answered. */
+static void print_up(const json_t *overview, struct buffer *out)
+{
+    static const char *const roles[] = { "queue", "policy" };
+    static const struct metric up = { "postern_up", "1 while a role answers.", NULL, false };
+    const json_t *unavailable = json_object_get(overview, "unavailable"), *name;
+    size_t at;
+    describe(&up, out);
+    for (size_t i = 0; i < sizeof roles / sizeof *roles; i++) {
+        bool away = false;
+        json_array_foreach(unavailable, at, name) away = away || strcmp(json_string_value(name), roles[i]) == 0;
+        buffer_addf(out, "%s{role=\"%s\"} %d\n", up.name, roles[i], !away);
+    }
+}
+
+bool metrics_print(const json_t *overview, struct buffer *out)
+{
+    static const struct metric build = { "postern_info", "The version.", NULL, false };
+    static const struct metric trouble = { "postern_accounts_in_trouble", "Accounts that reached a limit.", NULL, false };
+    describe(&build, out);
+    buffer_addf(out, "%s{version=\"%s\"} 1\n", build.name, POSTERN_VERSION);
+    print_up(overview, out);
+    print_queue(json_object_get(overview, "queue"), out);
+    describe(&trouble, out);
+    buffer_addf(out, "%s %zu\n", trouble.name, json_array_size(json_object_get(overview, "accounts")));
+    print_sites(json_object_get(overview, "sites"), out);
+    return !out->overflow;
+}
