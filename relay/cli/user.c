@@ -186,10 +186,10 @@ static const struct verb {
     bool needs_name;
     int (*run)(const struct call *call);
 } verbs[] = {
-    {"add",     true,  add           },
-    { "passwd", true,  passwd        },
-    { "remove", true,  remove_account},
-    { "list",   false, list_accounts },
+    { "add", true, add },
+    { "passwd", true, passwd },
+    { "remove", true, remove_account },
+    { "list", false, list_accounts },
 };
 
 static const struct verb *find_verb(const char *name)

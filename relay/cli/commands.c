@@ -1,0 +1,317 @@
+/* A command is one or two words, an argument where its row says so, and filters. Most rows are a question to the daemon, with a way to print
+ * each value of its answer; the others have a function of their own. */
+#include "commands.h"
+
+#include "../base/text.h"
+#include "../conf/read.h"
+#include "ask.h"
+#include "print.h"
+#include "user.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define DEFAULT_FILE   "/etc/postern/postern.conf"
+#define DEFAULT_SOCKET "/run/postern/control.sock"
+
+/* What the words of one call say. */
+struct call {
+    const struct commands_options *options;
+    const struct command *command;
+    const char *argument; /* or NULL */
+    json_t *filters;
+    bool aimed; /* an id, a filter, or --all */
+};
+
+enum argument { NO_ARGUMENT, MAY_ARGUMENT, NEEDS_ARGUMENT };
+
+struct command {
+    const char *name;
+    const char *argument_name;
+    enum argument argument;
+    const char *argument_filter; /* the argument goes to the daemon under this name */
+    bool filters;                /* --account and the like */
+    bool changes;                /* needs to be aimed */
+    bool list;                   /* with --json its values are an array */
+    void (*print)(const json_t *value);
+    int (*run)(const struct call *call);
+    const char *help;
+};
+
+static int ask(const struct call *call);
+static int check(const struct call *call);
+static int version(const struct call *call);
+static int user(const struct call *call);
+static int absent(const struct call *call);
+
+static const struct command commands[] = {
+    { "status", NULL, NO_ARGUMENT, NULL, false, false, false, print_status, ask,
+      "one screen: the queue, sites and accounts in trouble" },
+    { "queue list", NULL, NO_ARGUMENT, NULL, true, false, true, print_entry, ask,
+      "every message that waits, or those that the filters fit" },
+    { "queue show", "ID", NEEDS_ARGUMENT, "id", false, false, false, print_entry, ask, "one of them with its header" },
+    { "queue hold", "ID", MAY_ARGUMENT, "id", true, true, false, print_changed, ask,
+      "keep messages back until they are released" },
+    { "queue release", "ID", MAY_ARGUMENT, "id", true, true, false, print_changed, ask, "let held messages go" },
+    { "queue remove", "ID", MAY_ARGUMENT, "id", true, true, false, print_changed, ask,
+      "throw messages away, without a report to anybody" },
+    { "queue retry", "ID", MAY_ARGUMENT, "id", true, true, false, print_changed, ask, "try messages again now" },
+    { "queue adopt", "DIR", NEEDS_ARGUMENT, NULL, false, false, false, NULL, absent, "take over another machine's spool" },
+    { "message", "ID", NEEDS_ARGUMENT, "id", false, false, false, print_life, ask,
+      "the whole life of one message, event by event" },
+    { "trace", "ADDRESS", NEEDS_ARGUMENT, "recipient", false, false, false, print_trace, ask,
+      "where mail for an address would go now" },
+    { "limits", NULL, NO_ARGUMENT, NULL, true, false, true, print_limit, ask, "each limit, what is used of it and what is left" },
+    { "account list", NULL, NO_ARGUMENT, NULL, false, false, false, NULL, absent, "accounts and their state" },
+    { "account show", "NAME", NEEDS_ARGUMENT, NULL, false, false, false, NULL, absent, "one account and what it did" },
+    { "account suspend", "NAME", NEEDS_ARGUMENT, NULL, false, false, false, NULL, absent, "stop an account" },
+    { "account resume", "NAME", NEEDS_ARGUMENT, NULL, false, false, false, NULL, absent, "let it send again" },
+    { "user add", "NAME", NEEDS_ARGUMENT, NULL, false, false, false, NULL, user, "make an account; asks for its password" },
+    { "user passwd", "NAME", NEEDS_ARGUMENT, NULL, false, false, false, NULL, user, "give an account another password" },
+    { "user remove", "NAME", NEEDS_ARGUMENT, NULL, false, false, false, NULL, user, "take an account away" },
+    { "user list", "NAME", MAY_ARGUMENT, NULL, false, false, false, NULL, user, "the names of all accounts" },
+    { "firewall print", NULL, NO_ARGUMENT, NULL, false, false, false, NULL, absent,
+      "rules that shut port 25 for everybody else" },
+    { "firewall report", NULL, NO_ARGUMENT, NULL, false, false, false, NULL, absent, "who tried to go around the relay" },
+    { "check", NULL, NO_ARGUMENT, NULL, false, false, false, NULL, check, "check the configuration, and whether posternd runs" },
+    { "reload", NULL, NO_ARGUMENT, NULL, false, false, false, NULL, ask, "read the configuration again; a wrong one is refused" },
+    { "stop", NULL, NO_ARGUMENT, NULL, false, false, false, NULL, ask, "finish what is being sent, then end" },
+    { "top", NULL, NO_ARGUMENT, NULL, false, false, false, NULL, absent, "what happens, live" },
+    { "version", NULL, NO_ARGUMENT, NULL, false, false, false, NULL, version, "the version of this program" },
+};
+#define NCOMMANDS (sizeof commands / sizeof *commands)
+
+static void ignore_complaint(void *context, const char *line)
+{
+    (void)context;
+    (void)line;
+}
+
+static void print_complaint(void *context, const char *line)
+{
+    (void)context;
+    fprintf(stderr, "%s\n", line);
+}
+
+static const char *file_of(const struct call *call)
+{
+    return call->options->file ? call->options->file : DEFAULT_FILE;
+}
+
+/* Where the daemon listens: as the configuration says, or as usual where that cannot be read. */
+static void find_socket(const struct call *call, char *path, size_t size)
+{
+    struct conf *conf = conf_read(file_of(call), ignore_complaint, NULL);
+    text_copy(path, size, span_of(conf ? conf->control.socket : DEFAULT_SOCKET));
+    conf_free(&conf);
+}
+
+/* Prints values as they come: for people, or as JSON, a list with one element a line. */
+struct printer {
+    const struct call *call;
+    unsigned count;
+};
+
+static void take_value(void *context, const json_t *value)
+{
+    struct printer *printer = context;
+    const struct call *call = printer->call;
+    if (!call->options->json) {
+        if (call->command->print)
+            call->command->print(value);
+    } else {
+        if (call->command->list)
+            fputs(printer->count ? ",\n " : "[", stdout);
+        json_dumpf(value, stdout, JSON_COMPACT | JSON_ENCODE_ANY);
+    }
+    printer->count++;
+    fflush(stdout);
+}
+
+static int ask(const struct call *call)
+{
+    static char reason[ASK_REASON_SIZE];
+    char socket[512];
+    struct printer printer = { call, 0 };
+    find_socket(call, socket, sizeof socket);
+    enum ask_result result = ask_daemon(socket, call->command->name, json_incref(call->filters), take_value, &printer, reason);
+    if (call->options->json && call->command->list && result != ASK_ABSENT)
+        puts(printer.count ? "]" : "[]");
+    else if (call->options->json && printer.count)
+        puts("");
+    else if (call->options->json && result == ASK_DONE)
+        puts("{}");
+    else if (result == ASK_DONE && !printer.count)
+        puts(call->command->list ? "none" : "done");
+    if (result != ASK_DONE)
+        fprintf(stderr, "%s%s", *reason ? reason : "refused", *reason && reason[strlen(reason) - 1] == '\n' ? "" : "\n");
+    return result == ASK_DONE ? COMMANDS_DONE : COMMANDS_REFUSED;
+}
+
+static int check(const struct call *call)
+{
+    static char reason[ASK_REASON_SIZE];
+    struct conf *conf = conf_read(file_of(call), print_complaint, NULL);
+    char socket[512];
+    if (!conf)
+        return COMMANDS_REFUSED;
+    text_copy(socket, sizeof socket, span_of(conf->control.socket));
+    conf_free(&conf);
+    bool runs = ask_daemon(socket, "ping", json_object(), NULL, NULL, reason) == ASK_DONE;
+    if (call->options->json)
+        printf("{\"configuration\": true, \"running\": %s}\n", runs ? "true" : "false");
+    else
+        printf("%s has no mistake.\nposternd %s.\n", file_of(call), runs ? "runs" : "does not run");
+    return COMMANDS_DONE;
+}
+
+static int version(const struct call *call)
+{
+    printf(call->options->json ? "{\"version\": \"%s\"}\n" : "postern %s\n", POSTERN_VERSION);
+    return COMMANDS_DONE;
+}
+
+static int user(const struct call *call)
+{
+    struct conf *conf = conf_read(file_of(call), print_complaint, NULL);
+    if (!conf)
+        return COMMANDS_REFUSED;
+    int status = user_run(conf, call->command->name + strlen("user "), call->argument, call->options->json);
+    conf_free(&conf);
+    return status;
+}
+
+static int absent(const struct call *call)
+{
+    fprintf(stderr, "postern %s is not there yet in this version (%s)\n", call->command->name, POSTERN_VERSION);
+    return COMMANDS_USAGE;
+}
+
+void commands_help(void)
+{
+    puts("usage: postern [-f FILE] [--json] COMMAND");
+    for (size_t i = 0; i < NCOMMANDS; i++) {
+        char text[64];
+        const struct command *command = &commands[i];
+        if (command->run == absent)
+            continue;
+        text_format(text, sizeof text, "%s%s%s%s", command->name,
+                    command->argument ? command->argument == MAY_ARGUMENT ? " [" : " " : "",
+                    command->argument ? command->argument_name : "", command->argument == MAY_ARGUMENT ? "]" : "");
+        printf("  %-20s %s\n", text, command->help);
+    }
+    puts("filters: --account A  --client IP  --sender S  --recipient R  --site S  --all");
+}
+
+/* How many leading letters A and B share. */
+static size_t shared(const char *a, const char *b)
+{
+    size_t n = 0;
+    while (a[n] && a[n] == b[n])
+        n++;
+    return n;
+}
+
+static int unknown(const char *words)
+{
+    const char *nearest = NULL;
+    size_t best = 0;
+    for (size_t i = 0; i < NCOMMANDS; i++) {
+        if (shared(words, commands[i].name) > best) {
+            best = shared(words, commands[i].name);
+            nearest = commands[i].name;
+        }
+    }
+    fprintf(stderr, "postern: there is no command %s; %s%s\n", words,
+            nearest ? "did you mean postern " : "postern alone lists them all", nearest ? nearest : "");
+    return COMMANDS_USAGE;
+}
+
+/* The row for the first one or two of WORDS; *ret_used is how many they are. `queue` alone is `queue list`. */
+static const struct command *find(int count, char **words, int *ret_used)
+{
+    char two[128], listed[128];
+    text_format(two, sizeof two, "%s %s", words[0], count > 1 ? words[1] : "");
+    text_format(listed, sizeof listed, "%s list", words[0]);
+    for (size_t i = 0; i < NCOMMANDS; i++) {
+        const char *name = commands[i].name;
+        *ret_used = strchr(name, ' ') ? 2 : 1;
+        if (strcmp(name, two) == 0 || strcmp(name, words[0]) == 0)
+            return &commands[i];
+    }
+    for (size_t i = 0; i < NCOMMANDS; i++) {
+        *ret_used = 1;
+        if (strcmp(commands[i].name, listed) == 0 && (count == 1 || words[1][0] == '-'))
+            return &commands[i];
+    }
+    return NULL;
+}
+
+static const char *const filter_names[] = { "account", "client", "sender", "recipient", "site" };
+
+/* Takes the option WORD with VALUE (the next word, or NULL). Returns how many words it was; 0 where it is none. */
+static int take_filter(struct call *call, const char *word, const char *value)
+{
+    if (strcmp(word, "--all") == 0) {
+        json_object_set_new(call->filters, "all", json_true());
+        call->aimed = true;
+        return 1;
+    }
+    for (size_t i = 0; i < sizeof filter_names / sizeof *filter_names; i++) {
+        if (strncmp(word, "--", 2) != 0 || strcmp(word + 2, filter_names[i]) != 0 || !value)
+            continue;
+        json_object_set_new(call->filters, filter_names[i], json_string(value));
+        call->aimed = true;
+        return 2;
+    }
+    return 0;
+}
+
+/* Reads what follows the command's name. False, with a sentence, where it does not fit. */
+static bool read_words(struct call *call, int count, char **words)
+{
+    const struct command *command = call->command;
+    for (int i = 0; i < count;) {
+        int used = words[i][0] == '-' && command->filters ? take_filter(call, words[i], i + 1 < count ? words[i + 1] : NULL) : 0;
+        if (!used && words[i][0] != '-' && command->argument && !call->argument) {
+            call->argument = words[i];
+            used = 1;
+        }
+        if (!used) {
+            fprintf(stderr, "postern %s: %s is out of place; type postern %s%s%s%s\n", command->name, words[i], command->name,
+                    command->argument ? " " : "", command->argument ? command->argument_name : "",
+                    command->filters ? " [--account A] [--sender S] [--recipient R] [--site S] [--all]" : "");
+            return false;
+        }
+        i += used;
+    }
+    if (command->argument == NEEDS_ARGUMENT && !call->argument) {
+        fprintf(stderr, "postern %s needs one word more; type postern %s %s\n", command->name, command->name,
+                command->argument_name);
+        return false;
+    }
+    if (call->argument && command->argument_filter) {
+        json_object_set_new(call->filters, command->argument_filter, json_string(call->argument));
+        call->aimed = true;
+    }
+    if (command->changes && !call->aimed) {
+        fprintf(stderr, "postern %s needs an ID, a filter such as --account A, or --all\n", command->name);
+        return false;
+    }
+    return true;
+}
+
+int commands_run(const struct commands_options *options, int count, char **words)
+{
+    struct call call = { .options = options };
+    int used, status = COMMANDS_USAGE;
+    call.command = find(count, words, &used);
+    if (!call.command)
+        return unknown(words[0]);
+    call.filters = json_object();
+    if (read_words(&call, count - used, words + used))
+        status = call.command->run(&call);
+    json_decref(call.filters);
+    return status;
+}
