@@ -150,10 +150,7 @@ bool ipc_send(struct ipc *ipc, unsigned type, const void *body, size_t size, int
     struct packet_header header = { type, (uint32_t)size };
     if (ipc->nbacklog)
         return keep(ipc, header, body, fd);
-    struct iovec parts[2] = {
-        {&header,                  sizeof header},
-        { (void *)(uintptr_t)body, size         }
-    };
+    struct iovec parts[2] = { { &header, sizeof header }, { (void *)(uintptr_t)body, size } };
     switch (send_packet(ipc->fd, parts, 2, fd)) {
     case SENT:
         return true;
@@ -235,10 +232,7 @@ static bool receive(struct ipc *ipc)
     } control;
     char *body = packet.bytes + 16; /* aligned for any struct */
     struct packet_header header = { 0, 0 };
-    struct iovec parts[2] = {
-        {&header, sizeof header       },
-        { body,   IPC_MESSAGE_MAX - 16}
-    };
+    struct iovec parts[2] = { { &header, sizeof header }, { body, IPC_MESSAGE_MAX - 16 } };
     struct msghdr message = {
         .msg_iov = parts, .msg_iovlen = 2, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes
     };

@@ -49,7 +49,7 @@ static bool is_word(struct span value)
 }
 
 /* ESCAPED is printable already (text_escape); its backslashes and quotes are escaped once more for the quoted form. In JSON "\x"
- * is no escape, so every backslash is doubled; logfmt keeps text_escape's own. */
+ * is no escape, so every backslash is doubled; logfmt keeps text_escape's own, behind which two digits always follow. */
 static void put_quoted(struct log_entry *entry, struct span escaped)
 {
     put(entry, "\"", 1);

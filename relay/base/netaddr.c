@@ -115,26 +115,26 @@ bool netaddr_in_network(const struct netaddr *address, const struct netaddr_netw
 
 /* IANA's special-purpose registries (RFC 6890): what no host of the world has. */
 static const struct netaddr_network special[] = {
-    {{ { 0 }, 0, 4, 0 },                                   8 }, /* this network */
-    { { { 10 }, 0, 4, 0 },                                 8 }, /* private */
-    { { { 100, 64 }, 0, 4, 0 },                            10}, /* shared */
-    { { { 127 }, 0, 4, 0 },                                8 }, /* loopback */
-    { { { 169, 254 }, 0, 4, 0 },                           16}, /* link-local */
-    { { { 172, 16 }, 0, 4, 0 },                            12}, /* private */
-    { { { 192, 0, 0 }, 0, 4, 0 },                          24}, /* protocol assignments */
-    { { { 192, 0, 2 }, 0, 4, 0 },                          24}, /* documentation */
-    { { { 192, 168 }, 0, 4, 0 },                           16}, /* private */
-    { { { 198, 18 }, 0, 4, 0 },                            15}, /* benchmarking */
-    { { { 198, 51, 100 }, 0, 4, 0 },                       24}, /* documentation */
-    { { { 203, 0, 113 }, 0, 4, 0 },                        24}, /* documentation */
-    { { { 224 }, 0, 4, 0 },                                3 }, /* multicast, reserved, broadcast */
-    { { { 0 }, 0, 6, 0 },                                  96}, /* ::, ::1, IPv4-compatible */
-    { { { 0x00, 0x64, 0xff, 0x9b, 0x00, 0x01 }, 0, 6, 0 }, 48}, /* local NAT64 */
-    { { { 0x01, 0x00 }, 0, 6, 0 },                         64}, /* discard */
-    { { { 0x20, 0x01, 0x0d, 0xb8 }, 0, 6, 0 },             32}, /* documentation */
-    { { { 0xfc }, 0, 6, 0 },                               7 }, /* unique local */
-    { { { 0xfe, 0x80 }, 0, 6, 0 },                         10}, /* link-local */
-    { { { 0xff }, 0, 6, 0 },                               8 }, /* multicast */
+    { { { 0 }, 0, 4, 0 }, 8 },                                   /* this network */
+    { { { 10 }, 0, 4, 0 }, 8 },                                  /* private */
+    { { { 100, 64 }, 0, 4, 0 }, 10 },                            /* shared */
+    { { { 127 }, 0, 4, 0 }, 8 },                                 /* loopback */
+    { { { 169, 254 }, 0, 4, 0 }, 16 },                           /* link-local */
+    { { { 172, 16 }, 0, 4, 0 }, 12 },                            /* private */
+    { { { 192, 0, 0 }, 0, 4, 0 }, 24 },                          /* protocol assignments */
+    { { { 192, 0, 2 }, 0, 4, 0 }, 24 },                          /* documentation */
+    { { { 192, 168 }, 0, 4, 0 }, 16 },                           /* private */
+    { { { 198, 18 }, 0, 4, 0 }, 15 },                            /* benchmarking */
+    { { { 198, 51, 100 }, 0, 4, 0 }, 24 },                       /* documentation */
+    { { { 203, 0, 113 }, 0, 4, 0 }, 24 },                        /* documentation */
+    { { { 224 }, 0, 4, 0 }, 3 },                                 /* multicast, reserved, broadcast */
+    { { { 0 }, 0, 6, 0 }, 96 },                                  /* ::, ::1, IPv4-compatible */
+    { { { 0x00, 0x64, 0xff, 0x9b, 0x00, 0x01 }, 0, 6, 0 }, 48 }, /* local NAT64 */
+    { { { 0x01, 0x00 }, 0, 6, 0 }, 64 },                         /* discard */
+    { { { 0x20, 0x01, 0x0d, 0xb8 }, 0, 6, 0 }, 32 },             /* documentation */
+    { { { 0xfc }, 0, 6, 0 }, 7 },                                /* unique local */
+    { { { 0xfe, 0x80 }, 0, 6, 0 }, 10 },                         /* link-local */
+    { { { 0xff }, 0, 6, 0 }, 8 },                                /* multicast */
 };
 
 bool netaddr_is_private(const struct netaddr *address)

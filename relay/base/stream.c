@@ -6,6 +6,7 @@
 #include "stream.h"
 
 #include "buffer.h"
+#include "list.h"
 #include "text.h"
 
 #include <errno.h>
@@ -20,8 +21,12 @@
 #define STREAM_DISCARD_MAX  (16 * 1024 * 1024) /* a lingering stream throws away no more */
 #define STREAM_DRAIN_ROUNDS 64                 /* `drained` in a row before others get their turn */
 
+/* Streams that nobody holds any more but that still send their last words. */
+static struct list lingering = { &lingering, &lingering };
+
 struct stream {
     struct loop *loop;
+    struct list node; /* in `lingering` */
     struct watch watch;
     struct timer deadline;
     int fd;
@@ -102,6 +107,7 @@ static void destroy(struct stream *stream)
 {
     if (stream->freed)
         *stream->freed = true;
+    list_remove(&stream->node);
     watch_fini(&stream->watch);
     timer_fini(&stream->deadline);
     SSL_free(stream->ssl);
@@ -404,6 +410,7 @@ static void ready(void *context, int fd, unsigned what)
 struct stream *stream_new(struct loop *loop, int fd, size_t input_max, const struct stream_events *events, void *context)
 {
     struct stream *stream = text_zalloc(sizeof *stream);
+    list_init(&stream->node);
     stream->loop = loop;
     stream->fd = fd;
     stream->input_max = input_max;
@@ -509,11 +516,18 @@ void stream_finish(struct stream **stream, int64_t linger_ms)
     it->in_callback = false;
     it->finishing = true;
     it->events = &nothing;
+    list_append(&lingering, &it->node);
     if (!pump_output(it))
         return;
     it->paused = it->deaf = false;
     timer_set(&it->deadline, it->loop, linger_ms, linger_over, it);
     rewatch(it);
+}
+
+void stream_drop_lingering(void)
+{
+    LIST_EACH(node, &lingering)
+        destroy(LIST_ENTRY(node, struct stream, node));
 }
 
 size_t stream_start_tls(struct stream *stream, SSL *ssl)

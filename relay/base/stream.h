@@ -62,6 +62,9 @@ size_t stream_pending(const struct stream *stream);
  * after LINGER_MS is dropped. */
 void stream_finish(struct stream **stream, int64_t linger_ms);
 
+/* Ends all streams that stream_finish let go of, at once: before the loop is freed. */
+void stream_drop_lingering(void);
+
 /* Starts TLS with SSL, owned by the stream from here on, as server or client by SSL's own state. Input that was not consumed
  * is thrown away first: what was sent before the handshake is never taken as sent inside (CVE-2011-0411). Output that waits
  * must have been flushed: what is pending is sent in clear first, then the handshake begins. Returns the number of bytes

@@ -101,6 +101,14 @@ static bool is_hidden(const unsigned char *p, size_t n)
            (n == 3 && p[0] == 0xe2 && p[1] == 0x80 && ((p[2] >= 0x8b && p[2] <= 0x8f) || (p[2] >= 0xa8 && p[2] <= 0xae)));
 }
 
+/* Is an escape that text_escape wrote at the front of SPAN? What was escaped once stays as it is, so that a text may pass several
+ * hands on its way to a person. */
+static bool is_escape(struct span span)
+{
+    static const char hex[] = "0123456789abcdef";
+    return span.n >= 4 && span.p[0] == '\\' && span.p[1] == 'x' && memchr(hex, span.p[2], 16) && memchr(hex, span.p[3], 16);
+}
+
 bool text_escape(char *dest, size_t size, struct span span)
 {
     static const char hex[] = "0123456789abcdef";
@@ -108,7 +116,8 @@ bool text_escape(char *dest, size_t size, struct span span)
     while (span.n) {
         unsigned char byte = (unsigned char)span.p[0];
         size_t n = utf8_character(span);
-        bool plain = n > 1 ? !is_hidden((const unsigned char *)span.p, n) : byte >= 0x20 && byte < 0x7f && byte != '\\';
+        bool plain = n > 1 ? !is_hidden((const unsigned char *)span.p, n)
+                           : byte >= 0x20 && byte < 0x7f && (byte != '\\' || is_escape(span));
         if (n == 0 || !plain)
             n = 1;
         if (at + (plain ? n : 4) >= size)

@@ -24,7 +24,8 @@ bool text_number(struct span span, uint64_t min, uint64_t max, uint64_t *ret_val
 void text_lower(char *text);
 
 /* Copies SPAN into DEST of SIZE bytes as printable ASCII: control bytes, 8-bit bytes that are not UTF-8, and backslash
- * become \xNN; valid UTF-8 is kept. For what is shown to a person: replies, names, log values. True when all of it
+ * become \xNN; valid UTF-8 and escapes
+ * of this very form are kept. For what is shown to a person: replies, names, log values. True when all of it
  * fitted. */
 bool text_escape(char *dest, size_t size, struct span span);
 

@@ -9,16 +9,16 @@
 #include "submission_queue.h"
 
 const struct role_link role_links[] = {
-    {ROLE_SUBMISSION,  ROLE_AUTH,     &submission_auth_channel  },
-    { ROLE_SUBMISSION, ROLE_DNS,      &dns_channel              },
-    { ROLE_SUBMISSION, ROLE_POLICY,   &submission_policy_channel},
-    { ROLE_SUBMISSION, ROLE_QUEUE,    &submission_queue_channel },
-    { ROLE_QUEUE,      ROLE_DNS,      &dns_channel              },
-    { ROLE_QUEUE,      ROLE_DELIVERY, &queue_delivery_channel   },
-    { ROLE_DELIVERY,   ROLE_DNS,      &dns_channel              },
-    { ROLE_CONTROL,    ROLE_QUEUE,    &admin_channel            },
-    { ROLE_CONTROL,    ROLE_POLICY,   &admin_channel            },
-    { ROLE_CONTROL,    ROLE_DNS,      &dns_channel              },
+    { ROLE_SUBMISSION, ROLE_AUTH, &submission_auth_channel },
+    { ROLE_SUBMISSION, ROLE_DNS, &dns_channel },
+    { ROLE_SUBMISSION, ROLE_POLICY, &submission_policy_channel },
+    { ROLE_SUBMISSION, ROLE_QUEUE, &submission_queue_channel },
+    { ROLE_QUEUE, ROLE_DNS, &dns_channel },
+    { ROLE_QUEUE, ROLE_DELIVERY, &queue_delivery_channel },
+    { ROLE_DELIVERY, ROLE_DNS, &dns_channel },
+    { ROLE_CONTROL, ROLE_QUEUE, &admin_channel },
+    { ROLE_CONTROL, ROLE_POLICY, &admin_channel },
+    { ROLE_CONTROL, ROLE_DNS, &dns_channel },
 };
 const unsigned role_nlinks = sizeof role_links / sizeof *role_links;
 

@@ -82,12 +82,6 @@ static const struct command commands[] = {
 };
 #define NCOMMANDS (sizeof commands / sizeof *commands)
 
-static void ignore_complaint(void *context, const char *line)
-{
-    (void)context;
-    (void)line;
-}
-
 static void print_complaint(void *context, const char *line)
 {
     (void)context;
@@ -102,9 +96,8 @@ static const char *file_of(const struct call *call)
 /* Where the daemon listens: as the configuration says, or as usual where that cannot be read. */
 static void find_socket(const struct call *call, char *path, size_t size)
 {
-    struct conf *conf = conf_read(file_of(call), ignore_complaint, NULL);
-    text_copy(path, size, span_of(conf ? conf->control.socket : DEFAULT_SOCKET));
-    conf_free(&conf);
+    if (!conf_read_socket(file_of(call), path, size))
+        text_copy(path, size, SPAN(DEFAULT_SOCKET));
 }
 
 /* Prints values as they come: for people, or as JSON, a list with one element a line. */

@@ -177,24 +177,55 @@ struct conf *conf_read_text(const char *name, struct span text, conf_complain co
     return conf;
 }
 
+/* All of the file PATH into TEXT; false with errno. */
+static bool load(const char *path, struct buffer *text)
+{
+    ssize_t n = -1;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    for (char *to; fd >= 0 && (to = buffer_reserve(text, 65536)) && (n = read(fd, to, 65536)) > 0;)
+        buffer_commit(text, (size_t)n);
+    int problem = text->overflow ? EFBIG : errno;
+    if (fd >= 0)
+        close(fd);
+    errno = problem;
+    return n == 0;
+}
+
+static void ignore(void *context, const char *line)
+{
+    (void)context;
+    (void)line;
+}
+
+bool conf_read_socket(const char *path, char *socket, size_t size)
+{
+    struct scan scan = { .complain = ignore };
+    struct buffer text;
+    buffer_init(&text, READ_FILE_MAX);
+    bool found = load(path, &text);
+    if (found) {
+        scan_text(&scan, path, buffer_span(&text));
+        struct conf *conf = read_values(&scan, path, buffer_text(&text));
+        found = conf->control.socket && text_copy(socket, size, span_of(conf->control.socket));
+        conf_free(&conf);
+        scan_fini(&scan);
+    }
+    buffer_fini(&text);
+    return found;
+}
+
 struct conf *conf_read(const char *path, conf_complain complain, void *context)
 {
     struct buffer text;
     struct conf *conf = NULL;
-    ssize_t n = -1;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
     buffer_init(&text, READ_FILE_MAX);
-    for (char *to; fd >= 0 && (to = buffer_reserve(&text, 65536)) && (n = read(fd, to, 65536)) > 0;)
-        buffer_commit(&text, (size_t)n);
-    if (n == 0) {
+    if (load(path, &text)) {
         conf = conf_read_text(path, buffer_span(&text), complain, context);
     } else {
         char line[4200];
-        text_format(line, sizeof line, "%s:1: the file cannot be read: %s", path, strerror(text.overflow ? EFBIG : errno));
+        text_format(line, sizeof line, "%s:1: the file cannot be read: %s", path, strerror(errno));
         complain(context, line);
     }
-    if (fd >= 0)
-        close(fd);
     buffer_fini(&text);
     return conf;
 }

@@ -16,6 +16,10 @@ struct conf *conf_read(const char *path, conf_complain complain, void *context);
 /* The same from TEXT; NAME stands for FILE in complaints. include() works relative to the current folder. */
 struct conf *conf_read_text(const char *name, struct span text, conf_complain complain, void *context);
 
+/* The path of the admin socket that the file PATH names, even where that file has mistakes elsewhere: postern(1) must be able to ask the
+ * daemon whose configuration is just being edited. False where it cannot be told. */
+bool conf_read_socket(const char *path, char *socket, size_t size);
+
 /* Appends CONF as configuration text with every key written out: what the parent hands to the roles; conf_read_text gives the
  * same conf again. False where OUT is full. */
 bool conf_write(const struct conf *conf, struct buffer *out);

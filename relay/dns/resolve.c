@@ -139,11 +139,8 @@ static enum dns_status status_of(int status)
         int ares;
         enum dns_status status;
     } meanings[] = {
-        {ARES_EFORMERR,   DNS_MALFORMED},
-        { ARES_EBADRESP,  DNS_MALFORMED},
-        { ARES_ESERVFAIL, DNS_SERVFAIL },
-        { ARES_ENOTIMP,   DNS_SERVFAIL },
-        { ARES_EREFUSED,  DNS_REFUSED  },
+        { ARES_EFORMERR, DNS_MALFORMED }, { ARES_EBADRESP, DNS_MALFORMED }, { ARES_ESERVFAIL, DNS_SERVFAIL },
+        { ARES_ENOTIMP, DNS_SERVFAIL },   { ARES_EREFUSED, DNS_REFUSED },
     };
     for (size_t i = 0; i < sizeof meanings / sizeof *meanings; i++)
         if (meanings[i].ares == status)

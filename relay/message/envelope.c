@@ -33,11 +33,11 @@ static const struct text_field {
     enum tag tag;
     size_t offset, size;
 } text_fields[] = {
-    {TAG_ACCOUNT, offsetof(struct envelope, account), ENVELOPE_ACCOUNT_SIZE},
-    { TAG_CLIENT, offsetof(struct envelope, client),  NETADDR_TEXT_SIZE    },
-    { TAG_HELO,   offsetof(struct envelope, helo),    SMTP_DOMAIN_SIZE     },
-    { TAG_SENDER, offsetof(struct envelope, sender),  SMTP_ADDRESS_SIZE    },
-    { TAG_ENVID,  offsetof(struct envelope, envid),   SMTP_ENVID_MAX + 1   },
+    { TAG_ACCOUNT, offsetof(struct envelope, account), ENVELOPE_ACCOUNT_SIZE },
+    { TAG_CLIENT, offsetof(struct envelope, client), NETADDR_TEXT_SIZE },
+    { TAG_HELO, offsetof(struct envelope, helo), SMTP_DOMAIN_SIZE },
+    { TAG_SENDER, offsetof(struct envelope, sender), SMTP_ADDRESS_SIZE },
+    { TAG_ENVID, offsetof(struct envelope, envid), SMTP_ENVID_MAX + 1 },
 };
 #define TEXT_FIELDS (sizeof text_fields / sizeof text_fields[0])
 

@@ -149,15 +149,15 @@ static const struct {
     const char *name;
     void (*examine)(struct header_facts *facts, struct span value);
 } fields[] = {
-    {"From",         examine_from      },
-    { "Sender",      examine_sender    },
-    { "Date",        examine_date      },
-    { "Message-ID",  examine_message_id},
-    { "Received",    examine_received  },
-    { "Subject",     examine_subject   },
-    { "Return-Path", examine_stripped  },
-    { "Bcc",         examine_stripped  },
-    { "Resent-Bcc",  examine_stripped  },
+    { "From", examine_from },
+    { "Sender", examine_sender },
+    { "Date", examine_date },
+    { "Message-ID", examine_message_id },
+    { "Received", examine_received },
+    { "Subject", examine_subject },
+    { "Return-Path", examine_stripped },
+    { "Bcc", examine_stripped },
+    { "Resent-Bcc", examine_stripped },
 };
 #define FIELDS (sizeof fields / sizeof fields[0])
 

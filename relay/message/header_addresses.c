@@ -193,13 +193,8 @@ static const struct {
     char byte;
     bool (*take)(struct list_parser *parser);
 } specials[] = {
-    {'@',  take_at       },
-    { '<', take_open     },
-    { '>', take_close    },
-    { ',', end_mailbox   },
-    { ':', take_colon    },
-    { ';', take_semicolon},
-    { '.', take_dot      },
+    { '@', take_at },    { '<', take_open },      { '>', take_close }, { ',', end_mailbox },
+    { ':', take_colon }, { ';', take_semicolon }, { '.', take_dot },
 };
 
 /* Takes a word: a quoted string, a domain literal, or an atom. */

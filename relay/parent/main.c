@@ -121,13 +121,13 @@ static void start_roles(struct parent *parent)
         enum role_kind kind;
         unsigned count;
     } roles[] = {
-        {ROLE_DNS,         1                             },
-        { ROLE_POLICY,     1                             },
-        { ROLE_QUEUE,      1                             },
-        { ROLE_AUTH,       (unsigned)conf->auth.processes},
-        { ROLE_DELIVERY,   conf_processes(conf)          },
-        { ROLE_SUBMISSION, conf_processes(conf)          },
-        { ROLE_CONTROL,    1                             },
+        { ROLE_DNS, 1 },
+        { ROLE_POLICY, 1 },
+        { ROLE_QUEUE, 1 },
+        { ROLE_AUTH, (unsigned)conf->auth.processes },
+        { ROLE_DELIVERY, conf_processes(conf) },
+        { ROLE_SUBMISSION, conf_processes(conf) },
+        { ROLE_CONTROL, 1 },
     };
     for (size_t i = 0; i < sizeof roles / sizeof *roles; i++)
         process_start_all(parent, roles[i].kind, roles[i].count, parent->generation);

@@ -31,10 +31,10 @@ static bool check_fixed(const struct conf *old, const struct conf *new, conf_com
     const struct {
         const char *key, *old, *new;
     } fixed[] = {
-        {"spool.directory",   old->spool.directory,  new->spool.directory },
-        { "policy.directory", old->policy.directory, new->policy.directory},
-        { "control.socket",   old->control.socket,   new->control.socket  },
-        { "control.http",     old->control.http,     new->control.http    },
+        { "spool.directory", old->spool.directory, new->spool.directory },
+        { "policy.directory", old->policy.directory, new->policy.directory },
+        { "control.socket", old->control.socket, new->control.socket },
+        { "control.http", old->control.http, new->control.http },
     };
     bool same = true;
     for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++) {

@@ -4,6 +4,7 @@
 #include "role.h"
 
 #include "../base/log.h"
+#include "../base/stream.h"
 #include "../base/text.h"
 #include "../conf/read.h"
 
@@ -258,6 +259,7 @@ int role_run(struct role *role, int fd, const struct role_steps *steps)
         close(runtime.kept[i].fd);
     free(runtime.kept);
     ipc_free(&runtime.parent);
+    stream_drop_lingering();
     loop_free(&role->loop);
     conf_free(&runtime.conf);
     conf_free(&runtime.old_conf);

@@ -139,10 +139,10 @@ static unsigned notify_flag(struct span element)
         const char *name;
         unsigned flag;
     } flags[] = {
-        {"NEVER",    COMMAND_NOTIFY_NEVER  },
-        { "SUCCESS", COMMAND_NOTIFY_SUCCESS},
-        { "FAILURE", COMMAND_NOTIFY_FAILURE},
-        { "DELAY",   COMMAND_NOTIFY_DELAY  },
+        { "NEVER", COMMAND_NOTIFY_NEVER },
+        { "SUCCESS", COMMAND_NOTIFY_SUCCESS },
+        { "FAILURE", COMMAND_NOTIFY_FAILURE },
+        { "DELAY", COMMAND_NOTIFY_DELAY },
     };
     for (size_t i = 0; i < sizeof flags / sizeof flags[0]; i++)
         if (span_equal_nocase(element, span_of(flags[i].name)))
@@ -184,19 +184,19 @@ static enum command_fault read_orcpt(void *command, struct span value)
 }
 
 static const struct parameter mail_parameters[] = {
-    {"SIZE",      read_size,     true }, /* RFC 1870 */
-    { "BODY",     read_body,     true }, /* RFC 6152 */
-    { "SMTPUTF8", read_smtputf8, false}, /* RFC 6531 */
-    { "AUTH",     read_auth,     true }, /* RFC 4954 5 */
-    { "RET",      read_ret,      true }, /* RFC 3461 4.3 */
-    { "ENVID",    read_envid,    true }, /* RFC 3461 4.4 */
-    { NULL,       NULL,          false},
+    { "SIZE", read_size, true },          /* RFC 1870 */
+    { "BODY", read_body, true },          /* RFC 6152 */
+    { "SMTPUTF8", read_smtputf8, false }, /* RFC 6531 */
+    { "AUTH", read_auth, true },          /* RFC 4954 5 */
+    { "RET", read_ret, true },            /* RFC 3461 4.3 */
+    { "ENVID", read_envid, true },        /* RFC 3461 4.4 */
+    { NULL, NULL, false },
 };
 
 static const struct parameter rcpt_parameters[] = {
-    {"NOTIFY", read_notify, true }, /* RFC 3461 4.1 */
-    { "ORCPT", read_orcpt,  true }, /* RFC 3461 4.2 */
-    { NULL,    NULL,        false},
+    { "NOTIFY", read_notify, true }, /* RFC 3461 4.1 */
+    { "ORCPT", read_orcpt, true },   /* RFC 3461 4.2 */
+    { NULL, NULL, false },
 };
 
 /* Reads one parameter, "NAME" or "NAME=value". *SEEN has a bit for each row of TABLE that came already. */

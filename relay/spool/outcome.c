@@ -50,13 +50,10 @@ static const struct {
     const char *name;
     bool final;
 } kinds[] = {
-    [OUTCOME_DELIVERED] = {"delivered", true },
-      [OUTCOME_BOUNCED] = { "bounced",  true },
-    [OUTCOME_DEFERRED] = { "deferred", false},
-      [OUTCOME_HELD] = { "held",     false},
-    [OUTCOME_RELEASED] = { "released", false},
-      [OUTCOME_REMOVED] = { "removed",  true },
-    [OUTCOME_DELAYED] = { "delayed",  false},
+    [OUTCOME_DELIVERED] = { "delivered", true }, [OUTCOME_BOUNCED] = { "bounced", true },
+    [OUTCOME_DEFERRED] = { "deferred", false },  [OUTCOME_HELD] = { "held", false },
+    [OUTCOME_RELEASED] = { "released", false },  [OUTCOME_REMOVED] = { "removed", true },
+    [OUTCOME_DELAYED] = { "delayed", false },
 };
 
 #define KINDS (sizeof kinds / sizeof kinds[0])

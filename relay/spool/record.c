@@ -188,9 +188,9 @@ enum record_verdict record_check(int fd, const struct record *record, const char
         uint64_t offset, size;
         uint32_t crc;
     } parts[] = {
-        {"the content is not as it was written",   record_content_offset(record),  record->content_size,  record->content_crc },
-        { "the envelope is not as it was written", record_envelope_offset(record), record->envelope_size, record->envelope_crc},
-        { "the prefix is not as it was written",   record_prefix_offset(record),   record->prefix_size,   record->prefix_crc  },
+        { "the content is not as it was written", record_content_offset(record), record->content_size, record->content_crc },
+        { "the envelope is not as it was written", record_envelope_offset(record), record->envelope_size, record->envelope_crc },
+        { "the prefix is not as it was written", record_prefix_offset(record), record->prefix_size, record->prefix_crc },
     };
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
         enum record_verdict verdict = check_part(fd, parts[i].offset, parts[i].size, parts[i].crc);

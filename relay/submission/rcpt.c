@@ -85,8 +85,12 @@ void rcpt_command(struct session *session, struct span argument)
     } else if (transaction->envelope.nrecipients >= session->listener->max_recipients) {
         too_many(session);
     } else {
-        if (!address_domain(span_of(rcpt->recipient)).n)
-            text_copy(rcpt->recipient, sizeof rcpt->recipient, span_of(session->front->conf->postmaster));
-        check_domain(session);
+        if (address_domain(span_of(rcpt->recipient)).n) {
+            check_domain(session);
+            return;
+        }
+        /* <postmaster> is whoever the configuration says, whose domain it vouches for. */
+        text_copy(rcpt->recipient, sizeof rcpt->recipient, span_of(session->front->conf->postmaster));
+        check_policy(session);
     }
 }

@@ -77,7 +77,6 @@ static void settled(struct session *session, const void *answer)
     session_enter(session, SESSION_READY);
     if (end && end->verdict == WRITER_STORED) {
         uid_print(end->id, id);
-        session->idle_commands = 0;
         session_replyf(session, "250 2.0.0 %s queued", id);
     } else if (end && end->verdict == WRITER_FULL) {
         session_refuse(session, NULL, "452 4.3.1 there is not enough space for the message now; try again later");

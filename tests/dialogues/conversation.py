@@ -258,6 +258,11 @@ class Player:
         self.connection.close()
         self.connect()
 
+    def do_leave(self, text):
+        """The client closes its connection without a word; NEW makes another."""
+        self.connection.close()
+        time.sleep(0.3)
+
     def do_open(self, text):
         """OPEN N: N more connections to the listener that just stay."""
         for _ in range(int(text)):

@@ -157,14 +157,14 @@ static void test_forged_packets_end_the_channel(void **state)
         size_t sent;
         bool with_fd;
     } cases[] = {
-        {99,          8,    8,    false}, /* no such type */
-        { ANSWER,     8,    8,    false}, /* the other side's */
-        { NUMBER,     4,    4,    false}, /* too short */
-        { NUMBER,     8,    4,    false}, /* says more than there is */
-        { NUMBER,     4,    8,    false}, /* says less */
-        { WORDS,      2000, 2000, false}, /* too long */
-        { FILE_GIVEN, 8,    8,    false}, /* without its descriptor */
-        { NUMBER,     8,    8,    true }, /* with one that it does not carry */
+        { 99, 8, 8, false },          /* no such type */
+        { ANSWER, 8, 8, false },      /* the other side's */
+        { NUMBER, 4, 4, false },      /* too short */
+        { NUMBER, 8, 4, false },      /* says more than there is */
+        { NUMBER, 4, 8, false },      /* says less */
+        { WORDS, 2000, 2000, false }, /* too long */
+        { FILE_GIVEN, 8, 8, false },  /* without its descriptor */
+        { NUMBER, 8, 8, true },       /* with one that it does not carry */
     };
     struct world *world = *state;
     ipc_free(&world->front);

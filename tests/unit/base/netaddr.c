@@ -10,17 +10,17 @@ static void test_parse_and_print(void **state)
     static const struct {
         const char *text, *shown; /* shown NULL: refused */
     } cases[] = {
-        {"192.0.2.1",         "192.0.2.1"  },
-        { "2001:DB8::1",      "2001:db8::1"},
-        { "::ffff:192.0.2.1", "192.0.2.1"  },
-        { "::",               "::"         },
-        { "192.0.2.256",      NULL         },
-        { "192.0.2",          NULL         },
-        { "",                 NULL         },
-        { "[::1]",            NULL         },
-        { "1.2.3.4 ",         NULL         },
-        { "localhost",        NULL         },
-        { "fe80::1%eth0",     NULL         },
+        { "192.0.2.1", "192.0.2.1" },
+        { "2001:DB8::1", "2001:db8::1" },
+        { "::ffff:192.0.2.1", "192.0.2.1" },
+        { "::", "::" },
+        { "192.0.2.256", NULL },
+        { "192.0.2", NULL },
+        { "", NULL },
+        { "[::1]", NULL },
+        { "1.2.3.4 ", NULL },
+        { "localhost", NULL },
+        { "fe80::1%eth0", NULL },
     };
     (void)state;
     for (size_t i = 0; i < COUNT(cases); i++) {
@@ -40,16 +40,11 @@ static void test_ports(void **state)
         const char *text;
         bool good;
     } cases[] = {
-        {"192.0.2.1:25",       true },
-        { "[2001:db8::1]:587", true },
-        { "192.0.2.1",         false},
-        { "192.0.2.1:",        false},
-        { "192.0.2.1:65536",   false},
-        { "2001:db8::1:25",    false},
-        { "[192.0.2.1]:25",    false},
-        { "[::1]25",           false},
-        { "[::1]",             false},
-        { ":25",               false},
+        { "192.0.2.1:25", true },     { "[2001:db8::1]:587", true },
+        { "192.0.2.1", false },       { "192.0.2.1:", false },
+        { "192.0.2.1:65536", false }, { "2001:db8::1:25", false },
+        { "[192.0.2.1]:25", false },  { "[::1]25", false },
+        { "[::1]", false },           { ":25", false },
     };
     (void)state;
     for (size_t i = 0; i < COUNT(cases); i++) {
@@ -68,11 +63,9 @@ static void test_networks(void **state)
     static const struct {
         const char *network, *inside, *outside;
     } cases[] = {
-        {"10.0.0.0/8",      "10.255.0.1",       "11.0.0.1"        },
-        { "192.0.2.128/25", "192.0.2.200",      "192.0.2.127"     },
-        { "192.0.2.7",      "192.0.2.7",        "192.0.2.8"       },
-        { "2001:db8::/33",  "2001:db8:7fff::1", "2001:db8:8000::1"},
-        { "0.0.0.0/0",      "8.8.8.8",          "2001:db8::1"     },
+        { "10.0.0.0/8", "10.255.0.1", "11.0.0.1" }, { "192.0.2.128/25", "192.0.2.200", "192.0.2.127" },
+        { "192.0.2.7", "192.0.2.7", "192.0.2.8" },  { "2001:db8::/33", "2001:db8:7fff::1", "2001:db8:8000::1" },
+        { "0.0.0.0/0", "8.8.8.8", "2001:db8::1" },
     };
     static const char *const bad[] = { "10.0.0.1/8", "10.0.0.0/33", "10.0.0.0/", "10.0.0.0/x", "::/129", "2001:db8::1/64" };
     struct netaddr_network network;
@@ -95,24 +88,24 @@ static void test_private(void **state)
         const char *text;
         bool private, self;
     } cases[] = {
-        {"127.0.0.1",         true,  true },
-        { "0.0.0.0",          true,  true },
-        { "::",               true,  true },
-        { "::1",              true,  true },
-        { "::ffff:127.0.0.1", true,  true },
-        { "10.1.2.3",         true,  false},
-        { "172.31.0.1",       true,  false},
-        { "172.32.0.1",       false, false},
-        { "192.168.0.1",      true,  false},
-        { "169.254.1.1",      true,  false},
-        { "100.64.0.1",       true,  false},
-        { "224.0.0.1",        true,  false},
-        { "255.255.255.255",  true,  false},
-        { "fe80::1",          true,  false},
-        { "fd00::1",          true,  false},
-        { "ff02::1",          true,  false},
-        { "8.8.8.8",          false, false},
-        { "2606:4700::1",     false, false},
+        { "127.0.0.1", true, true },
+        { "0.0.0.0", true, true },
+        { "::", true, true },
+        { "::1", true, true },
+        { "::ffff:127.0.0.1", true, true },
+        { "10.1.2.3", true, false },
+        { "172.31.0.1", true, false },
+        { "172.32.0.1", false, false },
+        { "192.168.0.1", true, false },
+        { "169.254.1.1", true, false },
+        { "100.64.0.1", true, false },
+        { "224.0.0.1", true, false },
+        { "255.255.255.255", true, false },
+        { "fe80::1", true, false },
+        { "fd00::1", true, false },
+        { "ff02::1", true, false },
+        { "8.8.8.8", false, false },
+        { "2606:4700::1", false, false },
     };
     (void)state;
     for (size_t i = 0; i < COUNT(cases); i++) {

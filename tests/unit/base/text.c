@@ -88,19 +88,19 @@ static void test_text_number(void **state)
         bool good;
         uint64_t value;
     } cases[] = {
-        {"0",                        0, 10,         true,  0         },
-        { "10",                      0, 10,         true,  10        },
-        { "11",                      0, 10,         false, 0         },
-        { "",                        0, 10,         false, 0         },
-        { "-1",                      0, 10,         false, 0         },
-        { "+1",                      0, 10,         false, 0         },
-        { " 1",                      0, 10,         false, 0         },
-        { "1x",                      0, 10,         false, 0         },
-        { "3",                       5, 10,         false, 0         },
-        { "007",                     0, 10,         true,  7         },
-        { "18446744073709551615",    0, UINT64_MAX, true,  UINT64_MAX},
-        { "18446744073709551616",    0, UINT64_MAX, false, 0         },
-        { "99999999999999999999999", 0, UINT64_MAX, false, 0         },
+        { "0", 0, 10, true, 0 },
+        { "10", 0, 10, true, 10 },
+        { "11", 0, 10, false, 0 },
+        { "", 0, 10, false, 0 },
+        { "-1", 0, 10, false, 0 },
+        { "+1", 0, 10, false, 0 },
+        { " 1", 0, 10, false, 0 },
+        { "1x", 0, 10, false, 0 },
+        { "3", 5, 10, false, 0 },
+        { "007", 0, 10, true, 7 },
+        { "18446744073709551615", 0, UINT64_MAX, true, UINT64_MAX },
+        { "18446744073709551616", 0, UINT64_MAX, false, 0 },
+        { "99999999999999999999999", 0, UINT64_MAX, false, 0 },
     };
     (void)state;
     for (size_t i = 0; i < COUNT(cases); i++) {
@@ -115,17 +115,18 @@ static void test_text_escape(void **state)
     static const struct {
         const char *bytes, *shown;
     } cases[] = {
-        {"plain text",          "plain text"        },
-        { "a\r\nb",             "a\\x0d\\x0ab"      },
-        { "\x1b[31m",           "\\x1b[31m"         },
-        { "back\\slash",        "back\\x5cslash"    },
-        { "gr\xc3\xbc\xc3\x9f", "gr\xc3\xbc\xc3\x9f"},
-        { "bad\xff",            "bad\\xff"          },
-        { "\xc2\x85",           "\\xc2\\x85"        }, /* C1 control */
+        { "plain text", "plain text" },
+        { "a\r\nb", "a\\x0d\\x0ab" },
+        { "\x1b[31m", "\\x1b[31m" },
+        { "back\\slash", "back\\x5cslash" },
+        { "gr\xc3\xbc\xc3\x9f", "gr\xc3\xbc\xc3\x9f" },
+        { "bad\xff", "bad\\xff" },
+        { "\xc2\x85", "\\xc2\\x85" }, /* C1 control */
         { "\xe2\x80\xae"
-          "abc",       "\\xe2\\x80\\xae"
-          "abc"            }, /* right-to-left override */
-        { "\x7f",               "\\x7f"             },
+          "abc",
+          "\\xe2\\x80\\xae"
+          "abc" }, /* right-to-left override */
+        { "\x7f", "\\x7f" },
     };
     char shown[64];
     (void)state;
@@ -143,18 +144,9 @@ static void test_text_utf8(void **state)
         const char *bytes;
         bool good;
     } cases[] = {
-        {"ascii",                 true },
-        { "\xc3\xa9",             true },
-        { "\xe2\x82\xac",         true },
-        { "\xf0\x9f\x93\xa7",     true },
-        { "\xc0\xaf",             false},
-        { "\xe0\x80\xaf",         false},
-        { "\xed\xa0\x80",         false},
-        { "\xf4\x90\x80\x80",     false},
-        { "\x80",                 false},
-        { "\xc3",                 false},
-        { "\xe2\x82",             false},
-        { "\xf8\x88\x80\x80\x80", false},
+        { "ascii", true },     { "\xc3\xa9", true },      { "\xe2\x82\xac", true },  { "\xf0\x9f\x93\xa7", true },
+        { "\xc0\xaf", false }, { "\xe0\x80\xaf", false }, { "\xed\xa0\x80", false }, { "\xf4\x90\x80\x80", false },
+        { "\x80", false },     { "\xc3", false },         { "\xe2\x82", false },     { "\xf8\x88\x80\x80\x80", false },
     };
     (void)state;
     for (size_t i = 0; i < COUNT(cases); i++)
@@ -165,15 +157,13 @@ static void test_base64(void **state)
 {
     static const struct {
         const char *plain, *coded;
-    } cases[] = {
-        {"",        ""        },
-        { "f",      "Zg=="    },
-        { "fo",     "Zm8="    },
-        { "foo",    "Zm9v"    },
-        { "foob",   "Zm9vYg=="},
-        { "fooba",  "Zm9vYmE="},
-        { "foobar", "Zm9vYmFy"}
-    };
+    } cases[] = { { "", "" },
+                  { "f", "Zg==" },
+                  { "fo", "Zm8=" },
+                  { "foo", "Zm9v" },
+                  { "foob", "Zm9vYg==" },
+                  { "fooba", "Zm9vYmE=" },
+                  { "foobar", "Zm9vYmFy" } };
     static const char *const bad[] = { "Z",      "Zg",    "Zg=",  "Zg==Zg==", "Zh==",     "Zm9=",
                                        "Zm9v\n", "Zm 9v", "====", "Z===",     "Zm9v=AAA", "Zm-_" };
     struct buffer out;

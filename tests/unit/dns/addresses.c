@@ -28,13 +28,13 @@ static void in_turn(void **state)
         unsigned count4, count6;
         const char *families;
     } cases[] = {
-        {0,   0,  ""                },
-        { 1,  0,  "4"               },
-        { 2,  1,  "644"             },
-        { 1,  3,  "6466"            },
-        { 50, 0,  "4444444444444444"},
-        { 50, 50, "6464646464646464"},
-        { 2,  40, "6464666666666666"},
+        { 0, 0, "" },
+        { 1, 0, "4" },
+        { 2, 1, "644" },
+        { 1, 3, "6466" },
+        { 50, 0, "4444444444444444" },
+        { 50, 50, "6464646464646464" },
+        { 2, 40, "6464666666666666" },
     };
     (void)state;
     for (size_t i = 0; i < COUNT(cases); i++) {
@@ -76,19 +76,19 @@ static void both_answers_together(void **state)
         unsigned count;
         enum dns_status a, aaaa, together;
     } cases[] = {
-        {1,  DNS_OK,        DNS_SERVFAIL, DNS_OK       },
-        { 1, DNS_TIMEOUT,   DNS_OK,       DNS_OK       },
-        { 1, DNS_OK,        DNS_NXDOMAIN, DNS_OK       },
-        { 0, DNS_NO_MAIL,   DNS_NO_MAIL,  DNS_NO_MAIL  },
-        { 0, DNS_NXDOMAIN,  DNS_NXDOMAIN, DNS_NXDOMAIN },
-        { 0, DNS_NO_MAIL,   DNS_NXDOMAIN, DNS_NO_MAIL  },
-        { 0, DNS_NXDOMAIN,  DNS_NO_MAIL,  DNS_NO_MAIL  },
-        { 0, DNS_NO_MAIL,   DNS_SERVFAIL, DNS_SERVFAIL },
-        { 0, DNS_TIMEOUT,   DNS_NO_MAIL,  DNS_TIMEOUT  },
-        { 0, DNS_NXDOMAIN,  DNS_TIMEOUT,  DNS_NXDOMAIN },
-        { 0, DNS_SERVFAIL,  DNS_NXDOMAIN, DNS_NXDOMAIN },
-        { 0, DNS_REFUSED,   DNS_TIMEOUT,  DNS_REFUSED  },
-        { 0, DNS_MALFORMED, DNS_NO_MAIL,  DNS_MALFORMED},
+        { 1, DNS_OK, DNS_SERVFAIL, DNS_OK },
+        { 1, DNS_TIMEOUT, DNS_OK, DNS_OK },
+        { 1, DNS_OK, DNS_NXDOMAIN, DNS_OK },
+        { 0, DNS_NO_MAIL, DNS_NO_MAIL, DNS_NO_MAIL },
+        { 0, DNS_NXDOMAIN, DNS_NXDOMAIN, DNS_NXDOMAIN },
+        { 0, DNS_NO_MAIL, DNS_NXDOMAIN, DNS_NO_MAIL },
+        { 0, DNS_NXDOMAIN, DNS_NO_MAIL, DNS_NO_MAIL },
+        { 0, DNS_NO_MAIL, DNS_SERVFAIL, DNS_SERVFAIL },
+        { 0, DNS_TIMEOUT, DNS_NO_MAIL, DNS_TIMEOUT },
+        { 0, DNS_NXDOMAIN, DNS_TIMEOUT, DNS_NXDOMAIN },
+        { 0, DNS_SERVFAIL, DNS_NXDOMAIN, DNS_NXDOMAIN },
+        { 0, DNS_REFUSED, DNS_TIMEOUT, DNS_REFUSED },
+        { 0, DNS_MALFORMED, DNS_NO_MAIL, DNS_MALFORMED },
     };
     (void)state;
     for (size_t i = 0; i < COUNT(cases); i++) {

@@ -28,24 +28,24 @@ static void sets(void **state)
         enum dns_status status;
         const char *hosts;
     } cases[] = {
-        {"10 b 10 a 5 c",                                        DNS_OK,        "5 c 10 a 10 b"},
-        { "0 .",                                                 DNS_NULL_MX,   ""             },
-        { "10 .",                                                DNS_NULL_MX,   ""             },
-        { "0 . 10 a",                                            DNS_OK,        "10 a"         },
-        { "0 . 0 .",                                             DNS_MALFORMED, ""             },
-        { "10 192.0.2.1",                                        DNS_MALFORMED, ""             },
-        { "10 192.0.2.1 20 a",                                   DNS_OK,        "20 a"         },
-        { "10 a 20 a 5 b",                                       DNS_OK,        "5 b 10 a"     },
-        { "20 a 10 a 15 b",                                      DNS_OK,        "10 a 15 b"    },
-        { "10 relay.example.net",                                DNS_LOOP,      ""             },
-        { "10 Relay.Example.Net",                                DNS_LOOP,      ""             },
-        { "10 relay.example.net 20 a",                           DNS_LOOP,      ""             },
-        { "10 relay.example.net 10 a",                           DNS_LOOP,      ""             },
-        { "10 a 20 relay.example.net 30 b",                      DNS_OK,        "10 a"         },
-        { "10 a 20 relay.example.net 20 b",                      DNS_OK,        "10 a"         },
-        { "10 a 30 relay.example.net 20 relay.example.net 20 b", DNS_OK,        "10 a"         },
-        { "0 . 10 relay.example.net",                            DNS_LOOP,      ""             },
-        { "65535 a 0 b",                                         DNS_OK,        "0 b 65535 a"  },
+        { "10 b 10 a 5 c", DNS_OK, "5 c 10 a 10 b" },
+        { "0 .", DNS_NULL_MX, "" },
+        { "10 .", DNS_NULL_MX, "" },
+        { "0 . 10 a", DNS_OK, "10 a" },
+        { "0 . 0 .", DNS_MALFORMED, "" },
+        { "10 192.0.2.1", DNS_MALFORMED, "" },
+        { "10 192.0.2.1 20 a", DNS_OK, "20 a" },
+        { "10 a 20 a 5 b", DNS_OK, "5 b 10 a" },
+        { "20 a 10 a 15 b", DNS_OK, "10 a 15 b" },
+        { "10 relay.example.net", DNS_LOOP, "" },
+        { "10 Relay.Example.Net", DNS_LOOP, "" },
+        { "10 relay.example.net 20 a", DNS_LOOP, "" },
+        { "10 relay.example.net 10 a", DNS_LOOP, "" },
+        { "10 a 20 relay.example.net 30 b", DNS_OK, "10 a" },
+        { "10 a 20 relay.example.net 20 b", DNS_OK, "10 a" },
+        { "10 a 30 relay.example.net 20 relay.example.net 20 b", DNS_OK, "10 a" },
+        { "0 . 10 relay.example.net", DNS_LOOP, "" },
+        { "65535 a 0 b", DNS_OK, "0 b 65535 a" },
     };
     (void)state;
     for (size_t i = 0; i < COUNT(cases); i++) {
@@ -66,9 +66,7 @@ static void sets(void **state)
 static void names_that_are_none(void **state)
 {
     struct mx_set set;
-    struct answer_record record = {
-        .host = {"\3a b\0", 5}
-    };
+    struct answer_record record = { .host = { "\3a b\0", 5 } };
     (void)state;
     mx_init(&set, OWN);
     mx_add(&set, &record);

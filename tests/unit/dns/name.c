@@ -10,30 +10,32 @@ static void normal_form(void **state)
         const char *text;
         const char *normal; /* NULL: no host name */
     } cases[] = {
-        {"example.net",                                                                 "example.net"                                                               },
-        { "Example.NET",                                                                "example.net"                                                               },
-        { "example.net.",                                                               "example.net"                                                               },
-        { "net",                                                                        "net"                                                                       },
-        { "_dmarc.x-1.example",                                                         "_dmarc.x-1.example"                                                        },
-        { L63 ".example",                                                               L63 ".example"                                                              },
-        { "",                                                                           NULL                                                                        },
-        { ".",                                                                          NULL                                                                        },
-        { "..",                                                                         NULL                                                                        },
-        { "example..net",                                                               NULL                                                                        },
-        { ".example.net",                                                               NULL                                                                        },
-        { "example.net..",                                                              NULL                                                                        },
-        { "a" L63 ".example",                                                           NULL                                                                        },
-        { L63 "." L63 "." L63 "." L63,                                                  NULL                                                                        }, /* 255: two too many */
+        { "example.net", "example.net" },
+        { "Example.NET", "example.net" },
+        { "example.net.", "example.net" },
+        { "net", "net" },
+        { "_dmarc.x-1.example", "_dmarc.x-1.example" },
+        { L63 ".example", L63 ".example" },
+        { "", NULL },
+        { ".", NULL },
+        { "..", NULL },
+        { "example..net", NULL },
+        { ".example.net", NULL },
+        { "example.net..", NULL },
+        { "a" L63 ".example", NULL },
+        { L63 "." L63 "." L63 "." L63, NULL }, /* 255: two too many */
         { L63 "." L63 "." L63 "."
-              "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", L63 "." L63 "." L63 "."
-              "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"},
-        { "exa mple.net",                                                               NULL                                                                        },
+              "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+          L63 "." L63 "." L63 "."
+              "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" },
+        { "exa mple.net", NULL },
         { "b\xc3\xbc"
-          "cher.example",                                                      NULL                                                                        },
-        { "a\\.b",                                                                      NULL                                                                        },
-        { "a\r\nb",                                                                     NULL                                                                        },
-        { "a@b",                                                                        NULL                                                                        },
-        { "[192.0.2.1]",                                                                NULL                                                                        },
+          "cher.example",
+          NULL },
+        { "a\\.b", NULL },
+        { "a\r\nb", NULL },
+        { "a@b", NULL },
+        { "[192.0.2.1]", NULL },
     };
     char normal[SMTP_DOMAIN_SIZE];
     (void)state;
@@ -76,21 +78,21 @@ static void read_names(void **state)
         const char *name; /* NULL: broken */
         size_t behind;
     } cases[] = {
-        {BYTES("\2MX\7example\0"),          0, "mx.example", 12},
-        { BYTES("\0"),                      0, "",           1 },
-        { BYTES("\7example\0\2mx\xc0\0"),   9, "mx.example", 14},
-        { BYTES("\1a\0\1b\xc0\0\1c\xc0\3"), 7, "c.b.a",      11},
-        { BYTES("\2mx\7exam"),              0, NULL,         0 }, /* cut in a label */
-        { BYTES("\2mx"),                    0, NULL,         0 }, /* no end */
-        { BYTES(""),                        0, NULL,         0 },
-        { BYTES("\xc0"),                    0, NULL,         0 }, /* half a pointer */
-        { BYTES("\xc0\0"),                  0, NULL,         0 }, /* to itself */
-        { BYTES("\1a\xc0\0"),               0, NULL,         0 }, /* into its own run */
-        { BYTES("\xc0\2\xc0\0"),            0, NULL,         0 }, /* forward */
-        { BYTES("\xc0\2\xc0\0"),            2, NULL,         0 }, /* back, then forward */
-        { BYTES("\1a\0\xc7\xff"),           3, NULL,         0 }, /* outside */
-        { BYTES("\x40xx\0"),                0, NULL,         0 }, /* reserved bits (RFC 2673) */
-        { BYTES("\x80xx\0"),                0, NULL,         0 },
+        { BYTES("\2MX\7example\0"), 0, "mx.example", 12 },
+        { BYTES("\0"), 0, "", 1 },
+        { BYTES("\7example\0\2mx\xc0\0"), 9, "mx.example", 14 },
+        { BYTES("\1a\0\1b\xc0\0\1c\xc0\3"), 7, "c.b.a", 11 },
+        { BYTES("\2mx\7exam"), 0, NULL, 0 }, /* cut in a label */
+        { BYTES("\2mx"), 0, NULL, 0 },       /* no end */
+        { BYTES(""), 0, NULL, 0 },
+        { BYTES("\xc0"), 0, NULL, 0 },          /* half a pointer */
+        { BYTES("\xc0\0"), 0, NULL, 0 },        /* to itself */
+        { BYTES("\1a\xc0\0"), 0, NULL, 0 },     /* into its own run */
+        { BYTES("\xc0\2\xc0\0"), 0, NULL, 0 },  /* forward */
+        { BYTES("\xc0\2\xc0\0"), 2, NULL, 0 },  /* back, then forward */
+        { BYTES("\1a\0\xc7\xff"), 3, NULL, 0 }, /* outside */
+        { BYTES("\x40xx\0"), 0, NULL, 0 },      /* reserved bits (RFC 2673) */
+        { BYTES("\x80xx\0"), 0, NULL, 0 },
     };
     (void)state;
     for (size_t i = 0; i < COUNT(cases); i++) {

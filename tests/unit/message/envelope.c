@@ -131,54 +131,54 @@ static const struct {
     struct span stored;
     bool good;
 } cases[] = {
-    {SPAN(HEAD),                                                 true },
+    { SPAN(HEAD), true },
     { SPAN(HEAD "\x09\x04\x00"
                 "a@b\0"),
-     false                                                            }, /* recipient without notify */
+      false }, /* recipient without notify */
     { SPAN(HEAD "\x09\x05\x00"
                 "a@b\0\x01"),
-     true                                                             },
+      true },
     { SPAN(HEAD "\x09\x02\x00"
                 "\0\x01"),
-     false                                                            }, /* without address */
+      false }, /* without address */
     { SPAN(HEAD "\x09\x03\x00"
                 "a@b"),
-     false                                                            },
+      false },
     { SPAN(HEAD "\x09\x07\x00"
                 "a@b\0\x01x\n"),
-     false                                                            }, /* control byte in orcpt */
+      false }, /* control byte in orcpt */
     { SPAN(HEAD "\x09\x06\x00"
                 "a@b\n\0\x01"),
-     false                                                            }, /* in address: would become a command */
+      false }, /* in address: would become a command */
     { SPAN(HEAD "\x06\x05\x00"
                 "a@b\r\n"),
-     false                                                            }, /* in sender */
+      false }, /* in sender */
     { SPAN(HEAD "\x02\x02\x00"
                 "a\0"),
-     false                                                            }, /* NUL in account */
+      false }, /* NUL in account */
     { SPAN(HEAD "\x06\x03\x00"
                 "a@b"
                 "\x06\x03\x00"
                 "a@c"),
-     false                                                            }, /* twice */
+      false }, /* twice */
     { SPAN(HEAD "\xf0\x03\x00"
                 "new"),
-     true                                                             }, /* unknown: skipped */
+      true }, /* unknown: skipped */
     { SPAN(HEAD "\x05\x03\x00"
                 "any"),
-     true                                                             }, /* reserved: skipped */
-    { SPAN(HEAD "\x00\x00\x00"),                                 true },
+      true }, /* reserved: skipped */
+    { SPAN(HEAD "\x00\x00\x00"), true },
     { SPAN(HEAD "\x06\xff\xff"
                 "a"),
-     false                                                            }, /* length beyond the end */
-    { SPAN(HEAD "\x06\x03"),                                     false},
-    { SPAN(HEAD "\x07\x05\x00\x01\x00\x00\x00\x03"),             false}, /* ret out of range */
-    { SPAN(HEAD "\x07\x04\x00\x01\x00\x00\x00"),                 false},
-    { SPAN("\x01"),                                              false}, /* without arrived */
+      false }, /* length beyond the end */
+    { SPAN(HEAD "\x06\x03"), false },
+    { SPAN(HEAD "\x07\x05\x00\x01\x00\x00\x00\x03"), false }, /* ret out of range */
+    { SPAN(HEAD "\x07\x04\x00\x01\x00\x00\x00"), false },
+    { SPAN("\x01"), false }, /* without arrived */
     { SPAN("\x02"
            "\x01\x08\x00\x01\x02\x03\x04\x05\x06\x07\x00"),
-     false                                                            }, /* foreign version */
-    { SPAN(""),                                                  false},
+      false }, /* foreign version */
+    { SPAN(""), false },
 };
 
 static void test_cases(void **state)

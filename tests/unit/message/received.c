@@ -40,16 +40,16 @@ static const struct {
     struct received_facts facts;
     const char *text;
 } cases[] = {
-    {"pc.example",                       "192.0.2.1",   "",      0,                 PLAIN,    "Received: from pc.example ([192.0.2.1])\r\n\t" BY "SMTP" ID FOR WHEN },
-    { "pc.example",                      "192.0.2.1",   "",      0,                 EXTENDED, "Received: from pc.example ([192.0.2.1])\r\n\t" BY "ESMTP" ID FOR WHEN},
-    { "pc",                              "192.0.2.1",   "alice", 0,                 SECURE,   "Received: from pc ([192.0.2.1])\r\n\t" BY "ESMTPSA" ID TLS FOR WHEN  },
-    { "pc",                              "192.0.2.1",   "",      ENVELOPE_SMTPUTF8, SECURE,   "Received: from pc ([192.0.2.1])\r\n\t" BY "UTF8SMTPS" ID TLS FOR WHEN},
-    { "[IPv6:2001:db8::1]",              "2001:db8::1", "",      0,                 PLAIN,
-     "Received: from [IPv6:2001:db8::1] ([IPv6:2001:db8::1])\r\n\t" BY "SMTP" ID FOR WHEN                                                                           },
-    { "",                                "192.0.2.1",   "",      0,                 PLAIN,    "Received: from unknown ([192.0.2.1])\r\n\t" BY "SMTP" ID FOR WHEN    },
-    { "a\r\nX: y",                       "192.0.2.1",   "",      0,                 PLAIN,    "Received: from a??X:?y ([192.0.2.1])\r\n\t" BY "SMTP" ID FOR WHEN    },
-    { "a (b) \\ \x1b[1m <c@d> \xc3\xbc", "192.0.2.1",   "",      0,                 PLAIN,
-     "Received: from a??b?????[1m??c?d???? ([192.0.2.1])\r\n\t" BY "SMTP" ID FOR WHEN                                                                               },
+    { "pc.example", "192.0.2.1", "", 0, PLAIN, "Received: from pc.example ([192.0.2.1])\r\n\t" BY "SMTP" ID FOR WHEN },
+    { "pc.example", "192.0.2.1", "", 0, EXTENDED, "Received: from pc.example ([192.0.2.1])\r\n\t" BY "ESMTP" ID FOR WHEN },
+    { "pc", "192.0.2.1", "alice", 0, SECURE, "Received: from pc ([192.0.2.1])\r\n\t" BY "ESMTPSA" ID TLS FOR WHEN },
+    { "pc", "192.0.2.1", "", ENVELOPE_SMTPUTF8, SECURE, "Received: from pc ([192.0.2.1])\r\n\t" BY "UTF8SMTPS" ID TLS FOR WHEN },
+    { "[IPv6:2001:db8::1]", "2001:db8::1", "", 0, PLAIN,
+      "Received: from [IPv6:2001:db8::1] ([IPv6:2001:db8::1])\r\n\t" BY "SMTP" ID FOR WHEN },
+    { "", "192.0.2.1", "", 0, PLAIN, "Received: from unknown ([192.0.2.1])\r\n\t" BY "SMTP" ID FOR WHEN },
+    { "a\r\nX: y", "192.0.2.1", "", 0, PLAIN, "Received: from a??X:?y ([192.0.2.1])\r\n\t" BY "SMTP" ID FOR WHEN },
+    { "a (b) \\ \x1b[1m <c@d> \xc3\xbc", "192.0.2.1", "", 0, PLAIN,
+      "Received: from a??b?????[1m??c?d???? ([192.0.2.1])\r\n\t" BY "SMTP" ID FOR WHEN },
 };
 
 static void test_received(void **state)

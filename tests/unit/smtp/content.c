@@ -19,42 +19,42 @@ static const struct scan_case {
     bool bare_cr, bare_lf, nul, eight_bit;
     unsigned longest_line;
 } cases[] = {
-    {SPAN(".\r\n"),                                false, false, false, false, 0},
-    { SPAN("\r\n.\r\n"),                           false, false, false, false, 0},
-    { SPAN("a\r\n.\r\n"),                          false, false, false, false, 1},
-    { SPAN("a: b\r\n\r\nhello\r\n.\r\n"),          false, false, false, false, 5},
-    { SPAN("a\r\n..\r\n.\r\n"),                    false, false, false, false, 2},
-    { SPAN("..\r\n.x\r\n.\r\n"),                   false, false, false, false, 2},
-    { SPAN("a\r\n.b\r\n...\r\n.\r\n"),             false, false, false, false, 3},
-    { SPAN("a.\r\n.\r\n"),                         false, false, false, false, 2},
-    { SPAN("gr\xc3\xbc\xc3\x9f\r\n.\r\n"),         false, false, false, true,  6},
-    { SPAN("a\0b\r\n.\r\n"),                       false, false, true,  false, 3},
-    { SPAN("\0\r\n\xff\r\n.\r\n"),                 false, false, true,  true,  1},
- /* S1 */
-    { SPAN("x\n.\nMAIL FROM:<e@v>\r\nx\r\n.\r\n"), false, true,  false, false, 1},
-    { SPAN("\n.\nx\r\n.\r\n"),                     false, true,  false, false, 1},
- /* S2 */
-    { SPAN("x\n.\r\nRSET\r\n.\r\n"),               false, true,  false, false, 4},
-    { SPAN("\n.\r\nx\r\n.\r\n"),                   false, true,  false, false, 1},
- /* S3 */
-    { SPAN("x\r\n.\nRSET\r\n.\r\n"),               false, true,  false, false, 1},
-    { SPAN(".\nRSET\r\n.\r\n"),                    false, true,  false, false, 1},
- /* S4 */
-    { SPAN("x\r.\rRSET\r\n.\r\n"),                 true,  false, false, false, 4},
-    { SPAN("x\r.\nRSET\r\n.\r\n"),                 true,  true,  false, false, 4},
-    { SPAN("x\r.\r\nRSET\r\n.\r\n"),               true,  false, false, false, 4},
-    { SPAN("x\n.\rRSET\r\n.\r\n"),                 true,  true,  false, false, 4},
-    { SPAN("x\r\n.\rRSET\r\n.\r\n"),               true,  false, false, false, 4},
-    { SPAN("x\r\n.\r\r\nRSET\r\n.\r\n"),           true,  false, false, false, 4},
-    { SPAN("x\r\r\n.\r\r\nRSET\r\n.\r\n"),         true,  false, false, false, 4},
-    { SPAN(".\r\r\n.\r\n"),                        true,  false, false, false, 2},
-    { SPAN(".\r.\r\n.\r\n"),                       true,  false, false, false, 3},
-    { SPAN("x\r\n.\r.\r\n.\r\n"),                  true,  false, false, false, 3},
-    { SPAN("\r\r\n.\r\n"),                         true,  false, false, false, 1},
- /* S8 */
-    { SPAN("a\rb\r\n.\r\n"),                       true,  false, false, false, 3},
-    { SPAN("a\nb\r\n.\r\n"),                       false, true,  false, false, 3},
-    { SPAN("\r\r\r\n\n\n\r\n.\r\n"),               true,  true,  false, false, 3},
+    { SPAN(".\r\n"), false, false, false, false, 0 },
+    { SPAN("\r\n.\r\n"), false, false, false, false, 0 },
+    { SPAN("a\r\n.\r\n"), false, false, false, false, 1 },
+    { SPAN("a: b\r\n\r\nhello\r\n.\r\n"), false, false, false, false, 5 },
+    { SPAN("a\r\n..\r\n.\r\n"), false, false, false, false, 2 },
+    { SPAN("..\r\n.x\r\n.\r\n"), false, false, false, false, 2 },
+    { SPAN("a\r\n.b\r\n...\r\n.\r\n"), false, false, false, false, 3 },
+    { SPAN("a.\r\n.\r\n"), false, false, false, false, 2 },
+    { SPAN("gr\xc3\xbc\xc3\x9f\r\n.\r\n"), false, false, false, true, 6 },
+    { SPAN("a\0b\r\n.\r\n"), false, false, true, false, 3 },
+    { SPAN("\0\r\n\xff\r\n.\r\n"), false, false, true, true, 1 },
+    /* S1 */
+    { SPAN("x\n.\nMAIL FROM:<e@v>\r\nx\r\n.\r\n"), false, true, false, false, 1 },
+    { SPAN("\n.\nx\r\n.\r\n"), false, true, false, false, 1 },
+    /* S2 */
+    { SPAN("x\n.\r\nRSET\r\n.\r\n"), false, true, false, false, 4 },
+    { SPAN("\n.\r\nx\r\n.\r\n"), false, true, false, false, 1 },
+    /* S3 */
+    { SPAN("x\r\n.\nRSET\r\n.\r\n"), false, true, false, false, 1 },
+    { SPAN(".\nRSET\r\n.\r\n"), false, true, false, false, 1 },
+    /* S4 */
+    { SPAN("x\r.\rRSET\r\n.\r\n"), true, false, false, false, 4 },
+    { SPAN("x\r.\nRSET\r\n.\r\n"), true, true, false, false, 4 },
+    { SPAN("x\r.\r\nRSET\r\n.\r\n"), true, false, false, false, 4 },
+    { SPAN("x\n.\rRSET\r\n.\r\n"), true, true, false, false, 4 },
+    { SPAN("x\r\n.\rRSET\r\n.\r\n"), true, false, false, false, 4 },
+    { SPAN("x\r\n.\r\r\nRSET\r\n.\r\n"), true, false, false, false, 4 },
+    { SPAN("x\r\r\n.\r\r\nRSET\r\n.\r\n"), true, false, false, false, 4 },
+    { SPAN(".\r\r\n.\r\n"), true, false, false, false, 2 },
+    { SPAN(".\r.\r\n.\r\n"), true, false, false, false, 3 },
+    { SPAN("x\r\n.\r.\r\n.\r\n"), true, false, false, false, 3 },
+    { SPAN("\r\r\n.\r\n"), true, false, false, false, 1 },
+    /* S8 */
+    { SPAN("a\rb\r\n.\r\n"), true, false, false, false, 3 },
+    { SPAN("a\nb\r\n.\r\n"), false, true, false, false, 3 },
+    { SPAN("\r\r\r\n\n\n\r\n.\r\n"), true, true, false, false, 3 },
 };
 
 static void feed(struct result *result, struct span input)
@@ -185,13 +185,13 @@ static void test_linear(void **state)
 static const struct {
     struct span plain, wire;
 } stuffed[] = {
-    {SPAN(""),                   SPAN("")                   },
-    { SPAN("a"),                 SPAN("a\r\n")              },
-    { SPAN("a\r\n"),             SPAN("a\r\n")              },
-    { SPAN(".\r\n"),             SPAN("..\r\n")             },
-    { SPAN("."),                 SPAN("..\r\n")             },
-    { SPAN("a\r\n.b\r\n..\r\n"), SPAN("a\r\n..b\r\n...\r\n")},
-    { SPAN("\r\n\r\n.a."),       SPAN("\r\n\r\n..a.\r\n")   },
+    { SPAN(""), SPAN("") },
+    { SPAN("a"), SPAN("a\r\n") },
+    { SPAN("a\r\n"), SPAN("a\r\n") },
+    { SPAN(".\r\n"), SPAN("..\r\n") },
+    { SPAN("."), SPAN("..\r\n") },
+    { SPAN("a\r\n.b\r\n..\r\n"), SPAN("a\r\n..b\r\n...\r\n") },
+    { SPAN("\r\n\r\n.a."), SPAN("\r\n\r\n..a.\r\n") },
 };
 
 static void test_stuff(void **state)
