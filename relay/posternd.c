@@ -13,13 +13,9 @@ static const struct {
     const char *argument;
     int (*run)(int fd);
 } roles[] = {
-    {"--role=submission", submission_main},
-    { "--role=auth",      auth_main      },
-    { "--role=dns",       dns_main       },
-    { "--role=policy",    policy_main    },
-    { "--role=queue",     queue_main     },
-    { "--role=delivery",  delivery_main  },
-    { "--role=control",   control_main   },
+    { "--role=submission", submission_main }, { "--role=auth", auth_main },   { "--role=dns", dns_main },
+    { "--role=policy", policy_main },         { "--role=queue", queue_main }, { "--role=delivery", delivery_main },
+    { "--role=control", control_main },
 };
 
 static int usage(void)

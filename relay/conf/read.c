@@ -20,7 +20,7 @@
 /* libconfuse's error function gets no context of ours: it is set for the time of one parse. */
 static struct scan *parsing;
 
-static void on_error(cfg_t *cfg, const char *format, va_list arguments)
+__attribute__((format(printf, 2, 0))) static void on_error(cfg_t *cfg, const char *format, va_list arguments)
 {
     char text[512];
     vsnprintf(text, sizeof text, format, arguments);

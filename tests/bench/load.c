@@ -316,20 +316,10 @@ static double percentile(double share)
 
 static void read_options(int argc, char **argv)
 {
-    static const struct option names[] = {
-        {"target",    1, 0, 't'},
-        { "sink",     1, 0, 's'},
-        { "clients",  1, 0, 'c'},
-        { "messages", 1, 0, 'm'},
-        { "each",     1, 0, 'e'},
-        { "size",     1, 0, 'z'},
-        { "tls",      0, 0, 'T'},
-        { "auth",     1, 0, 'a'},
-        { "to",       1, 0, 'o'},
-        { "from",     1, 0, 'f'},
-        { "seconds",  1, 0, 'S'},
-        { 0,          0, 0, 0  }
-    };
+    static const struct option names[] = { { "target", 1, 0, 't' },   { "sink", 1, 0, 's' },    { "clients", 1, 0, 'c' },
+                                           { "messages", 1, 0, 'm' }, { "each", 1, 0, 'e' },    { "size", 1, 0, 'z' },
+                                           { "tls", 0, 0, 'T' },      { "auth", 1, 0, 'a' },    { "to", 1, 0, 'o' },
+                                           { "from", 1, 0, 'f' },     { "seconds", 1, 0, 'S' }, { 0, 0, 0, 0 } };
     for (int c; (c = getopt_long(argc, argv, "", names, NULL)) != -1;) {
         switch (c) {
         case 't':

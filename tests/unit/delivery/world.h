@@ -261,18 +261,9 @@ static inline void *world_play(void *context)
         const char *verb;
         void (*play)(struct world_server *server, const char *text);
     } verbs[] = {
-        {"accept",   do_accept },
-        { ">",       do_send   },
-        { "raw",     do_raw    },
-        { "<",       do_expect },
-        { "content", do_content},
-        { "tls",     do_tls    },
-        { "drip",    do_drip   },
-        { "silent",  do_silent },
-        { "stall",   do_stall  },
-        { "gone",    do_gone   },
-        { "close",   do_close  },
-        { "reset",   do_reset  },
+        { "accept", do_accept },   { ">", do_send },    { "raw", do_raw },     { "<", do_expect },
+        { "content", do_content }, { "tls", do_tls },   { "drip", do_drip },   { "silent", do_silent },
+        { "stall", do_stall },     { "gone", do_gone }, { "close", do_close }, { "reset", do_reset },
     };
     struct world_server *server = context;
     for (const char *const *line = server->script; *line && !server->problem[0]; line++) {
@@ -390,12 +381,10 @@ static inline int world_segment(const struct world_message *message, struct uid 
     return fd;
 }
 
-static const struct world_message world_plain = {
-    .sender = "alice@example.net",
-    .recipients = {"bob@mx.test", "carol@mx.test", "dave@mx.test"},
-    .prefix = "Received: by relay.test; now\r\n",
-    .content = "Subject: hello\r\n\r\nText\r\n..dot\r\n"
-};
+static const struct world_message world_plain = { .sender = "alice@example.net",
+                                                  .recipients = { "bob@mx.test", "carol@mx.test", "dave@mx.test" },
+                                                  .prefix = "Received: by relay.test; now\r\n",
+                                                  .content = "Subject: hello\r\n\r\nText\r\n..dot\r\n" };
 
 /* ---- queue and DNS ---- */
 
@@ -542,7 +531,7 @@ static inline void world_begin(struct world *world, const struct world_message *
         .conf = &world->conf,
         .secrets = secrets,
         .tls = tls_new(&world->conf),
-        .rules = {.own = &world->own, .allow_private = world->conf.delivery.allow_private, .hostname = world->conf.hostname},
+        .rules = { .own = &world->own, .allow_private = world->conf.delivery.allow_private, .hostname = world->conf.hostname },
         .queue = world->queue_back,
         .dns = world->dns,
         .emptied = world_emptied,

@@ -155,9 +155,9 @@ static inline void *server_serve(void *context)
     struct server *server = context;
     for (;;) {
         struct pollfd fds[] = {
-            {server->udp,     POLLIN, 0},
-            { server->tcp,    POLLIN, 0},
-            { server->end[0], POLLIN, 0},
+            { server->udp, POLLIN, 0 },
+            { server->tcp, POLLIN, 0 },
+            { server->end[0], POLLIN, 0 },
         };
         poll(fds, 3, -1);
         if (fds[2].revents)
