@@ -69,6 +69,7 @@ class Receiver:
 class Session:
     def __init__(self, receiver, sock):
         self.receiver, self.sock = receiver, sock
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.file = sock.makefile("rb")
         self.tls, self.helo = False, ""
         self.reset()
