@@ -25,7 +25,7 @@ static struct tm utc(int64_t wall_ms)
 {
     time_t seconds = (time_t)(wall_ms / 1000);
     struct tm tm;
-    if (wall_ms < 0 || !gmtime_r(&seconds, &tm) || tm.tm_year > 8099) {
+    if (wall_ms < 0 || !gmtime_r(&seconds, &tm) || tm.tm_year < 0 || tm.tm_year > 8099) {
         seconds = 0;
         gmtime_r(&seconds, &tm);
     }
@@ -44,6 +44,6 @@ void clock_rfc5322(int64_t wall_ms, char text[CLOCK_TEXT_SIZE])
 void clock_rfc3339(int64_t wall_ms, char text[CLOCK_TEXT_SIZE])
 {
     struct tm tm = utc(wall_ms);
-    snprintf(text, CLOCK_TEXT_SIZE, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday,
-             tm.tm_hour, tm.tm_min, tm.tm_sec, wall_ms < 0 ? 0 : (int)(wall_ms % 1000));
+    snprintf(text, CLOCK_TEXT_SIZE, "%04d-%02d-%02dT%02d:%02d:%02d.%03uZ", tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday,
+             tm.tm_hour, tm.tm_min, tm.tm_sec, wall_ms < 0 ? 0U : (unsigned)(wall_ms % 1000));
 }

@@ -5,7 +5,7 @@
 #include <stdint.h>
 
 /* Room for clock_rfc5322's and clock_rfc3339's text with its NUL. */
-#define CLOCK_TEXT_SIZE 40
+#define CLOCK_TEXT_SIZE 80
 
 /* Milliseconds of a clock that never jumps (CLOCK_BOOTTIME: goes on while the machine sleeps). Only differences mean
  * something. */
