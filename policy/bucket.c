@@ -255,14 +255,19 @@ void bucket_restore(struct bucket_table *table, struct span key, uint64_t used, 
 
 void bucket_change(struct bucket_table *table, const struct bucket_rule *rule, size_t max_bytes)
 {
+    amount old_per = (amount)table->rule.per_ms;
     set_rule(table, rule);
+    amount per = (amount)table->rule.per_ms, most = (amount)table->rule.burst * per;
     table->max_bytes = max_bytes;
     make_room(table, 0);
     LIST_EACH(node, &table->used) {
         struct entry *entry = LIST_ENTRY(node, struct entry, node);
-        entry->rest = 0; /* it was in units of the old period */
-        if (entry->used > table->rule.burst)
-            entry->used = table->rule.burst;
+        /* The remainder is in parts of the old period; rounded up, so that a reload gives nothing away. */
+        amount used = (amount)entry->used * per + ((amount)entry->rest * per + old_per - 1) / old_per;
+        if (used > most)
+            used = most;
+        entry->used = (uint64_t)(used / per);
+        entry->rest = (uint64_t)(used % per);
     }
 }
 

@@ -64,11 +64,11 @@ static int set_up(void **state)
 {
     char text[600];
     (void)state;
-    if (!server_start(&server, rules, COUNT(rules)))
+    if (!server_bind(&server, rules, COUNT(rules)))
         return -1;
     settings_text(text, server.port);
     parent_start(&parent, dns_main, text);
-    return 0;
+    return server_answer(&server) ? 0 : -1;
 }
 
 static int tear_down(void **state)

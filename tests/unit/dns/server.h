@@ -169,8 +169,8 @@ static inline void *server_serve(void *context)
     }
 }
 
-/* Binds both sockets to one free port and starts. False where the machine does not let us. */
-static inline bool server_start(struct server *server, struct server_rule *rules, size_t nrules)
+/* Binds both sockets to one free port. False where the machine does not let us. */
+static inline bool server_bind(struct server *server, struct server_rule *rules, size_t nrules)
 {
     *server = (struct server){ .rules = rules, .nrules = nrules };
     for (unsigned tries = 0; tries < 20; tries++) {
@@ -182,12 +182,24 @@ static inline bool server_start(struct server *server, struct server_rule *rules
             getsockname(server->tcp, (struct sockaddr *)&at, &size) == 0 &&
             bind(server->udp, (struct sockaddr *)&at, sizeof at) == 0 && pipe(server->end) == 0) {
             server->port = ntohs(at.sin_port);
-            return pthread_create(&server->thread, NULL, server_serve, server) == 0;
+            return true;
         }
         close(server->tcp);
         close(server->udp);
     }
     return false;
+}
+
+/* Answers from now on, in a thread of its own: after whatever the test forks, since the locks of a thread that was not copied stay
+ * locked in the copy. */
+static inline bool server_answer(struct server *server)
+{
+    return pthread_create(&server->thread, NULL, server_serve, server) == 0;
+}
+
+static inline bool server_start(struct server *server, struct server_rule *rules, size_t nrules)
+{
+    return server_bind(server, rules, nrules) && server_answer(server);
 }
 
 static inline void server_stop(struct server *server)
