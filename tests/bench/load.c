@@ -137,9 +137,11 @@ static bool command(struct peer *peer, const char *text, int wanted)
 static bool greet(struct peer *peer)
 {
     char text[600];
+    struct timeval patience = { .tv_sec = options.seconds };
     int one = 1;
     peer->fd = socket(AF_INET, SOCK_STREAM, 0);
     setsockopt(peer->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    setsockopt(peer->fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
     if (connect(peer->fd, (struct sockaddr *)&options.target, sizeof options.target) != 0 || reply(peer) != 220 ||
         !command(peer, "EHLO client.example.net\r\n", 250))
         return false;
@@ -195,7 +197,11 @@ static void *client(void *argument)
                 peer->start = peer->end = 0;
                 ready = greet(peer);
             }
-            if (!ready || !submit(peer)) {
+            if (!ready) {
+                fprintf(stderr, "load: no greeting, or no login\n");
+                exit(1);
+            }
+            if (!submit(peer)) {
                 atomic_fetch_add(&refused, 1);
                 break;
             }
