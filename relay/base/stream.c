@@ -8,6 +8,7 @@
 #include "buffer.h"
 #include "list.h"
 #include "text.h"
+#include "wire.h"
 
 #include <errno.h>
 #include <openssl/err.h>
@@ -18,6 +19,7 @@
 #include <unistd.h>
 
 #define STREAM_READ_SIZE    65536              /* of one read */
+#define STREAM_WIRE_MAX     65536              /* no more is encrypted ahead of the socket */
 #define STREAM_DISCARD_MAX  (16 * 1024 * 1024) /* a lingering stream throws away no more */
 #define STREAM_DRAIN_ROUNDS 64                 /* `drained` in a row before others get their turn */
 
@@ -33,7 +35,8 @@ struct stream {
     SSL *ssl;
     size_t input_max;
     struct buffer input;
-    struct buffer output;
+    struct buffer output; /* from the owner, in clear */
+    struct buffer wire;   /* what TLS has made of it, to be sent */
     const struct stream_events *events;
     void *context;
     bool *freed;
@@ -46,10 +49,10 @@ struct stream {
     bool again;       /* `readable` is due although nothing new was read */
     bool write_again; /* output waits for the loop's next round */
     bool blocked;     /* the socket takes no more for now */
-    bool want_write;  /* TLS wants to write although it reads */
     bool in_callback;
     bool finishing;
-    bool shut; /* finishing: our end has been sent */
+    bool tls_shut; /* finishing: TLS has said so */
+    bool shut;     /* finishing: our end has been sent */
     bool broken;
     size_t discarded;
     char problem[96];
@@ -71,7 +74,7 @@ static void rewatch(struct stream *stream)
     else {
         if (!stream->deaf && buffer_size(&stream->input) < stream->input_max)
             wanted |= WATCH_READ;
-        if (stream->blocked || stream->want_write)
+        if (stream->blocked)
             wanted |= WATCH_WRITE;
     }
     watch_want(&stream->watch, wanted);
@@ -114,6 +117,7 @@ static void destroy(struct stream *stream)
     close(stream->fd);
     buffer_wipe(&stream->input);
     buffer_wipe(&stream->output);
+    buffer_fini(&stream->wire);
     free(stream);
 }
 
@@ -160,12 +164,11 @@ static void note_tls(struct stream *stream)
 
 enum io { IO_DONE, IO_AGAIN, IO_END, IO_ERROR };
 
-/* Sorts the result N of an SSL_ call. */
-static enum io tls_result(struct stream *stream, int n, int *ret_wants)
+/* Sorts the result N of an SSL_ call. It never wants to write: the wire takes all. */
+static enum io tls_result(struct stream *stream, int n)
 {
     int error = SSL_get_error(stream->ssl, n);
-    *ret_wants = error;
-    if (error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE)
+    if (error == SSL_ERROR_WANT_READ)
         return IO_AGAIN;
     if (error == SSL_ERROR_ZERO_RETURN)
         return IO_END;
@@ -192,7 +195,6 @@ static enum io read_some(struct stream *stream, size_t size, size_t *ret_n)
         note_errno(stream, "connection");
         return IO_ERROR;
     }
-    int wants;
     ERR_clear_error();
     errno = 0;
     int n = SSL_read(stream->ssl, scratch, (int)size);
@@ -200,61 +202,94 @@ static enum io read_some(struct stream *stream, size_t size, size_t *ret_n)
         *ret_n = (size_t)n;
         return IO_DONE;
     }
-    enum io result = tls_result(stream, n, &wants);
-    stream->want_write = result == IO_AGAIN && wants == SSL_ERROR_WANT_WRITE;
-    return result;
+    return tls_result(stream, n);
 }
 
-/* Sends up to SIZE bytes; *ret_n is what went. */
-static enum io write_some(struct stream *stream, struct span bytes, size_t *ret_n)
+/* What waits to be sent, encrypted or not. */
+static bool unsent(const struct stream *stream)
 {
-    if (!stream->ssl || !stream->tls_done) {
-        ssize_t n = send(stream->fd, bytes.p, bytes.n, MSG_NOSIGNAL);
-        if (n >= 0) {
-            *ret_n = (size_t)n;
-            return IO_DONE;
-        }
-        if (errno == EAGAIN || errno == EINTR)
-            return IO_AGAIN;
-        note_errno(stream, "connection");
-        return IO_ERROR;
+    return buffer_size(&stream->output) || buffer_size(&stream->wire);
+}
+
+/* Puts into the wire what there is to encrypt, up to its limit. False where TLS cannot go on. */
+static bool encrypt(struct stream *stream)
+{
+    while (buffer_size(&stream->output) && buffer_size(&stream->wire) < STREAM_WIRE_MAX) {
+        struct span bytes = buffer_span(&stream->output);
+        ERR_clear_error();
+        errno = 0;
+        int n = SSL_write(stream->ssl, bytes.p, bytes.n > STREAM_WIRE_MAX ? STREAM_WIRE_MAX : (int)bytes.n);
+        if (n <= 0)
+            return tls_result(stream, n) == IO_AGAIN;
+        buffer_consume(&stream->output, (size_t)n);
     }
-    int wants;
-    ERR_clear_error();
-    errno = 0;
-    int n = SSL_write(stream->ssl, bytes.p, bytes.n > 1 << 30 ? 1 << 30 : (int)bytes.n);
-    if (n > 0) {
-        *ret_n = (size_t)n;
+    if (stream->finishing && !stream->tls_shut && !buffer_size(&stream->output)) {
+        stream->tls_shut = true;
+        ERR_clear_error();
+        SSL_shutdown(stream->ssl);
+    }
+    return true;
+}
+
+/* Sends what the socket takes of BUFFER. */
+static enum io send_some(struct stream *stream, struct buffer *buffer)
+{
+    struct span bytes = buffer_span(buffer);
+    ssize_t n = send(stream->fd, bytes.p, bytes.n, MSG_NOSIGNAL);
+    if (n >= 0) {
+        buffer_consume(buffer, (size_t)n);
         return IO_DONE;
     }
-    return tls_result(stream, n, &wants);
+    if (errno == EAGAIN || errno == EINTR)
+        return IO_AGAIN;
+    note_errno(stream, "connection");
+    return IO_ERROR;
+}
+
+/* Sends until nothing is left (IO_DONE) or the socket takes no more. */
+static enum io send_all(struct stream *stream)
+{
+    enum io result = IO_DONE;
+    while (result == IO_DONE) {
+        if (stream->tls_done && !encrypt(stream))
+            return IO_ERROR;
+        struct buffer *next = stream->ssl && !stream->tls_waits ? &stream->wire : &stream->output;
+        if (!buffer_size(next))
+            break;
+        result = send_some(stream, next);
+    }
+    stream->blocked = result == IO_AGAIN;
+    return result;
 }
 
 /* Goes on with the handshake. False where the stream was freed. */
 static bool handshake(struct stream *stream)
 {
-    int wants;
     ERR_clear_error();
     errno = 0;
     int n = SSL_do_handshake(stream->ssl);
     if (n == 1) {
         stream->handshaking = false;
         stream->tls_done = true;
-        stream->want_write = false;
         stream->again = SSL_has_pending(stream->ssl);
         return call_out(stream, stream->events->secured);
     }
-    if (tls_result(stream, n, &wants) != IO_AGAIN)
-        return end(stream, STREAM_TLS_FAILED);
-    stream->want_write = wants == SSL_ERROR_WANT_WRITE;
-    return true;
+    enum io result = tls_result(stream, n);
+    char problem[sizeof stream->problem];
+    text_copy(problem, sizeof problem, span_of(stream->problem));
+    enum io sent = send_all(stream); /* the next flight, or the alert that says why not */
+    if (result == IO_AGAIN && sent != IO_ERROR)
+        return true;
+    if (result != IO_AGAIN)
+        text_copy(stream->problem, sizeof stream->problem, span_of(problem));
+    return end(stream, STREAM_TLS_FAILED);
 }
 
 static bool begin_handshake(struct stream *stream)
 {
     stream->tls_waits = false;
     stream->handshaking = true;
-    return handshake(stream);
+    return SSL_is_server(stream->ssl) || handshake(stream); /* the client speaks first */
 }
 
 /* Finishing: all has been sent; tells the other side, and waits for its end where its input would cause a reset. */
@@ -264,10 +299,6 @@ static bool shut(struct stream *stream)
     if (stream->shut)
         return true;
     stream->shut = true;
-    if (stream->ssl && stream->tls_done) {
-        ERR_clear_error();
-        SSL_shutdown(stream->ssl);
-    }
     shutdown(stream->fd, SHUT_WR);
     if (ioctl(stream->fd, FIONREAD, &unread) == 0 && unread > 0)
         return true;
@@ -280,21 +311,15 @@ static bool pump_output(struct stream *stream)
 {
     if (stream->connecting || stream->handshaking)
         return true;
-    while (buffer_size(&stream->output)) {
-        size_t n = 0;
-        enum io result = write_some(stream, buffer_span(&stream->output), &n);
-        if (result == IO_AGAIN) {
-            stream->blocked = true;
-            return true;
-        }
-        if (result != IO_DONE) {
-            buffer_clear(&stream->output);
-            return end(stream, STREAM_RESET);
-        }
-        buffer_consume(&stream->output, n);
+    enum io result = send_all(stream);
+    if (result == IO_AGAIN)
+        return true;
+    if (result != IO_DONE) {
+        buffer_clear(&stream->output);
+        buffer_clear(&stream->wire);
+        return end(stream, STREAM_RESET);
     }
-    stream->blocked = false;
-    if (stream->tls_waits)
+    if (stream->tls_waits && !stream->finishing)
         return begin_handshake(stream);
     return stream->finishing ? shut(stream) : true;
 }
@@ -303,14 +328,13 @@ static bool pump_output(struct stream *stream)
 static bool pump_drained(struct stream *stream)
 {
     for (unsigned i = 0; i < STREAM_DRAIN_ROUNDS; i++) {
-        bool had = buffer_size(&stream->output) > 0 || stream->write_again;
+        bool had = unsent(stream) || stream->write_again;
         stream->write_again = false;
         if (!had)
             return true;
         if (!pump_output(stream))
             return false;
-        if (stream->broken || stream->finishing || stream->handshaking || !stream->events->drained ||
-            buffer_size(&stream->output))
+        if (stream->broken || stream->finishing || stream->handshaking || !stream->events->drained || unsent(stream))
             return true;
         if (!call_out(stream, stream->events->drained))
             return false;
@@ -392,12 +416,14 @@ static void ready(void *context, int fd, unsigned what)
         return;
     if (stream->broken)
         return;
+    bool secured = stream->handshaking;
     if (stream->handshaking && !handshake(stream))
         return;
     if (!stream->handshaking && !stream->broken) {
-        if (!pump_drained(stream))
+        /* Behind a handshake the first answer may leave together with TLS's last record. */
+        if (!secured && !pump_drained(stream))
             return;
-        bool readable = what & WATCH_READ || stream->again || stream->want_write;
+        bool readable = what & WATCH_READ || stream->again;
         if (stream->finishing ? stream->shut && !discard(stream) : readable && !stream->handshaking && !pump_input(stream))
             return;
         if (!stream->broken && !pump_drained(stream))
@@ -418,6 +444,7 @@ struct stream *stream_new(struct loop *loop, int fd, size_t input_max, const str
     stream->context = context;
     buffer_init(&stream->input, input_max);
     buffer_init(&stream->output, SIZE_MAX / 4);
+    buffer_init(&stream->wire, SIZE_MAX / 4);
     watch_set(&stream->watch, loop, fd, WATCH_READ, ready, stream);
     return stream;
 }
@@ -483,17 +510,13 @@ void stream_write(struct stream *stream, struct span bytes)
 void stream_flush(struct stream *stream)
 {
     /* A failure is told from the loop, not from within this call: the socket reports it again there. */
-    while (!stream->broken && !stream->connecting && !stream->handshaking && buffer_size(&stream->output)) {
-        size_t n = 0;
-        if (write_some(stream, buffer_span(&stream->output), &n) != IO_DONE)
-            break;
-        buffer_consume(&stream->output, n);
-    }
+    if (!stream->broken && !stream->connecting && !stream->handshaking)
+        send_all(stream);
 }
 
 size_t stream_pending(const struct stream *stream)
 {
-    return buffer_size(&stream->output);
+    return buffer_size(&stream->output) + buffer_size(&stream->wire);
 }
 
 static void linger_over(void *context)
@@ -536,7 +559,10 @@ size_t stream_start_tls(struct stream *stream, SSL *ssl)
     buffer_consume(&stream->input, dropped);
     stream->again = false;
     stream->ssl = ssl;
-    SSL_set_fd(ssl, stream->fd);
+    BIO *socket_bio = BIO_new_socket(stream->fd, BIO_NOCLOSE);
+    if (!socket_bio)
+        abort();
+    SSL_set_bio(ssl, socket_bio, wire_new(&stream->wire));
     SSL_set_mode(ssl, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
     SSL_set_read_ahead(ssl, 1);
     stream->tls_waits = true;

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 #define ROLE_KEPT_MAX     4096        /* peers and listeners that may come before START */
@@ -177,6 +178,7 @@ static void take_start(struct role *role, const void *body, int fd)
     }
     if (steps->sandbox)
         steps->sandbox(role, &sandbox);
+    tzset(); /* reads the time zone now; the C library would at the first date, when no file can be opened any more */
     if (!sandbox_enter(&sandbox)) {
         fail(role, "the sandbox is not closed");
         return;
