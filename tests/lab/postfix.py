@@ -35,9 +35,10 @@ postlog unix-dgram n - n - 1 postlogd
 
 
 class Postfix:
-    """Needs root, as Postfix itself does. SETTINGS are lines of main.cf that a case adds."""
+    """Needs root, as Postfix itself does. SETTINGS are lines of main.cf that a case adds; PREFIX is a command that starts it elsewhere, in a
+    namespace."""
 
-    def __init__(self, folder, listen, certificate=None, settings=()):
+    def __init__(self, folder, listen, certificate=None, settings=(), prefix=()):
         if os.geteuid() != 0:
             raise Skip("Postfix starts only as root")
         which("postfix")
@@ -64,20 +65,20 @@ class Postfix:
         (self.conf / "master.cf").write_text(MASTER.format(smtpd=f"{listen} inet n - n - - smtpd"))
         shutil.copy("/usr/share/postfix/dynamicmaps.cf", self.conf) if os.path.exists("/usr/share/postfix/dynamicmaps.cf") else None
         subprocess.run(["postfix", "-c", str(self.conf), "check"], capture_output=True)
-        self.master = subprocess.Popen(["/usr/lib/postfix/sbin/master", "-c", str(self.conf), "-d"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.master = subprocess.Popen([*prefix, "/usr/lib/postfix/sbin/master", "-c", str(self.conf), "-d"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         pid_file = self.spool / "pid" / "master.pid"
         wait_for(lambda: pid_file.exists() or self.master.poll() is not None, what="Postfix")
         if self.master.poll() is not None:
             raise AssertionError("Postfix did not start: " + self.log())
 
     @classmethod
-    def receiver(cls, folder, listen, domain, certificate=None):
+    def receiver(cls, folder, listen, domain, certificate=None, settings=(), prefix=()):
         """Takes mail for DOMAIN into one Maildir."""
         import pwd
         uid = pwd.getpwnam("postfix").pw_uid
         return cls(folder, listen, certificate, [f"virtual_mailbox_domains = {domain}", f"virtual_mailbox_base = {pathlib.Path(folder) / ('postfix-' + listen.replace(':', '-')) / 'mail'}",
                                                  "virtual_mailbox_maps = static:inbox/", f"virtual_uid_maps = static:{uid}", f"virtual_gid_maps = static:{uid}",
-                                                 "virtual_minimum_uid = 1"])
+                                                 "virtual_minimum_uid = 1", *settings], prefix)
 
     def messages(self):
         """What has arrived, as bytes with the lines as the Maildir has them."""

@@ -39,22 +39,26 @@ def wait_for(condition, seconds=20, what="the expected event"):
 
 
 class Dns:
-    """unbound with local data only: whatever is not in RECORDS does not exist (below the zones that records name)."""
+    """unbound with local data only: whatever is not in RECORDS does not exist (below the zones that records name). PREFIX is a command
+    that starts it elsewhere, in a namespace."""
 
-    def __init__(self, folder, records):
-        self.port = free_port(kind=socket.SOCK_DGRAM)
+    def __init__(self, folder, records, address="127.0.0.1", port=None, prefix=()):
+        self.port = port or free_port(kind=socket.SOCK_DGRAM)
         self.folder = folder
         zones = sorted({record.split()[0].rstrip(".").split(".")[-1] + "." for record in records})
-        lines = ["server:", "  interface: 127.0.0.1", f"  port: {self.port}", "  do-daemonize: no", '  username: ""', '  chroot: ""',
+        lines = ["server:", f"  interface: {address}", f"  port: {self.port}", "  do-daemonize: no", '  username: ""', '  chroot: ""',
                  f'  directory: "{folder}"', '  pidfile: ""', "  use-syslog: no", "  verbosity: 0", "  num-threads: 1",
-                 "  access-control: 127.0.0.0/8 allow", "  local-zone: \".\" static"]
+                 "  access-control: 0.0.0.0/0 allow", "  local-zone: \".\" static"]
         lines += [f'  local-zone: "{zone}" static' for zone in zones]
         lines += [f"  local-data: '{record}'" for record in records]
         lines += ["remote-control:", "  control-enable: no"]
         path = folder / "unbound.conf"
         path.write_text("\n".join(lines) + "\n")
-        self.process = subprocess.Popen([which("unbound"), "-d", "-c", str(path)], stdout=subprocess.DEVNULL, stderr=open(folder / "unbound.log", "w"))
-        wait_for(self.answers, what="the DNS server")
+        self.process = subprocess.Popen([*prefix, which("unbound"), "-d", "-c", str(path)], stdout=subprocess.DEVNULL, stderr=open(folder / "unbound.log", "w"))
+        wait_for(self.listens if prefix else self.answers, what="the DNS server")
+
+    def listens(self):
+        return f":{self.port:04X} " in pathlib.Path(f"/proc/{self.process.pid}/net/udp").read_text()
 
     def answers(self):
         query = b"\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x04test\x00\x00\x01\x00\x01"
@@ -143,7 +147,7 @@ control {{ socket = "{self.control}" }}
         self.cli("user", "add", name, input=password + "\n")
 
     def cli(self, *arguments, check=True, input=None, json_output=False):
-        command = [str(self.build / "postern"), "-f", str(self.file)] + (["--json"] if json_output else []) + list(arguments)
+        command = [*self.prefix, str(self.build / "postern"), "-f", str(self.file)] + (["--json"] if json_output else []) + list(arguments)
         done = subprocess.run(command, capture_output=True, text=True, input=input, timeout=60)
         if check and done.returncode != 0:
             raise AssertionError(f"postern {' '.join(arguments)}: exit {done.returncode}: {done.stdout}{done.stderr}")
