@@ -24,7 +24,10 @@ __attribute__((format(printf, 2, 0))) static void on_error(cfg_t *cfg, const cha
 {
     char text[512];
     vsnprintf(text, sizeof text, format, arguments);
-    scan_complain(parsing, cfg && cfg->filename ? cfg->filename : parsing->files[0], cfg ? (unsigned)cfg->line : 1, "%s", text);
+    bool token = strncmp(text, "unexpected token", 16) == 0; /* mostly a comma is missing in front of it */
+    bool included = cfg && cfg->filename && strcmp(cfg->filename, "[buf]") != 0;
+    scan_complain(parsing, included ? cfg->filename : parsing->files[0], cfg ? (unsigned)cfg->line : 1, "%s%s", text,
+                  token ? "; between the elements of a list stands a comma, { \"a\", \"b\" }" : "");
 }
 
 /* libconfuse's options for the keys of SECTION, and one that ends the list. The caller frees them. */
@@ -148,8 +151,11 @@ static struct conf *read_values(struct scan *scan, const char *name, const char 
     int result = cfg_parse_buf(cfg, text);
     if (result != CFG_SUCCESS && scan->mistakes == before && !before)
         scan_complain(scan, name, 1, "the file cannot be read");
-    for (size_t i = 0; i < keys_nsections; i++)
-        read_section(scan, &keys_sections[i], result == CFG_SUCCESS ? cfg : NULL, conf);
+    /* Behind a mistake of syntax nothing can be said of the values. */
+    for (size_t i = 0; i < keys_nsections && result == CFG_SUCCESS; i++)
+        read_section(scan, &keys_sections[i], cfg, conf);
+    if (result != CFG_SUCCESS)
+        conf_free(&conf);
     parsing = NULL;
     cfg_free(cfg);
     for (size_t i = 0; i < keys_nsections; i++)

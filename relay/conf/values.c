@@ -394,11 +394,18 @@ static bool read_addresses(const struct input *input, void *member)
 {
     struct conf_addresses *addresses = member, new = { text_zalloc(input->count * sizeof *new.items), input->count };
     for (size_t i = 0; i < input->count; i++) {
-        if (netaddr_parse_port(span_of(input->items[i]), &new.items[i]) && new.items[i].port)
+        struct netaddr *address = &new.items[i];
+        if (netaddr_parse_port(span_of(input->items[i]), address) && address->port)
             continue;
+        uint16_t port = (uint16_t)input->bounds->min;
+        if (port && netaddr_parse(span_of(input->items[i]), address)) {
+            address->port = port;
+            continue;
+        }
         free(new.items);
         text_format(input->why, input->why_size,
-                    "addresses with ports such as \"192.0.2.1:587\" or \"[2001:db8::1]:587\", not \"%s\"", input->items[i]);
+                    "addresses %s ports such as \"192.0.2.1:%u\" or \"[2001:db8::1]:%u\", not \"%s\"",
+                    port ? "with or without" : "with", port ? port : 587, port ? port : 587, input->items[i]);
         return false;
     }
     free(addresses->items);

@@ -17,7 +17,7 @@ enum value_type {
     VALUE_CHOICE,    /* bool: the first or the second of `words` */
     VALUE_TEXTS,     /* struct conf_strings */
     VALUE_NETWORKS,  /* struct conf_networks */
-    VALUE_ADDRESSES, /* struct conf_addresses: with ports */
+    VALUE_ADDRESSES, /* struct conf_addresses: with ports, or the port `min` of the bounds where it is one */
     VALUE_TIMES,     /* struct conf_times: {5min, 15min} */
     VALUE_HOSTS,     /* struct conf_hosts: `mx`, or hosts host:port */
     VALUE_TYPES
