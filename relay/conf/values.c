@@ -119,12 +119,12 @@ void values_time_print(int64_t ms, char text[32])
     print_units((uint64_t)ms, times, text);
 }
 
-/* Text in double quotes, as libconfuse reads it. */
+/* Text in double quotes, as libconfuse reads it: there it would put the environment's NAME in place of ${NAME}. */
 static void print_quoted(struct buffer *out, const char *text)
 {
     buffer_add_byte(out, '"');
     for (; *text; text++) {
-        if (*text == '"' || *text == '\\')
+        if (*text == '"' || *text == '\\' || *text == '$')
             buffer_add_byte(out, '\\');
         buffer_add_byte(out, *text);
     }

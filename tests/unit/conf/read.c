@@ -129,7 +129,7 @@ static void test_round_trip(void **state)
 {
     static const char text[] = BASE
         "postmaster = \"pm@example.net\"\ndomains = { \"Example.net\", \"b.example\" }\nfrom-header = ignore\n"
-        "certificate \"mail.other.example\" { certificate = \"x \\\"quoted\\\" \\\\\" key = 'y' }\n"
+        "certificate \"mail.other.example\" { certificate = \"x \\\"quoted\\\" \\\\\" key = 'y${HOME}' }\n"
         "listener six { address = { \"[::1]:465\" } tls = implicit networks = { \"2001:db8::/32\", \"10.0.0.0/8\" } "
         "client-address = hide }\n"
         "account \"alice\" { senders = { \"alice@example.net\", \"@sales.example.net\" } class = bulk } # comment\n"
@@ -153,6 +153,7 @@ static void test_round_trip(void **state)
     assert_true(conf_write(again, &second));
     assert_string_equal(buffer_text(&first), buffer_text(&second));
     assert_string_equal(again->certificates[0].certificate, "x \"quoted\" \\");
+    assert_string_equal(again->certificates[0].key, "y${HOME}");
     assert_string_equal(again->routes[0].name, "example.com");
     assert_int_equal(again->routes[0].nhosts, 2);
     assert_true(again->routes[0].tls_given);
