@@ -24,6 +24,13 @@ enum session_phase {
     SESSION_PHASES
 };
 
+/* Content that comes though DATA was refused, from a client that does not wait for the answer. */
+enum session_stray {
+    STRAY_NONE,
+    STRAY_POSSIBLE, /* DATA was refused just now */
+    STRAY_COMES     /* up to a line with only a dot */
+};
+
 struct exchange;
 struct transaction;
 
@@ -47,6 +54,7 @@ struct session {
     unsigned messages;    /* transactions that MAIL began */
     size_t skipped;       /* bytes of an overlong line that were thrown away so far */
     const char *skipping; /* the reply that is due at the end of an overlong line, or NULL */
+    enum session_stray stray;
     bool esmtp;           /* EHLO, not HELO */
     bool fresh;           /* a new command is awaited: its deadline begins anew */
     bool stalled;         /* the client does not read its replies: nothing more is done for it until it does */

@@ -2,6 +2,9 @@
  * The checks are made in this order for all of them, so that a client that pipelines MAIL behind a failed AUTH is told 530, one
  * that forgot EHLO behind STARTTLS is told 503, and a password that comes in clear is answered 538 without a look at it.
  *
+ * A client that does not wait for the answer to DATA sends its message where DATA was refused, too. Its lines are errors up to the
+ * dot, whatever they say: else who writes a message's text could give commands in the name of the program that sends it.
+ *
  * A line that is too long is answered once, at its end, and never kept: what is beyond the limit is thrown away as it comes. */
 #include "verbs.h"
 
@@ -100,17 +103,50 @@ static void carry_out(struct session *session, const struct command *command)
     verb->carry_out(session, command->argument);
 }
 
+/* No command's first word has a colon, every header field's has. */
+static bool is_field(struct span line)
+{
+    struct span word = span_head(line, span_find(line, ' '));
+    return span_find(word, ':') < word.n;
+}
+
+/* Is LINE content behind a refused DATA? QUIT is obeyed all the same, it can do no harm. */
+static bool is_stray(struct session *session, struct span line)
+{
+    if (session->stray == STRAY_POSSIBLE)
+        session->stray = is_field(line) ? STRAY_COMES : STRAY_NONE;
+    if (session->stray == STRAY_NONE || span_equal_nocase(line, SPAN("QUIT")))
+        return false;
+    if (span_equal(line, SPAN(".")))
+        session->stray = STRAY_NONE;
+    return true;
+}
+
+/* DATA, LINE, may have been refused. Who sent more behind a DATA that has no recipient did not wait for its answer, and by RFC 2920
+ * 3.1 no command may stand there. */
+static void watch_for_stray(struct session *session, struct span line)
+{
+    bool more = stream_input(session->stream).n > line.n + 2;
+    if (session->phase != SESSION_DATA)
+        session->stray = session->phase == SESSION_MAIL && more ? STRAY_COMES : STRAY_POSSIBLE;
+}
+
 static void take_line(struct session *session, struct span line)
 {
     struct command command;
-    if (verbs_is_foreign(line))
+    if (is_stray(session, line))
+        session_error(session, "500 5.5.2 DATA was refused, and this is content; it ends with a line that has only a dot");
+    else if (verbs_is_foreign(line))
         session_close(session, "421 4.7.0 this is a mail server; the connection is closed");
     else if (!command_parse(line, &command))
         session_error(session, "500 5.5.2 a command is one line of printable text");
     else if (command.verb == COMMAND_UNKNOWN)
         unknown_verb(session, line);
-    else
+    else {
         carry_out(session, &command);
+        if (command.verb == COMMAND_DATA)
+            watch_for_stray(session, line);
+    }
 }
 
 void verbs_skip_line(struct session *session, const char *reply)

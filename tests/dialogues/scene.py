@@ -32,6 +32,7 @@ LISTENERS = {
     "submissions": "tls = implicit auth = required",
     "either": "tls = starttls auth = optional networks = { \"127.0.0.0/8\" }",
     "small": "tls = none auth = none networks = { \"127.0.0.0/8\" } max-message-size = 2K max-recipients = 3 max-messages = 3",
+    "small-tls": "tls = starttls auth = none networks = { \"127.0.0.0/8\" } max-message-size = 1K max-errors = 100",
     "hasty": "tls = starttls auth = none networks = { \"127.0.0.0/8\" } command-timeout = 2s data-timeout = 2s",
     "hasty-auth": "tls = starttls auth = required command-timeout = 2s",
     "strict": "tls = none auth = none networks = { \"127.0.0.0/8\" } max-errors = 5",
