@@ -269,6 +269,13 @@ static bool start(struct queue *queue, struct notice *notice)
         report.original = buffer_span(&original);
         unsigned flags = report_write(&report, &plain);
         done = content_stuff(buffer_span(&plain), &wire);
+        if (!done) { /* a CR or LF by itself in the original: it is not sent on by this door either */
+            report.original = SPAN("");
+            report.whole = false;
+            buffer_clear(&plain);
+            flags = report_write(&report, &plain);
+            done = content_stuff(buffer_span(&plain), &wire);
+        }
         if (done)
             store(queue, notice, report.about->sender, buffer_span(&wire), flags);
     }

@@ -165,9 +165,35 @@ static void a_body_above_the_limit_is_left_out(void **state)
     world_free(&world);
 }
 
+/* However a line end that is none came into the spool: the report goes out, and what it would smuggle does not. */
+static void an_original_with_a_bare_line_feed_is_left_out(void **state)
+{
+    static const char *const contents[] = {
+        "Subject: x\r\n\r\nx\n.\nMAIL FROM:<smuggled@here.example>\r\n",
+        "Subject: x\r\n\r\nx\r\n.\rMAIL FROM:<smuggled@here.example>\r\n",
+        "Subject: x\nX: smuggled\r\n\r\nx\r\n",
+    };
+    (void)state;
+    struct world *world = world_new("");
+    world_say(world, DELIVERY_PERMANENT, "5.1.1", "550 5.1.1 no such user");
+    for (unsigned i = 0; i < sizeof contents / sizeof *contents; i++) {
+        struct envelope envelope;
+        world_envelope(&envelope, "alice", "alice@here.example", "bob@there.example");
+        world_send_envelope(world, &envelope, span_of(contents[i]));
+        WORLD_UNTIL(world, world->nassigns == 2 * (i + 1));
+        const char *report = world->assigns[world->nassigns - 1].content;
+        assert_non_null(strstr(report, "Final-Recipient: rfc822; bob@there.example\r\n"));
+        assert_null(strstr(report, "smuggled"));
+        for (const char *end = strpbrk(report, "\r\n"); end; end = strpbrk(end + 2, "\r\n"))
+            assert_memory_equal(end, "\r\n", 2);
+    }
+    world_free(&world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        WORLD_TEST(an_original_with_a_bare_line_feed_is_left_out),
         WORLD_TEST(the_null_sender_gets_none),  WORLD_TEST(a_report_that_fails_ends_there),
         WORLD_TEST(notify_is_heeded),           WORLD_TEST(too_old_is_a_bounce),
         WORLD_TEST(a_delay_is_told_once),       WORLD_TEST(waiting_units_expire),
