@@ -153,7 +153,7 @@ struct site *domain_site(struct queue *queue, struct domain *domain)
     return know_by_route(queue, domain) ? domain->site : NULL;
 }
 
-const struct site *domain_known_site(const struct queue *queue, struct span name)
+struct site *domain_known_site(const struct queue *queue, struct span name)
 {
     const struct domain *domain = map_get(queue->domains->by_name, name);
     return domain ? domain->site : NULL;

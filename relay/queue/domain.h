@@ -27,7 +27,7 @@ void domain_wait(struct queue *queue, struct domain *domain, struct unit *unit);
 void domain_ask(struct queue *queue, struct domain *domain);
 
 /* What is known of the domain NAME without asking or noting anything: its site, or NULL. */
-const struct site *domain_known_site(const struct queue *queue, struct span name);
+struct site *domain_known_site(const struct queue *queue, struct span name);
 
 /* The dns role's answer; its channel (NULL: it has gone). */
 void domains_answer(struct queue *queue, const struct dns_mx *answer);

@@ -1,7 +1,12 @@
 #include "intervene.h"
 
+#include "../smtp/address.h"
+#include "domain.h"
+#include "envelopes.h"
+#include "fair.h"
 #include "place.h"
 #include "settle.h"
+#include "site.h"
 #include "unit.h"
 
 bool intervene_hold(struct queue *queue, struct entry *entry, const char *why)
@@ -46,15 +51,33 @@ bool intervene_remove(struct queue *queue, struct entry *entry, const char *why)
     return true;
 }
 
+/* The sites that UNIT will be placed at, as far as they are known, rest no longer: it would wait there instead. */
+static void retry_sites(struct queue *queue, const struct unit *unit)
+{
+    const struct envelope *envelope = envelopes_get(queue, unit->entry, NULL);
+    for (uint32_t i = 0; envelope && i < unit->count; i++) {
+        if (unit->parts[i].recipient >= envelope->nrecipients)
+            continue;
+        struct span domain = address_domain(span_of(envelope->recipients[unit->parts[i].recipient].address));
+        struct site *site = domain_known_site(queue, domain);
+        if (site)
+            site_retry(queue, site);
+    }
+}
+
 bool intervene_retry(struct queue *queue, struct entry *entry, const char *why)
 {
     bool changed = false;
     (void)why;
     for (struct unit *unit = entry->units; unit && !entry->held; unit = unit->next) {
-        if (unit->state != UNIT_SCHEDULED)
-            continue;
-        place_later(queue, unit);
-        changed = true;
+        if (unit->state == UNIT_READY && unit->flow->site->failures) {
+            site_retry(queue, unit->flow->site); /* the first of those that wait there ends the rest for all */
+            changed = true;
+        } else if (unit->state == UNIT_SCHEDULED) {
+            retry_sites(queue, unit);
+            place_later(queue, unit);
+            changed = true;
+        }
     }
     return changed;
 }

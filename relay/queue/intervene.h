@@ -10,7 +10,7 @@ bool intervene_hold(struct queue *queue, struct entry *entry, const char *why);
 bool intervene_release(struct queue *queue, struct entry *entry, const char *why);
 bool intervene_remove(struct queue *queue, struct entry *entry, const char *why);
 
-/* What waits for its time is due now. Not for held messages. */
+/* What waits for its time is due now, and a site that it waits for rests no longer. Not for held messages. */
 bool intervene_retry(struct queue *queue, struct entry *entry, const char *why);
 
 #endif

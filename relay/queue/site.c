@@ -323,6 +323,15 @@ void site_due(void *context, struct heap_node *node)
     site_consider(queue, site);
 }
 
+void site_retry(struct queue *queue, struct site *site)
+{
+    if (!site_rests(site))
+        return;
+    schedule_remove(queue->backoff, &site->backoff);
+    site->next_ms = 0;
+    site_fill(queue, site);
+}
+
 static void unplace(struct queue *queue, struct unit *unit, void *context)
 {
     (void)context;

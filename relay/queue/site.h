@@ -106,6 +106,9 @@ void site_impossible(struct queue *queue, struct site *site, const struct cause 
 /* SITE's rest is over (the schedule tells). */
 void site_due(void *queue, struct heap_node *node);
 
+/* A person wants SITE tried now: ends its rest, if it rests. */
+void site_retry(struct queue *queue, struct site *site);
+
 /* All ready units of all sites leave for UNPLACED: the routes may have changed. */
 void sites_unplace(struct queue *queue);
 
