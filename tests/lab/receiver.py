@@ -2,7 +2,9 @@
 import socket
 import socketserver
 import ssl
+import struct
 import threading
+import time
 
 
 class Message:
@@ -23,14 +25,95 @@ class Message:
         return self.data.split(b"\r\n\r\n", 1)[1]
 
 
+class Deed(str):
+    """An answer that is more than one reply line: ACT(session) is done in its place and says whether the session goes on. For what the
+    receiver keeps it counts as TEXT ("354" to DATA, "250" to the dot)."""
+
+    def __new__(cls, act, text=""):
+        deed = super().__new__(cls, text)
+        deed.act = act
+        return deed
+
+
+def raw(data, text="", goes_on=True):
+    """Sends DATA as it is."""
+    def act(session):
+        session.sock.sendall(data)
+        return goes_on
+    return Deed(act, text)
+
+
+def hang(before=b"", deaf=False):
+    """Sends BEFORE and then says nothing until the other side leaves; DEAF: reads nothing either, until the receiver is closed."""
+    def act(session):
+        session.sock.sendall(before)
+        session.receiver.note("hung")
+        try:
+            while session.receiver.over.wait(0.05 if deaf else 0) is False and (deaf or session.sock.recv(65536)):
+                pass
+        finally:
+            session.receiver.note("left")
+        return False
+    return Deed(act)
+
+
+def flood(data, pause=0.0, most=50_000_000):
+    """Sends DATA over and over, with a PAUSE behind each, until the other side leaves or MOST bytes are out."""
+    def act(session):
+        session.receiver.note("hung")
+        sent = 0
+        try:
+            while sent < most and not session.receiver.over.is_set():
+                sent += session.sock.send(data)
+                time.sleep(pause)
+        finally:
+            session.receiver.note("left")
+            with session.receiver.lock:
+                session.receiver.flooded = max(session.receiver.flooded, sent)
+        return False
+    return Deed(act)
+
+
+def leave(text="", reset=False, before=b""):
+    """Sends BEFORE and closes the connection, or resets it."""
+    def act(session):
+        session.sock.sendall(before)
+        if reset:
+            session.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            session.sock.close()
+            session.file.close()  # the descriptor lives as long as both
+        return False
+    return Deed(act, text)
+
+
+class Deaf:
+    """Listens, but takes no connection: its queue is full, so that connecting hangs."""
+
+    def __init__(self, address, port):
+        self.listener = socket.socket()
+        self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.listener.bind((address, port))
+        self.listener.listen(0)
+        self.fillers = [socket.socket() for _ in range(4)]
+        for filler in self.fillers:
+            filler.setblocking(False)
+            filler.connect_ex((address, port))
+
+    def close(self):
+        for sock in [self.listener] + self.fillers:
+            sock.close()
+
+
 class Receiver:
     """Listens on (ADDRESS, PORT). ANSWERS maps a stage ("banner", "ehlo", "mail", "rcpt", "data", "dot") or (stage, address) to a reply line,
-    or to a function of the argument that returns one, or None for the usual reply. CERTIFICATE offers STARTTLS."""
+    or to a function of the argument that returns one, or None for the usual reply; a Deed in place of a line does more. CERTIFICATE offers
+    STARTTLS."""
 
     def __init__(self, address, port, answers=None, certificate=None, extensions=("PIPELINING", "8BITMIME", "SIZE 100000000", "SMTPUTF8")):
         self.answers = answers or {}
         self.extensions = list(extensions)
         self.messages, self.connections, self.commands = [], 0, []
+        self.notes, self.flooded, self.over = {}, 0, threading.Event()
         self.lock = threading.Lock()
         self.context = None
         if certificate:
@@ -61,7 +144,13 @@ class Receiver:
                     return answer
         return usual
 
+    def note(self, name):
+        """Counts that NAME happened: `notes` has it."""
+        with self.lock:
+            self.notes[name] = self.notes.get(name, 0) + 1
+
     def close(self):
+        self.over.set()
         self.server.shutdown()
         self.server.server_close()
 
@@ -78,6 +167,8 @@ class Session:
         self.sender, self.recipients = None, []
 
     def reply(self, line):
+        if isinstance(line, Deed):
+            return line.act(self)
         self.sock.sendall(line.encode() + b"\r\n")
         return not line.startswith("421")
 
@@ -115,6 +206,9 @@ class Session:
             self.tls = True
             self.reset()
         return going
+
+    def on_auth(self, argument):
+        return self.reply(self.receiver.answer("auth", argument, "235 2.7.0 welcome"))
 
     def on_mail(self, argument):
         self.sender = argument[argument.index("<") + 1:argument.index(">")]
