@@ -3,12 +3,13 @@
 Each hostile site is NAME.test with an MX and an address of its own; good.test behaves, and home.test takes the reports. The first retry
 comes after an hour, so that one attempt is all that happens unless a case asks for more."""
 import base64
+import concurrent.futures
 import contextlib
 import email
 import email.policy
 import json
-import os
 import re
+import smtplib
 import socket
 import struct
 import subprocess
@@ -17,8 +18,8 @@ import threading
 
 from case import main
 from receiver import Deaf, Deed, Receiver, flood, hang, leave, raw
-from submit import connect, message, send, submit
-from world import Certificate, Skip, World, wait_for
+from submit import CONTEXT, connect, message, send, submit
+from world import Certificate, World, free_port, parse_logfmt, wait_for
 
 HOUR = "retry = { 1h }"
 
@@ -46,14 +47,15 @@ class Scene:
             options["delivery"] = options["delivery"](world)
         self.daemon = world.posternd(**options)
         self.daemon.user("alice", "secret")
-        self.daemon.start()
+        self.daemon.start(wait=False)
+        wait_for(lambda: '"ready:' in self.daemon.new_log(), what="the daemon's being ready")  # in either format of the log
 
     def __getitem__(self, name):
         return self.receivers[name]
 
     def send(self, name, subject="test", recipients=("bob",), body=b"Hello.\r\n", sender="alice@home.test", options=(), extra=b""):
         """A message to the site NAME; its id."""
-        data = message(subject, body, extra=extra)
+        data = message(subject, body, "alice@home.test", extra=extra)
         return submit(self.daemon, sender, [f"{r}@{name}.test" for r in recipients], data, options, open_listener=True)
 
     def fates(self, identity, count=1):
@@ -74,6 +76,11 @@ class Scene:
         identity = self.send("good", subject)
         wait_for(lambda: len(self["good"].messages) > before, what="a message at the good site")
         self.fate(identity, "delivered")
+
+    def log_events(self):
+        """All events of the log, whichever its format."""
+        lines = self.daemon.log_path.read_bytes().splitlines()
+        return [json.loads(line) if line.startswith(b"{") else parse_logfmt(line.decode()) for line in lines]
 
     def heal(self, *names):
         """The sites NAMES behave from now on, and all mail is tried again."""
@@ -409,6 +416,344 @@ def case_m16_a_smart_host_that_refuses_the_login_defers_with_an_alarm():
         assert fields["status"] == "4.4.7" and "535 5.7.8 no" in fields["diagnostic-code"], fields.items()
         s.empty()
         assert len(s["home"].messages) == 1 and s.fates(identity)[-1]["event"] == "bounced"
+
+
+def case_l1_hostile_names_stay_one_line_in_both_formats():
+    """L1: escapes, quotes, %n and 10 KB in EHLO and the login name; log lines, Received and what postern(1) prints."""
+    names = ["x\x1b[31m", 'a"b', "%n%n%s", "y" * 10240, "p event=forged", "back\\slash"]
+    for kind in ("logfmt", "json"):
+        with scene({"waits": {"rcpt": '450 4.2.0 "no" \\ %n \x1b[2J {}'}}, sections=f"log {{ format = {kind} }}\n") as s:
+            with concurrent.futures.ThreadPoolExecutor() as pool:  # a refusal of a login takes its time
+                assert set(pool.map(refused_login, [s.daemon] * len(names), range(len(names)), names)) <= {421, 500, 501, 535}
+            for name in names:
+                session = smtplib.SMTP("127.0.0.1", s.daemon.open_port, timeout=60)
+                code = session.docmd("EHLO", name)[0]
+                assert code in (250, 500, 501, 421), code
+                if code == 250:
+                    send(session, "alice@home.test", ["bob@good.test"], message(name[:10]))
+                session.close()
+            identity = s.send("waits")
+            s.waits([identity], "450 4.2.0")
+            s.send("good")
+            wait_for(lambda: s["good"].messages)
+            lines = s.daemon.log_path.read_bytes().splitlines()
+            for line in lines:
+                assert not re.search(rb"[\x00-\x1f\x7f]", line) and len(line) <= 4096, line
+                if kind == "json":
+                    assert isinstance(json.loads(line), dict)
+                else:
+                    assert line.startswith(b"time=") and b" event=forged" not in re.sub(rb'"(?:[^"\\]|\\.)*"', b"", line), line
+            events = s.log_events()
+            assert any("\\x1b[31m" in str(e) for e in events), "the login name is shown escaped"
+            assert not [e for e in events if e["event"] == "forged"]
+            for got in s["good"].messages:
+                assert not re.search(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]", got.data), got.data
+            shown = s.daemon.cli("queue", "list") + s.daemon.cli("message", identity)
+            assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f]", shown), shown
+
+
+def refused_login(daemon, number, name):
+    """The code that a login as NAME gets; from an address of its own, since each refusal makes the next one of an address slower."""
+    session = smtplib.SMTP("127.0.0.1", daemon.port, timeout=60, source_address=(f"127.0.0.{number + 10}", 0))
+    session.starttls(context=CONTEXT)
+    session.ehlo("client.test")
+    token = base64.b64encode(f"\0{name}\0wrong".encode()).decode()
+    code = session.docmd("AUTH", f"PLAIN {token}")[0]
+    session.close()
+    return code
+
+
+class Trap:
+    """Listens on every address, and counts who comes."""
+
+    def __init__(self, port):
+        self.socket = socket.create_server(("::", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=128)
+        self.socket.setblocking(False)
+
+    def came(self):
+        try:
+            return self.socket.accept()[1]
+        except BlockingIOError:
+            return None
+
+    def close(self):
+        self.socket.close()
+
+
+def own_address():
+    """An address of an interface other than loopback."""
+    shown = json.loads(subprocess.run(["ip", "-j", "-4", "address"], capture_output=True, text=True).stdout or "[]")
+    found = [a["local"] for link in shown for a in link["addr_info"] if not a["local"].startswith("127.")]
+    return found[0] if found else None
+
+
+LOOPS = {"name": None, "localhost": ("A", "127.0.0.1"), "zero": ("A", "0.0.0.0"), "other": ("A", "127.0.3.3"), "zero6": ("AAAA", "::"), "one6": ("AAAA", "::1"),
+         "mapped": ("AAAA", "::ffff:127.0.0.1"), "mapped-zero": ("AAAA", "::ffff:0.0.0.0")}
+
+
+def loop_records():
+    """(names, records) of domains whose mail would come back to this machine."""
+    loops = dict(LOOPS)
+    if own_address():
+        loops["own"] = ("A", own_address())
+    records = ["relay.example.net. 300 IN A 127.0.0.1", "worse.test. 300 IN MX 10 relay.example.net.", "worse.test. 300 IN MX 20 mx.fine.test.",
+               "mx.fine.test. 300 IN A 127.0.9.9"]
+    for name, record in loops.items():
+        records.append(f"{name}.test. 300 IN MX 10 {'relay.example.net' if not record else 'localhost' if name == 'localhost' else 'mx.' + name + '.test'}.")
+        if record:
+            records.append(f"{'localhost' if name == 'localhost' else 'mx.' + name + '.test'}. 300 IN {record[0]} {record[1]}")
+    return [f"bob@{name}.test" for name in loops] + ["bob@worse.test", "bob@relay.example.net"], records
+
+
+def check_loops(world, daemon, home, recipients):
+    """Each of RECIPIENTS bounces with 5.4.6, and mail for others goes on."""
+    daemon.start()
+    sent = {r: submit(daemon, "alice@home.test", [r], message(), open_listener=True) for r in recipients}
+    fates = {r: wait_for(lambda i=i: [e for e in daemon.events() if e.get("id") == i and e["event"] in ("bounced", "deferred", "delivered")],
+                         what=f"the fate of {r}")[0] for r, i in sent.items()}
+    wrong = {r: (e["event"], e.get("status"), e.get("reply")) for r, e in fates.items() if (e["event"], e.get("status")) != ("bounced", "5.4.6")}
+    assert not wrong, wrong
+    submit(daemon, "alice@home.test", ["carol@home.test"], message("good"), open_listener=True)
+    wait_for(lambda: len(home.messages) == len(recipients) + 1, what="the reports")
+    statuses = [list(email.message_from_bytes(m.data, policy=email.policy.default).iter_parts())[1].get_payload()[1]["status"]
+                for m in home.messages if m.sender == ""]
+    assert statuses == ["5.4.6"] * len(recipients), statuses
+    wait_for(lambda: daemon.cli("status", json_output=True)["queue"]["messages"] == 0)
+
+
+def case_l3_mail_that_would_come_back_bounces_and_nothing_is_connected_to():
+    """L3: an MX that is our name, our address, localhost, 0.0.0.0, ::, ::ffff:127.0.0.1: as it is in production, private addresses forbidden."""
+    recipients, records = loop_records()
+    with World(records) as world:
+        trap, port = world.add(Trap(world.delivery_port)), free_port()
+        home = world.add(Receiver("127.0.2.1", port))
+        daemon = world.posternd(queue=HOUR, sections=f'route "home.test" {{ via = "127.0.2.1:{port}" }}\n', listener="check-recipient-domain = no")
+        daemon.file.write_text(daemon.text.replace("allow-private = yes", "allow-private = no"))
+        check_loops(world, daemon, home, recipients)
+        assert trap.came() is None
+
+
+def case_l3_a_listener_of_ours_is_never_delivered_to():
+    """L3: where private addresses are allowed, an MX that leads to a port this relay listens on."""
+    recipients, records = loop_records()
+    with World(records) as world:
+        port = free_port()
+        home = world.add(Receiver("127.0.2.1", port))
+        daemon = world.posternd(queue=HOUR, sections=f'route "home.test" {{ via = "127.0.2.1:{port}" }}\n', listener="check-recipient-domain = no",
+                                ports=(free_port(), free_port(), world.delivery_port))
+        daemon.file.write_text(daemon.text.replace(f'"127.0.0.1:{world.delivery_port}"', f'"0.0.0.0:{world.delivery_port}"'))
+        check_loops(world, daemon, home, recipients)
+        assert len([e for e in daemon.events("accepted") if e["role"] == "submission"]) == 1 + len(recipients), "nothing came back in"
+
+
+def case_l4_what_has_no_sender_is_reported_to_nobody():
+    """L4: failing mail from <>, a report that fails, one to the postmaster, one to a domain that does not exist."""
+    with scene({"fails": {"rcpt": "550 5.1.1 no"}}, top='processes = 1 postmaster = "postmaster@fails.test"', listener="check-recipient-domain = no") as s:
+        first = s.send("fails", sender="")
+        s.fate(first, "bounced", "5.1.1")
+        s.empty()
+        assert len(s.daemon.events("bounced")) == 1 and len(s.daemon.events("accepted")) == 1
+        for sender, count in (("carol@fails.test", 3), ("postmaster@fails.test", 5), ("x@gone.invalid", 7)):
+            s.fate(s.send("fails", sender=sender), "bounced", "5.1.1")
+            wait_for(lambda: len(s.daemon.events("bounced")) == count, what="the report's own end")
+            s.empty()
+        s.good()
+        assert len(s.daemon.events("bounced")) == 7 and not s["home"].messages
+        assert [c for c in s["fails"].commands if c.startswith("MAIL FROM:<>")], "reports went out with the null sender"
+
+
+def case_l5_a_sender_that_is_not_ours_gets_no_reports():
+    """L5: a foreign MAIL FROM from a listed network is refused before anything can bounce to it."""
+    with scene({"fails": {"rcpt": "550 5.1.1 no"}}, top='processes = 1 domains = { "home.test" }') as s:
+        session = connect(s.daemon, open_listener=True)
+        code, text = session.mail("victim@good.test")
+        assert code == 553 and text.startswith(b"5.7.1"), (code, text)
+        assert session.rcpt("bob@fails.test")[0] == 503
+        session.close()
+        identity = s.send("fails", recipients=[f"dead{i}" for i in range(200)])
+        s.fates(identity, 200)
+        s.empty()
+        reports = s.bounces(len(s["home"].messages))
+        assert sum(len(each) for _, each in reports) == 200 and len(reports) <= 2, "few reports, however many recipients are dead"
+
+
+class Stub:
+    """A name server whose ANSWERS are a function of (name, type): None for silence, or (rcode, [rdata]) with TTL 60, or bytes as they are."""
+
+    def __init__(self, answers, port=None):
+        self.answers, self.asked, self.ended = answers, [], threading.Event()
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind(("127.0.0.1", port or 0))
+        self.socket.settimeout(0.1)
+        self.port = self.socket.getsockname()[1]
+        self.thread = threading.Thread(target=self.run, daemon=True)
+        self.thread.start()
+
+    def run(self):
+        while not self.ended.is_set():
+            with contextlib.suppress(socket.timeout, OSError):
+                query, peer = self.socket.recvfrom(4096)
+                labels, at = [], 12
+                while query[at]:
+                    labels.append(query[at + 1:at + 1 + query[at]].decode().lower())
+                    at += 1 + query[at]
+                name, kind = ".".join(labels), {1: "A", 15: "MX", 28: "AAAA"}.get(struct.unpack(">H", query[at + 1:at + 3])[0], "?")
+                self.asked.append((name, kind))
+                for packet in self.packets(query, query[12:at + 5], self.answers(name, kind)):
+                    self.socket.sendto(packet, peer)
+
+    @staticmethod
+    def packets(query, question, answer):
+        if answer is None:
+            return []
+        if callable(answer):
+            return answer(query, question)
+        return [packet(query[:2], question, *answer)]
+
+    def close(self):
+        self.ended.set()
+        self.thread.join()
+        self.socket.close()
+
+
+def packet(identity, question, rcode, records=(), kind=None):
+    """A DNS answer; RECORDS are rdata of the type asked for."""
+    kind = kind or question[-4:-2]
+    rows = b"".join(b"\xc0\x0c" + kind + b"\0\x01\0\0\0\x3c" + struct.pack(">H", len(r)) + r for r in records)
+    return identity + struct.pack(">HHHHH", 0x8180 | rcode, 1, len(records), 0, 0) + question + rows
+
+
+def wire(name):
+    return b"".join(bytes([len(label)]) + label.encode() for label in name.split(".") if label) + b"\0"
+
+
+def mx(host, preference=10):
+    return struct.pack(">H", preference) + wire(host)
+
+
+def a(address):
+    return socket.inet_aton(address)
+
+
+@contextlib.contextmanager
+def stubbed(answers, port=None, late=False, **options):
+    """(world, daemon, good receiver at 127.0.2.1, stub): ANSWERS for all but good.test and home.test."""
+    def all_answers(name, kind):
+        if name in ("good.test", "home.test"):
+            return (0, [mx("mx.good.test")]) if kind == "MX" else (0, [])
+        if name == "mx.good.test":
+            return (0, [a("127.0.2.1")]) if kind == "A" else (0, [])
+        return answers(name, kind)
+    with World(dns=False) as world:
+        port = port or free_port(kind=socket.SOCK_DGRAM)
+        world.dns = Silent(port) if late else Stub(all_answers, port)
+        good = world.add(Receiver("127.0.2.1", world.delivery_port))
+        options.setdefault("queue", HOUR)
+        daemon = world.posternd(listener="check-recipient-domain = no", top="processes = 1", **options)
+        daemon.file.write_text(daemon.text.replace("dns { servers", "dns { timeout = 200ms tries = 2 servers"))
+        daemon.start()
+        yield world, daemon, good, lambda: world.add(Stub(all_answers, port))
+
+
+class Silent:
+    """Nobody is there."""
+
+    def __init__(self, port):
+        self.port = port
+
+    def close(self):
+        pass
+
+
+def post(daemon, recipient, subject="test"):
+    return submit(daemon, "alice@home.test", [recipient], message(subject), open_listener=True)
+
+
+def fate(daemon, identity, event, status, words=""):
+    found = wait_for(lambda: [e for e in daemon.events() if e.get("id") == identity and e["event"] in ("delivered", "deferred", "bounced")], what="a fate")[0]
+    assert found["event"] == event and found["status"].startswith(status) and words in found["reply"], found
+    return found
+
+
+def case_d1_d2_what_dns_says_is_never_confused():
+    """D1, D2: null MX; NXDOMAIN; no MX but an address; SERVFAIL; silence; MX fine, but its address SERVFAIL or away."""
+    table = {("null.test", "MX"): (0, [mx("", 0)]), ("half.test", "MX"): (0, [mx("", 0), mx("mx.good.test")]),
+             ("implicit.test", "A"): (0, [a("127.0.2.1")]), ("nothing.test", "TXT"): (0, []),
+             ("servfail.test", "MX"): (2, []), ("refused.test", "MX"): (5, []), ("silent.test", "MX"): None,
+             ("addr.test", "MX"): (0, [mx("mx.addr.test")]), ("mx.addr.test", "A"): (2, []), ("mx.addr.test", "AAAA"): (2, []),
+             ("gone.test", "MX"): (0, [mx("mx.gone.test")]), ("two.test", "MX"): (0, [mx("mx.addr.test", 5), mx("mx.good.test", 10)])}
+
+    def answers(name, kind):
+        if (name, kind) in table:
+            return table[name, kind]
+        return (0, []) if any(n == name for n, _ in table) else (3, [])
+    with stubbed(answers) as (world, daemon, good, _):
+        expected = {"null": ("bounced", "5.1.10"), "nx": ("bounced", "5.1.2"), "nothing": ("bounced", "5."), "half": ("delivered", "2."),
+                    "implicit": ("delivered", "2."), "servfail": ("deferred", "4.4.3"), "refused": ("deferred", "4.4.3"), "silent": ("deferred", "4.4.3"),
+                    "addr": ("deferred", "4.4.3"), "gone": ("bounced", "5.4.4"), "two": ("delivered", "2.")}
+        sent = {name: post(daemon, f"bob@{name}.test") for name in expected}
+        post(daemon, "bob@good.test", "good")
+        for name, (event, status) in expected.items():
+            found = fate(daemon, sent[name], event, status)
+            assert found["event"] == event, (name, found)
+        wait_for(lambda: len([m for m in good.messages if m.sender]) == 4, what="what can be delivered")
+
+
+def case_d4_many_dead_hosts_cost_five_tries():
+    """D4: 20 MX of 50 addresses, all dead: the tries of one attempt are capped, so that good mail is not held up."""
+    tried = []
+
+    def answers(name, kind):
+        if name == "many.test":
+            return (0, [mx(f"h{i}.many.test", i) for i in range(20)]) if kind == "MX" else (0, [])
+        if name.endswith(".many.test") and kind == "A":
+            number = int(name[1:].split(".")[0])
+            tried.append(number)
+            return (0, [a(f"127.0.8.{i + 1}") for i in range(50)])
+        return (0, []) if name.endswith("many.test") else (3, [])
+    with stubbed(answers) as (world, daemon, good, _):
+        receivers = [world.add(Receiver(f"127.0.8.{i + 1}", world.delivery_port, {"banner": "421 4.3.2 no"})) for i in range(50)]
+        identity = post(daemon, "bob@many.test")
+        fate(daemon, identity, "deferred", "4.3.2", "421")
+        assert 1 <= sum(r.connections for r in receivers) <= 5, sum(r.connections for r in receivers)
+        assert len(set(tried)) <= 5, sorted(set(tried))
+        fate(daemon, post(daemon, "bob@good.test"), "delivered", "2.")
+
+
+def case_d6_answers_to_other_questions_are_not_taken():
+    """D5, D6: another id, another question, an address in the answer for MX, rdata of two bytes, nothing at all: the lookup fails, mail waits."""
+    forged = lambda question: [mx("mx.good.test")]  # noqa: E731
+
+    def other_id(query, question):
+        return [packet(bytes([query[0] ^ 1, query[1]]), question, 0, forged(question))]
+
+    def other_name(query, question):
+        other = wire("good.test") + question[-4:]
+        return [packet(query[:2], other, 0, forged(other))]
+    table = {"id": other_id, "name": other_name, "short": lambda q, n: [packet(q[:2], n, 0, [b"\0\x0a"])], "empty": lambda q, n: [b""],
+             "head": lambda q, n: [q[:2] + b"\x81\x80\0\x01\0\x05\0\0\0\0"], "pointer": lambda q, n: [packet(q[:2], n, 0, [b"\0\x0a\xc0\x0c\xc0\x0c", b"\0\x0a" + b"\xc0\xff"])]}
+
+    def answers(name, kind):
+        first = name.split(".")[0]
+        return table[first] if first in table and kind == "MX" else (0, [])
+    with stubbed(answers) as (world, daemon, good, _):
+        sent = {name: post(daemon, f"bob@{name}.test") for name in table}
+        fate(daemon, post(daemon, "bob@good.test"), "delivered", "2.")
+        for name, identity in sent.items():
+            found = wait_for(lambda i=identity: [e for e in daemon.events() if e.get("id") == i and e["event"] in ("delivered", "deferred", "bounced")], what=name)[0]
+            assert found["event"] == "deferred" and found["status"].startswith("4."), (name, found)
+        assert len(good.messages) == 1
+
+
+def case_d7_without_a_resolver_mail_waits():
+    """D7: nobody answers at the start: the daemon starts and takes mail, nothing bounces, and it goes out when the resolver is there."""
+    with stubbed(lambda name, kind: (3, []), late=True, queue="retry = { 1s }") as (world, daemon, good, begin):
+        identities = [post(daemon, "bob@good.test", str(i)) for i in range(3)]
+        for identity in identities:
+            fate(daemon, identity, "deferred", "4.4.3")
+        begin()
+        wait_for(lambda: len(daemon.events("delivered")) == 3, what="what waited for the resolver")
+        assert not daemon.events("bounced") and sorted(m.header("subject") for m in good.messages) == ["0", "1", "2"]
 
 
 if __name__ == "__main__":
