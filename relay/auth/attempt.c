@@ -48,7 +48,7 @@ struct attempt {
     int result;    /* libsasl2's last */
 };
 
-/* The mechanisms there are (HOSTILE input names others). `list` is libsasl2's name: -PLUS is a SCRAM that binds. */
+/* The mechanisms there are (clients may name any other). `list` is libsasl2's name: -PLUS is a SCRAM that binds. */
 static const struct mechanism {
     const char *name;
     const char *list;

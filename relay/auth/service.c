@@ -5,12 +5,16 @@
  * Blocking is allowed here: PBKDF2 takes milliseconds, saslauthd as long as it likes; the other auth processes go on meanwhile.
  *
  * A refusal costs the client a delay, which the submission process keeps, and after lockout_failures of them its address hears
- * AUTH_LOCKED, whatever password it brings. An exchange that is malformed or given up is no failure: nothing was learnt by it. */
+ * AUTH_LOCKED, whatever password it brings. So does, after several times as many for one account, every address that was not lately logged in as
+ * that account: a password is not guessed from many addresses either. That verdict comes behind the check and always after the same
+ * delay, or it would tell whether the password was right. An exchange that is malformed or given up is no failure: nothing was
+ * learnt by it. */
 #include "service.h"
 
 #include "../base/clock.h"
 #include "../base/list.h"
 #include "../base/map.h"
+#include "../base/scram.h"
 #include "../base/text.h"
 #include "../channels/submission_auth.h"
 #include "attempt.h"
@@ -19,8 +23,8 @@
 #include <openssl/crypto.h>
 #include <stdlib.h>
 
-#define LOCKOUT_ADDRESSES_MAX 65536
-#define SWEEP_MS              30000 /* how often what is over is forgotten */
+#define LOCKOUT_MAX 65536 /* addresses, accounts, good logins that are remembered */
+#define SWEEP_MS    30000 /* how often what is over is forgotten */
 
 struct service {
     struct loop *loop;
@@ -58,6 +62,7 @@ struct end {
     enum auth_verdict verdict;
     const char *reason; /* for the log; "" where accepted */
     struct span data;   /* the server's last message */
+    uint32_t delay_ms;  /* how long the answer waits, beside what a failure costs */
 };
 
 static struct span key_of(const uint64_t *ticket)
@@ -109,10 +114,31 @@ static void log_verdict(const struct exchange *exchange, const struct end *end, 
     log_end(&entry);
 }
 
+/* The account that EXCHANGE is about, in normal form, whether there is such a one or not. False where the name cannot be one's. */
+static bool account_of(const struct exchange *exchange, char account[SCRAM_NAME_SIZE])
+{
+    return exchange->attempt && scram_name(attempt_claimed(exchange->attempt), account);
+}
+
+/* Counts what VERDICT means for the client's address and the account. Returns for how long the answer is to wait. */
+static uint32_t count(const struct exchange *exchange, enum auth_verdict verdict)
+{
+    struct lockout *lockout = exchange->peer->service->lockout;
+    int64_t now_ms = clock_monotonic_ms();
+    char account[SCRAM_NAME_SIZE];
+    bool named = account_of(exchange, account);
+    if (verdict == AUTH_ACCEPTED && named)
+        lockout_trust(lockout, span_of(account), &exchange->client, now_ms);
+    if (verdict != AUTH_REFUSED)
+        return 0;
+    if (named)
+        lockout_count_account(lockout, span_of(account), now_ms);
+    return lockout_count(lockout, &exchange->client, now_ms);
+}
+
 /* The one way in which an exchange gets its verdict: tells submission and the log, counts, and drops it. */
 static void finish(struct exchange *exchange, const struct end *end)
 {
-    struct service *service = exchange->peer->service;
     struct auth_done done = { .ticket = exchange->ticket, .verdict = (uint8_t)end->verdict };
     char account[AUTH_ACCOUNT_SIZE] = "";
     if (end->verdict == AUTH_ACCEPTED)
@@ -120,8 +146,7 @@ static void finish(struct exchange *exchange, const struct end *end)
     else if (exchange->attempt)
         text_copy(account, sizeof account, attempt_claimed(exchange->attempt));
     log_verdict(exchange, end, account);
-    if (end->verdict == AUTH_REFUSED)
-        done.delay_ms = lockout_count(service->lockout, &exchange->client, clock_monotonic_ms());
+    done.delay_ms = end->delay_ms + count(exchange, end->verdict);
     if (end->verdict == AUTH_ACCEPTED)
         text_copy(done.account, sizeof done.account, span_of(account));
     else
@@ -131,6 +156,14 @@ static void finish(struct exchange *exchange, const struct end *end)
     drop(exchange);
 }
 
+/* Is it for nothing that the password, whatever it is, was checked? */
+static bool account_is_locked(const struct exchange *exchange, enum attempt_state state)
+{
+    char account[SCRAM_NAME_SIZE];
+    return (state == ATTEMPT_ACCEPTED || state == ATTEMPT_REFUSED) && account_of(exchange, account) &&
+           lockout_holds_account(exchange->peer->service->lockout, span_of(account), &exchange->client, clock_monotonic_ms());
+}
+
 /* The attempt has come to STATE and says OUT. */
 static void proceed(struct exchange *exchange, enum attempt_state state, struct span out)
 {
@@ -138,11 +171,12 @@ static void proceed(struct exchange *exchange, enum attempt_state state, struct 
         [ATTEMPT_ACCEPTED] = AUTH_ACCEPTED,   [ATTEMPT_REFUSED] = AUTH_REFUSED,     [ATTEMPT_MALFORMED] = AUTH_MALFORMED,
         [ATTEMPT_MECHANISM] = AUTH_MECHANISM, [ATTEMPT_TEMPORARY] = AUTH_TEMPORARY,
     };
+    static const struct end locked = { AUTH_LOCKED, "too many failures for this account", { "", 0 }, LOCKOUT_DELAY_MAX_MS };
     struct auth_challenge challenge = { .ticket = exchange->ticket };
     if (state != ATTEMPT_CONTINUES) {
         bool accepted = state == ATTEMPT_ACCEPTED;
-        struct end end = { verdicts[state], accepted ? "" : attempt_reason(exchange->attempt), accepted ? out : SPAN("") };
-        finish(exchange, &end);
+        struct end end = { verdicts[state], accepted ? "" : attempt_reason(exchange->attempt), accepted ? out : SPAN(""), 0 };
+        finish(exchange, account_is_locked(exchange, state) ? &locked : &end);
         return;
     }
     challenge.data_size = put_data(challenge.data, out);
@@ -153,7 +187,7 @@ static void proceed(struct exchange *exchange, enum attempt_state state, struct 
 /* Ends EXCHANGE where its address is locked out. True where it did. */
 static bool shut_out(struct exchange *exchange)
 {
-    static const struct end locked = { AUTH_LOCKED, "too many failures from this address", { "", 0 } };
+    static const struct end locked = { AUTH_LOCKED, "too many failures from this address", { "", 0 }, 0 };
     if (!lockout_holds(exchange->peer->service->lockout, &exchange->client, clock_monotonic_ms()))
         return false;
     finish(exchange, &locked);
@@ -193,9 +227,9 @@ static struct exchange *open_exchange(struct peer *peer, const struct auth_begin
 
 static void begin(struct peer *peer, const void *body, size_t size)
 {
-    static const struct end mechanism = { AUTH_MECHANISM, "the mechanism is not offered", { "", 0 } };
-    static const struct end crowded = { AUTH_TEMPORARY, "too many logins at once", { "", 0 } };
-    static const struct end broken = { AUTH_TEMPORARY, "libsasl2 does not begin", { "", 0 } };
+    static const struct end mechanism = { AUTH_MECHANISM, "the mechanism is not offered", { "", 0 }, 0 };
+    static const struct end crowded = { AUTH_TEMPORARY, "too many logins at once", { "", 0 }, 0 };
+    static const struct end broken = { AUTH_TEMPORARY, "libsasl2 does not begin", { "", 0 }, 0 };
     struct service *service = peer->service;
     const struct auth_begin *begin = body;
     struct span name = span_of_array(begin->mechanism, sizeof begin->mechanism), out;
@@ -292,7 +326,7 @@ struct service *service_new(struct loop *loop, const struct conf *conf)
     service->loop = loop;
     service->conf = conf;
     service->credentials = credentials_new(auth->backend == CONF_BACKEND_FILE ? auth->file : NULL, auth->cache_ms);
-    service->lockout = lockout_new(auth->lockout_failures, auth->lockout_ms, LOCKOUT_ADDRESSES_MAX);
+    service->lockout = lockout_new(auth->lockout_failures, auth->lockout_ms, LOCKOUT_MAX);
     service->ground = (struct attempt_ground){ auth->backend, conf->hostname, service->credentials };
     service->binds = is_offered(service, SPAN("SCRAM-SHA-256-PLUS"));
     list_init(&service->peers);

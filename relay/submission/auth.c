@@ -31,7 +31,7 @@ static const struct {
     [AUTH_MALFORMED] = { "501 5.5.2 this is not what the mechanism wants", false, false },
     [AUTH_MECHANISM] = { "504 5.5.4 this mechanism is not offered", false, false },
     [AUTH_TEMPORARY] = { "454 4.7.0 passwords cannot be checked now; try again later", false, false },
-    [AUTH_LOCKED] = { "421 4.7.0 too many failed logins from your address; try again later", true, true },
+    [AUTH_LOCKED] = { "421 4.7.0 too many failed logins; try again later", true, true },
     [AUTH_SUSPENDED] = { "525 5.7.13 this account is suspended", true, false },
 };
 

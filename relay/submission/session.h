@@ -55,9 +55,9 @@ struct session {
     size_t skipped;       /* bytes of an overlong line that were thrown away so far */
     const char *skipping; /* the reply that is due at the end of an overlong line, or NULL */
     enum session_stray stray;
-    bool esmtp;           /* EHLO, not HELO */
-    bool fresh;           /* a new command is awaited: its deadline begins anew */
-    bool stalled;         /* the client does not read its replies: nothing more is done for it until it does */
+    bool esmtp;   /* EHLO, not HELO */
+    bool fresh;   /* a new command is awaited: its deadline begins anew */
+    bool stalled; /* the client does not read its replies: nothing more is done for it until it does */
 };
 
 /* Takes over the connected socket FD of CLIENT, which LISTENER (an index into the settings) accepted and admitted: TLS or the

@@ -1,6 +1,7 @@
 /* The auth role's service over a socket pair, as submission speaks to it, with libsasl2's own client on the other side. */
 #include "../../../relay/auth/service.h"
 #include "../../../relay/auth/attempt.h"
+#include "../../../relay/auth/lockout.h"
 #include "../../../relay/base/ipc.h"
 #include "../../../relay/base/text.h"
 #include "../../../relay/channels/submission_auth.h"
@@ -283,7 +284,7 @@ static void logs_in(void **state)
     assert_string_equal(t.end.account, "alice");
 }
 
-/* Responses that libsasl2's client would never send (HOSTILE A5). */
+/* Responses that libsasl2's client would never send. */
 static void bears_odd_responses(void **state)
 {
 #define BYTES(literal) literal, sizeof(literal) - 1
@@ -489,6 +490,30 @@ static void slows_down_and_locks_out(void **state)
     assert_int_equal(t.end.delay_ms, 0);
 }
 
+/* From many addresses on one account: the right password is as good as a wrong one there, and its answer as late; other accounts, and
+ * the address from which alice came before, are served. */
+static void locks_an_account(void **state)
+{
+    (void)state;
+    assert_int_equal(plain("alice", "wonder land"), AUTH_ACCEPTED);
+    for (unsigned i = 0; i < 20 * LOCKOUT_ACCOUNT; i++) {
+        t.client.bytes[2] = (uint8_t)(3 + i / 10);
+        assert_int_equal(plain(i % 2 ? "alice" : "ALICE", "wrong"), AUTH_REFUSED);
+    }
+    t.client.bytes[2] = 99;
+    assert_int_equal(plain("alice", "wonder land"), AUTH_LOCKED);
+    uint32_t delay_ms = t.end.delay_ms;
+    assert_true(delay_ms > 0);
+    assert_int_equal(plain("alice", "wrong"), AUTH_LOCKED);
+    assert_int_equal(t.end.delay_ms, delay_ms);
+    assert_int_equal(plain("nobody", "wrong"), AUTH_REFUSED);
+    assert_int_equal(plain("bob@example.net", "b\xc3\xbc"
+                                              "cher"),
+                     AUTH_ACCEPTED);
+    t.client.bytes[2] = 2;
+    assert_int_equal(plain("alice", "wonder land"), AUTH_ACCEPTED);
+}
+
 static void locks_out_in_the_middle(void **state)
 {
     (void)state;
@@ -589,6 +614,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(hides_who_is_unknown, set_up, tear_down),
         cmocka_unit_test_setup_teardown(takes_as_long_for_nobody, set_up, tear_down),
         cmocka_unit_test_setup_teardown(slows_down_and_locks_out, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(locks_an_account, set_up, tear_down),
         cmocka_unit_test_setup_teardown(locks_out_in_the_middle, set_up, tear_down),
         cmocka_unit_test_setup_teardown(forgets_what_is_given_up, set_up, tear_down),
         cmocka_unit_test_setup_teardown(keeps_a_bound, set_up, tear_down),

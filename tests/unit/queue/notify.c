@@ -194,10 +194,14 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         WORLD_TEST(an_original_with_a_bare_line_feed_is_left_out),
-        WORLD_TEST(the_null_sender_gets_none),  WORLD_TEST(a_report_that_fails_ends_there),
-        WORLD_TEST(notify_is_heeded),           WORLD_TEST(too_old_is_a_bounce),
-        WORLD_TEST(a_delay_is_told_once),       WORLD_TEST(waiting_units_expire),
-        WORLD_TEST(a_wrong_clock_at_the_start), WORLD_TEST(a_body_above_the_limit_is_left_out),
+        WORLD_TEST(the_null_sender_gets_none),
+        WORLD_TEST(a_report_that_fails_ends_there),
+        WORLD_TEST(notify_is_heeded),
+        WORLD_TEST(too_old_is_a_bounce),
+        WORLD_TEST(a_delay_is_told_once),
+        WORLD_TEST(waiting_units_expire),
+        WORLD_TEST(a_wrong_clock_at_the_start),
+        WORLD_TEST(a_body_above_the_limit_is_left_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
