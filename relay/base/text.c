@@ -98,7 +98,8 @@ void text_lower(char *text)
 static bool is_hidden(const unsigned char *p, size_t n)
 {
     return (n == 2 && p[0] == 0xc2 && p[1] < 0xa0) ||
-           (n == 3 && p[0] == 0xe2 && p[1] == 0x80 && ((p[2] >= 0x8b && p[2] <= 0x8f) || (p[2] >= 0xa8 && p[2] <= 0xae)));
+           (n == 3 && p[0] == 0xe2 && p[1] == 0x80 && ((p[2] >= 0x8b && p[2] <= 0x8f) || (p[2] >= 0xa8 && p[2] <= 0xae))) ||
+           (n == 3 && p[0] == 0xe2 && p[1] == 0x81 && p[2] >= 0xa0 && p[2] <= 0xaf);
 }
 
 /* Is an escape that text_escape wrote at the front of SPAN? What was escaped once stays as it is, so that a text may pass several

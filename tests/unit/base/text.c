@@ -126,6 +126,10 @@ static void test_text_escape(void **state)
           "abc",
           "\\xe2\\x80\\xae"
           "abc" }, /* right-to-left override */
+        { "\xe2\x81\xa6"
+          "abc",
+          "\\xe2\\x81\\xa6"
+          "abc" }, /* left-to-right isolate */
         { "\x7f", "\\x7f" },
     };
     char shown[64];
