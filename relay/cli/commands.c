@@ -8,6 +8,7 @@
 #include "print.h"
 #include "user.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -81,6 +82,18 @@ static const struct command commands[] = {
     { "version", NULL, NO_ARGUMENT, NULL, false, false, false, NULL, version, "the version of this program" },
 };
 #define NCOMMANDS (sizeof commands / sizeof *commands)
+
+/* A sentence on standard error; what is not printable in it is shown as text_escape does. */
+__attribute__((format(printf, 1, 2))) static void complain(const char *format, ...)
+{
+    char text[1024], shown[2048];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    text_escape(shown, sizeof shown, span_of(text));
+    fprintf(stderr, "%s\n", shown);
+}
 
 static void print_complaint(void *context, const char *line)
 {
@@ -206,18 +219,26 @@ static size_t shared(const char *a, const char *b)
     return n;
 }
 
-static int unknown(const char *words)
+static int unknown(int count, char **words)
 {
     const char *nearest = NULL;
+    char said[128];
     size_t best = 0;
+    bool is_first_word = false; /* of a command of two words */
     for (size_t i = 0; i < NCOMMANDS; i++) {
-        if (shared(words, commands[i].name) > best) {
-            best = shared(words, commands[i].name);
+        size_t n = strlen(words[0]);
+        is_first_word = is_first_word || (strncmp(commands[i].name, words[0], n) == 0 && commands[i].name[n] == ' ');
+    }
+    text_format(said, sizeof said, "%s%s%s", words[0], is_first_word && count > 1 ? " " : "",
+                is_first_word && count > 1 ? words[1] : "");
+    for (size_t i = 0; i < NCOMMANDS; i++) {
+        if (shared(said, commands[i].name) > best) {
+            best = shared(said, commands[i].name);
             nearest = commands[i].name;
         }
     }
-    fprintf(stderr, "postern: there is no command %s; %s%s\n", words,
-            nearest ? "did you mean postern " : "postern alone lists them all", nearest ? nearest : "");
+    complain("postern: there is no command %s; %s%s", said, nearest ? "did you mean postern " : "postern alone lists them all",
+             nearest ? nearest : "");
     return COMMANDS_USAGE;
 }
 
@@ -243,7 +264,18 @@ static const struct command *find(int count, char **words, int *ret_used)
 
 static const char *const filter_names[] = { "account", "client", "sender", "recipient", "site" };
 
-/* Takes the option WORD with VALUE (the next word, or NULL). Returns how many words it was; 0 where it is none. */
+/* May TEXT say what a command is about? One that is empty, such as a shell's variable that is not set, would fit everything; one that is
+ * no UTF-8 cannot be sent. */
+static bool is_value(const struct call *call, const char *name, const char *text)
+{
+    if (text && *text && text_is_utf8(span_of(text)))
+        return true;
+    complain("postern %s: %s %s", call->command->name, name,
+             text && *text ? "must be valid UTF-8" : "needs a value behind it that is not empty");
+    return false;
+}
+
+/* Takes the filter WORD with VALUE (the next word, or NULL). Returns how many words it was; 0 where it is none, -1 where it is wrong. */
 static int take_filter(struct call *call, const char *word, const char *value)
 {
     if (strcmp(word, "--all") == 0) {
@@ -252,8 +284,14 @@ static int take_filter(struct call *call, const char *word, const char *value)
         return 1;
     }
     for (size_t i = 0; i < sizeof filter_names / sizeof *filter_names; i++) {
-        if (strncmp(word, "--", 2) != 0 || strcmp(word + 2, filter_names[i]) != 0 || !value)
+        if (strncmp(word, "--", 2) != 0 || strcmp(word + 2, filter_names[i]) != 0)
             continue;
+        if (!is_value(call, word, value))
+            return -1;
+        if (json_object_get(call->filters, filter_names[i])) {
+            complain("postern %s: %s is there twice; give it once", call->command->name, word);
+            return -1;
+        }
         json_object_set_new(call->filters, filter_names[i], json_string(value));
         call->aimed = true;
         return 2;
@@ -261,27 +299,43 @@ static int take_filter(struct call *call, const char *word, const char *value)
     return 0;
 }
 
+/* Takes one of the words behind the command's name, NEXT (or NULL) stands behind it. Returns as take_filter. */
+static int take_word(struct call *call, const char *word, const char *next)
+{
+    const struct command *command = call->command;
+    if (word[0] == '-')
+        return command->filters ? take_filter(call, word, next) : 0;
+    if (!command->argument || call->argument)
+        return 0;
+    if (!is_value(call, command->argument_name, word))
+        return -1;
+    call->argument = word;
+    return 1;
+}
+
+static void out_of_place(const struct command *command, const char *word)
+{
+    bool goes_first = strcmp(word, "--json") == 0 || strcmp(word, "-f") == 0;
+    complain("postern %s: %s is out of place; type postern %s%s%s%s%s%s", command->name, word, goes_first ? word : "",
+             goes_first ? word[1] == 'f' ? " FILE " : " " : "", command->name, command->argument ? " " : "",
+             command->argument ? command->argument_name : "",
+             command->filters ? " [--account A] [--client IP] [--sender S] [--recipient R] [--site S] [--all]" : "");
+}
+
 /* Reads what follows the command's name. False, with a sentence, where it does not fit. */
 static bool read_words(struct call *call, int count, char **words)
 {
     const struct command *command = call->command;
     for (int i = 0; i < count;) {
-        int used = words[i][0] == '-' && command->filters ? take_filter(call, words[i], i + 1 < count ? words[i + 1] : NULL) : 0;
-        if (!used && words[i][0] != '-' && command->argument && !call->argument) {
-            call->argument = words[i];
-            used = 1;
-        }
-        if (!used) {
-            fprintf(stderr, "postern %s: %s is out of place; type postern %s%s%s%s\n", command->name, words[i], command->name,
-                    command->argument ? " " : "", command->argument ? command->argument_name : "",
-                    command->filters ? " [--account A] [--sender S] [--recipient R] [--site S] [--all]" : "");
+        int used = take_word(call, words[i], i + 1 < count ? words[i + 1] : NULL);
+        if (!used)
+            out_of_place(command, words[i]);
+        if (used <= 0)
             return false;
-        }
         i += used;
     }
     if (command->argument == NEEDS_ARGUMENT && !call->argument) {
-        fprintf(stderr, "postern %s needs one word more; type postern %s %s\n", command->name, command->name,
-                command->argument_name);
+        complain("postern %s needs one word more; type postern %s %s", command->name, command->name, command->argument_name);
         return false;
     }
     if (call->argument && command->argument_filter) {
@@ -289,7 +343,7 @@ static bool read_words(struct call *call, int count, char **words)
         call->aimed = true;
     }
     if (command->changes && !call->aimed) {
-        fprintf(stderr, "postern %s needs an ID, a filter such as --account A, or --all\n", command->name);
+        complain("postern %s needs an ID, a filter such as --account A, or --all", command->name);
         return false;
     }
     return true;
@@ -301,7 +355,7 @@ int commands_run(const struct commands_options *options, int count, char **words
     int used, status = COMMANDS_USAGE;
     call.command = find(count, words, &used);
     if (!call.command)
-        return unknown(words[0]);
+        return unknown(count, words);
     call.filters = json_object();
     if (read_words(&call, count - used, words + used))
         status = call.command->run(&call);

@@ -1,13 +1,18 @@
 #include "print.h"
 
+#include "../base/buffer.h"
 #include "../base/text.h"
 
 #include <inttypes.h>
+#include <locale.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+#include <wchar.h>
 
-#define WIDTH 80
+#define WIDTH        80
+#define EVENT_INDENT 23
 
 /* The text at NAME, or "". */
 static const char *text_at(const json_t *object, const char *name)
@@ -77,26 +82,110 @@ static const char *size(int64_t bytes, char shown[32])
     return shown;
 }
 
-/* TEXT on as many lines as it needs, each behind INDENT spaces, broken at spaces where there are some. */
-static void wrapped(unsigned indent, const char *text)
+/* --- columns --- */
+
+/* How many columns of a terminal the character at the front of TEXT takes; *ret_n is how many bytes it has. */
+static size_t character(struct span text, size_t *ret_n)
+{
+    static locale_t utf8;
+    wchar_t wide;
+    *ret_n = 1;
+    if ((unsigned char)text.p[0] < 0x80)
+        return 1;
+    if (!utf8)
+        utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
+    if (!utf8)
+        return ((unsigned char)text.p[0] & 0xc0) != 0x80; /* a character's first byte stands for all of it */
+    locale_t before = uselocale(utf8);
+    size_t n = mbrtowc(&wide, text.p, text.n, &(mbstate_t){ 0 });
+    int columns = n <= text.n ? wcwidth(wide) : 1;
+    uselocale(before);
+    *ret_n = n && n <= text.n ? n : 1;
+    return columns < 0 ? 1 : (size_t)columns;
+}
+
+/* How many bytes of TEXT have room in COLUMNS columns; *ret_used is how many of these they take. */
+static size_t fit(struct span text, size_t columns, size_t *ret_used)
+{
+    size_t at = 0, n;
+    *ret_used = 0;
+    while (at < text.n) {
+        size_t wide = character(span_skip(text, at), &n);
+        if (*ret_used + wide > columns)
+            break;
+        *ret_used += wide;
+        at += n;
+    }
+    return at;
+}
+
+/* How many bytes of TEXT, N of which have room in a line, to put there: up to the last space in its second half where there is one. */
+static size_t line_end(struct span text, size_t n)
+{
+    size_t end = n;
+    while (n < text.n && end > n / 2 && text.p[end] != ' ')
+        end--;
+    return n < text.n && text.p[end] == ' ' && end > n / 2 ? end : n;
+}
+
+/* TEXT from column AT on, where the cursor stands, and on as many lines more as it needs, each behind INDENT spaces. */
+static void flow(size_t at, size_t indent, const char *text)
 {
     struct span rest = span_of(text);
-    size_t room = WIDTH - indent;
-    while (rest.n) {
-        size_t n = rest.n < room ? rest.n : room;
-        while (n < rest.n && n > room / 2 && rest.p[n] != ' ')
-            n--;
-        printf("%*s%.*s\n", (int)indent, "", (int)n, rest.p);
+    do {
+        size_t used, n = line_end(rest, fit(rest, at < WIDTH ? WIDTH - at : 0, &used));
+        if (rest.n && !n && at <= indent)
+            character(rest, &n); /* no room at all: go on nevertheless */
+        printf("%.*s\n", (int)n, rest.p);
         rest = span_trim(span_skip(rest, n));
+        at = indent;
+        if (rest.n)
+            printf("%*s", (int)indent, "");
+    } while (rest.n);
+}
+
+/* The same for a formatted text. */
+__attribute__((format(printf, 3, 4))) static void flow_format(size_t at, size_t indent, const char *format, ...)
+{
+    char text[8192];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    flow(at, indent, text);
+}
+
+/* TEXT, where there is one, on lines of its own behind INDENT spaces. */
+static void wrapped(size_t indent, const char *text)
+{
+    if (!*text)
+        return;
+    printf("%*s", (int)indent, "");
+    flow(indent, indent, text);
+}
+
+/* TEXT in a column of a table: from AT on and WIDE. One that is wider gets lines of its own, and the row goes on below. */
+static void column(size_t at, size_t wide, const char *text)
+{
+    size_t used, n = fit(span_of(text), wide, &used);
+    if (n == strlen(text)) {
+        printf("%s%*s", text, (int)(wide - used), "");
+    } else {
+        flow(at, at + 2, text);
+        printf("%*s", (int)(at + wide), "");
     }
 }
+
+/* --- the answers --- */
 
 static void print_site(const json_t *site)
 {
     char shown[32];
     const char *next = text_at(site, "next");
-    printf("  %-38.38s %-8s %6" PRId64 " waiting %3" PRId64 " open\n", text_at(site, "site"), text_at(site, "state"),
-           number_at(site, "waiting"), number_at(site, "connections"));
+    printf("  ");
+    column(2, 38, text_at(site, "site"));
+    flow_format(40, 40, " %-8s %6" PRId64 " waiting %3" PRId64 " open", text_at(site, "state"), number_at(site, "waiting"),
+                number_at(site, "connections"));
     if (*next)
         printf("      tried again in %s\n", away(next, shown));
     wrapped(6, text_at(site, "reply"));
@@ -107,11 +196,13 @@ void print_status(const json_t *status)
     const json_t *queue = json_object_get(status, "queue"), *item;
     char since[32], up[32];
     size_t i;
-    printf("postern %s, up since %s (%s)\n\n", text_at(status, "version"), local_time(text_at(status, "since"), since),
-           away(text_at(status, "since"), up));
-    printf("Queue: %" PRId64 " messages to %" PRId64 " recipients: %" PRId64 " due, %" PRId64 " scheduled, %" PRId64 " held\n",
-           number_at(queue, "messages"), number_at(queue, "recipients"), number_at(queue, "due"), number_at(queue, "scheduled"),
-           number_at(queue, "held"));
+    flow_format(0, 4, "postern %s, up since %s (%s)", text_at(status, "version"), local_time(text_at(status, "since"), since),
+                away(text_at(status, "since"), up));
+    printf("\n");
+    flow_format(0, 7,
+                "Queue: %" PRId64 " messages to %" PRId64 " recipients: %" PRId64 " due, %" PRId64 " scheduled, %" PRId64 " held",
+                number_at(queue, "messages"), number_at(queue, "recipients"), number_at(queue, "due"),
+                number_at(queue, "scheduled"), number_at(queue, "held"));
     printf("Sites:%s\n", json_array_size(json_object_get(status, "sites")) ? "" : " none in use, none in trouble");
     json_array_foreach(json_object_get(status, "sites"), i, item)
     {
@@ -120,7 +211,9 @@ void print_status(const json_t *status)
     printf("Accounts:%s\n", json_array_size(json_object_get(status, "accounts")) ? "" : " none in trouble");
     json_array_foreach(json_object_get(status, "accounts"), i, item)
     {
-        printf("  %-38.38s over limit %s\n", text_at(item, "account"), text_at(item, "limit"));
+        printf("  ");
+        column(2, 38, text_at(item, "account"));
+        flow_format(40, 40, " over limit %s", text_at(item, "limit"));
     }
     json_array_foreach(json_object_get(status, "unavailable"), i, item)
     {
@@ -131,14 +224,15 @@ void print_status(const json_t *status)
 
 static void print_recipient(const json_t *recipient)
 {
-    char shown[32];
+    char shown[32], tried[48] = "", then[48] = "";
     const char *next = text_at(recipient, "next");
-    printf("    to %-42.42s %-9s", text_at(recipient, "to"), text_at(recipient, "state"));
     if (number_at(recipient, "attempts"))
-        printf(" tried %" PRId64 "x", number_at(recipient, "attempts"));
+        text_format(tried, sizeof tried, " tried %" PRId64 "x", number_at(recipient, "attempts"));
     if (*next)
-        printf(", next in %s", away(next, shown));
-    printf("\n");
+        text_format(then, sizeof then, ", next in %s", away(next, shown));
+    printf("    to ");
+    column(7, 38, text_at(recipient, "to"));
+    flow_format(45, 45, " %-9s%s%s", text_at(recipient, "state"), tried, then);
     wrapped(8, text_at(recipient, "reply"));
 }
 
@@ -150,10 +244,11 @@ void print_entry(const json_t *entry)
     size_t i;
     printf("%s  %s (%s ago)  %s  %s\n", text_at(entry, "id"), local_time(text_at(entry, "arrived"), arrived),
            away(text_at(entry, "arrived"), age), size(number_at(entry, "size"), bytes), text_at(entry, "state"));
-    printf("    from <%s> by %s\n", from,
-           *account                    ? account
-           : *text_at(entry, "client") ? text_at(entry, "client")
-                                       : "postern itself");
+    printf("    ");
+    flow_format(4, 8, "from <%s> by %s", from,
+                *account                    ? account
+                : *text_at(entry, "client") ? text_at(entry, "client")
+                                            : "postern itself");
     json_array_foreach(json_object_get(entry, "recipients"), i, recipient)
     {
         print_recipient(recipient);
@@ -164,22 +259,24 @@ void print_entry(const json_t *entry)
 
 static void print_event(const json_t *event)
 {
-    char shown[32];
+    char shown[32], bytes[32];
     const char *to = text_at(event, "to"), *mx = text_at(event, "mx"), *next = text_at(event, "next");
-    printf("  %s  %-9s", local_time(text_at(event, "time"), shown), text_at(event, "event"));
-    if (*to)
-        printf(" %s", to);
-    if (strcmp(text_at(event, "event"), "accepted") == 0)
-        printf(" from <%s>, %s, %" PRId64 " recipients, %s", text_at(event, "from"),
-               *text_at(event, "client") ? text_at(event, "client") : "-", number_at(event, "nrcpt"),
-               size(number_at(event, "size"), shown));
-    printf("\n");
-    if (*mx)
-        printf("%*sby %s, TLS %s, attempt %" PRId64 "\n", 23, "", mx, *text_at(event, "tls") ? text_at(event, "tls") : "none",
-               number_at(event, "attempt"));
-    wrapped(23, text_at(event, "reply"));
+    printf("  %s  ", local_time(text_at(event, "time"), shown));
+    flow_format(23, EVENT_INDENT, *to ? "%-9s %s" : "%s", text_at(event, "event"), to);
+    if (strcmp(text_at(event, "event"), "accepted") == 0) {
+        printf("%*s", EVENT_INDENT, "");
+        flow_format(EVENT_INDENT, EVENT_INDENT, "from <%s>, %s, %" PRId64 " recipients, %s", text_at(event, "from"),
+                    *text_at(event, "client") ? text_at(event, "client") : "-", number_at(event, "nrcpt"),
+                    size(number_at(event, "size"), bytes));
+    }
+    if (*mx) {
+        printf("%*s", EVENT_INDENT, "");
+        flow_format(EVENT_INDENT, EVENT_INDENT, "by %s, TLS %s, attempt %" PRId64, mx,
+                    *text_at(event, "tls") ? text_at(event, "tls") : "none", number_at(event, "attempt"));
+    }
+    wrapped(EVENT_INDENT, text_at(event, "reply"));
     if (*next)
-        printf("%*stried again at %s\n", 23, "", local_time(next, shown));
+        printf("%*stried again at %s\n", EVENT_INDENT, "", local_time(next, shown));
 }
 
 void print_life(const json_t *life)
@@ -187,8 +284,8 @@ void print_life(const json_t *life)
     const char *account = text_at(life, "account");
     const json_t *event;
     size_t i;
-    printf("%s  from <%s>%s%s, %s\n", text_at(life, "id"), text_at(life, "from"), *account ? " by " : "", account,
-           text_at(life, "state"));
+    flow_format(0, 4, "%s  from <%s>%s%s, %s", text_at(life, "id"), text_at(life, "from"), *account ? " by " : "", account,
+                text_at(life, "state"));
     json_array_foreach(json_object_get(life, "events"), i, event)
     {
         print_event(event);
@@ -200,15 +297,21 @@ void print_life(const json_t *life)
 static void print_host(const json_t *host)
 {
     const json_t *address;
+    struct buffer line;
     size_t i;
-    printf("  %5" PRId64 "  %s", number_at(host, "preference"), text_at(host, "name"));
+    buffer_init(&line, 8192);
+    buffer_addf(&line, "%5" PRId64 "  %s", number_at(host, "preference"), text_at(host, "name"));
     if (number_at(host, "port"))
-        printf(":%" PRId64, number_at(host, "port"));
+        buffer_addf(&line, ":%" PRId64, number_at(host, "port"));
     json_array_foreach(json_object_get(host, "addresses"), i, address)
     {
-        printf("%s%s", i ? ", " : "  ", json_string_value(address) ? json_string_value(address) : "");
+        buffer_addf(&line, "%s%s", i ? ", " : "  ", json_string_value(address) ? json_string_value(address) : "");
     }
-    printf("%s%s\n", *text_at(host, "problem") ? "  " : "", text_at(host, "problem"));
+    if (*text_at(host, "problem"))
+        buffer_addf(&line, "  %s", text_at(host, "problem"));
+    printf("  ");
+    flow(2, 9, buffer_text(&line));
+    buffer_fini(&line);
 }
 
 void print_trace(const json_t *trace)
@@ -216,9 +319,9 @@ void print_trace(const json_t *trace)
     const char *route = text_at(trace, "route"), *site = text_at(trace, "site");
     const json_t *host;
     size_t i;
-    printf("Mail for %s goes %s%s%s\n", text_at(trace, "address"), *route ? "by route \"" : "to its MX hosts", route,
-           *route ? "\"" : "");
-    printf("Site:  %s (%s)\n", *site ? site : "none yet", text_at(trace, "state"));
+    flow_format(0, 7, "Mail for %s goes %s%s%s", text_at(trace, "address"), *route ? "by route \"" : "to its MX hosts", route,
+                *route ? "\"" : "");
+    flow_format(0, 7, "Site:  %s (%s)", *site ? site : "none yet", text_at(trace, "state"));
     printf("TLS:   %s\n", text_at(trace, "tls"));
     printf("Hosts:\n");
     json_array_foreach(json_object_get(trace, "hosts"), i, host)
@@ -233,10 +336,11 @@ void print_trace(const json_t *trace)
 
 void print_limit(const json_t *limit)
 {
-    printf("%-16.16s %-8s %-22.22s %" PRId64 " of %" PRId64 " %s in %s left; then %s%s\n", text_at(limit, "limit"),
-           text_at(limit, "key"), text_at(limit, "value"), number_at(limit, "left"), number_at(limit, "rate"),
-           text_at(limit, "count"), text_at(limit, "per"), text_at(limit, "then"),
-           strcmp(text_at(limit, "mode"), "observe") == 0 ? " (only observed)" : "");
+    flow_format(0, 4, "%s  %s %s", text_at(limit, "limit"), text_at(limit, "key"), text_at(limit, "value"));
+    printf("    ");
+    flow_format(4, 4, "%" PRId64 " of %" PRId64 " %s in %s left; then %s%s", number_at(limit, "left"), number_at(limit, "rate"),
+                text_at(limit, "count"), text_at(limit, "per"), text_at(limit, "then"),
+                strcmp(text_at(limit, "mode"), "observe") == 0 ? " (only observed)" : "");
 }
 
 void print_changed(const json_t *changed)

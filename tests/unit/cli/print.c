@@ -1,0 +1,232 @@
+/* Answers for people: no line is wider than 80 columns, whatever script it is in and however long its parts are; no character is cut in
+ * two; nothing is left out; and values that are missing or of another kind do no harm. */
+#include "../../../relay/cli/print.h"
+#include "../../../relay/base/text.h"
+#include "capture.h"
+
+#include <locale.h>
+#include <wchar.h>
+
+#define WIDTH 80
+
+static struct capture capture;
+
+/* What PRINT makes of the JSON text VALUE. */
+static const char *print(void (*print_value)(const json_t *value), const char *value)
+{
+    json_error_t error;
+    json_t *root = json_loads(value, JSON_DECODE_ANY, &error);
+    if (!root)
+        fail_msg("%s: %s", value, error.text);
+    capture_begin(&capture);
+    print_value(root);
+    capture_end(&capture);
+    json_decref(root);
+    return capture.out;
+}
+
+/* How many columns LINE takes, or -1 where it is no UTF-8. */
+static int columns(struct span line)
+{
+    locale_t utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0), before = uselocale(utf8);
+    mbstate_t state = { 0 };
+    int sum = 0;
+    while (line.n && sum >= 0) {
+        wchar_t wide;
+        size_t n = mbrtowc(&wide, line.p, line.n, &state);
+        sum = n > line.n ? -1 : sum + (wcwidth(wide) < 0 ? 1 : wcwidth(wide));
+        line = span_skip(line, n);
+    }
+    uselocale(before);
+    freelocale(utf8);
+    return sum;
+}
+
+static void check_width(const char *text)
+{
+    if (*text && text[strlen(text) - 1] != '\n')
+        fail_msg("no line end in \"%s\"", text);
+    for (struct span rest = span_of(text); rest.n;) {
+        struct span line = span_cut(&rest, '\n');
+        if (columns(line) < 0 || columns(line) > WIDTH)
+            fail_msg("%d columns: \"%.*s\"", columns(line), SPAN_ARGS(line));
+    }
+}
+
+static void (*const printers[])(const json_t *value) = {
+    print_status, print_entry, print_life, print_trace, print_limit, print_changed,
+};
+
+/* Every member that any of the printers looks at, each with the text %1$s or the number %2$s. */
+static const char everything[] =
+    "{\"version\": \"%1$s\", \"since\": \"2026-11-24T22:15:03Z\", \"queue\": {\"messages\": %2$s, \"recipients\": %2$s, \"due\": "
+    "%2$s, "
+    "\"scheduled\": %2$s, \"held\": %2$s}, \"sites\": [{\"site\": \"%1$s\", \"state\": \"resting\", \"waiting\": %2$s, "
+    "\"connections\": "
+    "%2$s, \"next\": \"2026-11-24T22:15:03Z\", \"reply\": \"%1$s\"}], \"accounts\": [{\"account\": \"%1$s\", \"limit\": "
+    "\"%1$s\"}], "
+    "\"id\": \"06h123zab6f4ssce0000\", \"arrived\": \"2026-11-24T22:15:03Z\", \"size\": %2$s, \"state\": \"scheduled\", "
+    "\"from\": "
+    "\"%1$s\", \"account\": \"%1$s\", \"client\": \"192.0.2.1\", \"recipients\": [{\"to\": \"%1$s\", \"state\": \"scheduled\", "
+    "\"attempts\": %2$s, \"next\": \"2026-11-24T22:15:03Z\", \"reply\": \"%1$s\"}], \"events\": [{\"time\": "
+    "\"2026-11-24T22:15:03Z\", "
+    "\"event\": \"accepted\", \"from\": \"%1$s\", \"client\": \"%1$s\", \"nrcpt\": %2$s, \"size\": %2$s}, {\"event\": "
+    "\"deferred\", "
+    "\"to\": \"%1$s\", \"mx\": \"%1$s\", \"tls\": \"%1$s\", \"attempt\": %2$s, \"reply\": \"%1$s\", \"next\": "
+    "\"2026-11-24T22:15:03Z\"}], "
+    "\"truncated\": true, \"route\": \"%1$s\", \"site\": \"%1$s\", \"address\": \"%1$s\", \"tls\": \"verify\", \"hosts\": "
+    "[{\"preference\": "
+    "%2$s, \"name\": \"%1$s\", \"port\": %2$s, \"addresses\": [\"%1$s\", \"%1$s\", \"2001:db8:1111:2222:3333:4444:5555:6666\"], "
+    "\"problem\": \"%1$s\"}], \"problem\": \"%1$s\", \"reply\": \"%1$s\", \"limit\": \"%1$s\", \"key\": \"account\", \"value\": "
+    "\"%1$s\", "
+    "\"left\": %2$s, \"rate\": %2$s, \"count\": \"first-time-recipients\", \"per\": \"1h\", \"then\": \"suspend\", \"mode\": "
+    "\"observe\", "
+    "\"changed\": %2$s}";
+
+#define E10 "eeeeeeeeee"
+#define U10 "\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc"
+#define W5  "\xe9\x83\xb5\xe4\xbb\xb6\xe9\x83\xb5\xe4\xbb\xb6\xe9\x83\xb5" /* two columns each */
+
+static const char *const texts[] = {
+    "",
+    "a",
+    "alice@example.net",
+    E10 E10 E10 E10 E10 E10 E10 "@example.net",
+    E10 E10 E10 E10 E10 E10 E10 E10 E10 E10 E10 E10 E10 E10 E10 E10 E10 E10 E10 E10,
+    U10 U10 U10 U10 U10 U10 U10 U10 U10 "@" U10 U10,
+    "a" W5 W5 W5 W5 W5 W5 W5 W5 W5 W5 W5 W5 W5 W5 W5,
+    W5 W5 W5 " " W5 W5 W5 W5 " " W5 W5 W5 W5 W5 W5 W5 W5 W5 W5 W5,
+    "e\xcc\x81\xcc\x82\xcc\x83" E10 "\xcc\x81" E10 E10 E10 E10 E10 E10 E10 "e\xcc\x81\xcc\x82 end", /* marks of no width */
+    "\xf0\x9f\x93\xa7\xf0\x9f\x93\xa7 550 5.1.1 The mailbox that you tried to reach does not exist; look for a typing mistake",
+    "550 5.7.1 one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
+    "eighteen",
+    "\\\\x1b[31mred\\\\x0d\\\\x0a",
+};
+
+/* TEXT without spaces and line ends. */
+static void squeeze(const char *text, char *dest)
+{
+    for (; *text; text++)
+        if (*text != ' ' && *text != '\n')
+            *dest++ = *text;
+    *dest = '\0';
+}
+
+static void no_line_is_too_wide(void **state)
+{
+    static const char *const numbers[] = { "0", "1", "12345", "2147483647" };
+    static char value[16384], shown[CAPTURE_SIZE], wanted[2048];
+    (void)state;
+    for (size_t i = 0; i < COUNT(texts); i++) {
+        for (size_t j = 0; j < COUNT(numbers); j++) {
+            snprintf(value, sizeof value, everything, texts[i], numbers[j]);
+            for (size_t k = 0; k < COUNT(printers); k++) {
+                print(printers[k], value);
+                check_width(capture.out);
+                squeeze(capture.out, shown);
+                squeeze(texts[i], wanted);
+                if (k < 5 && !strchr(texts[i], '\\') && !strstr(shown, wanted)) /* nothing is left out */
+                    fail_msg("printer %zu leaves \"%s\" out of:\n%s", k, texts[i], capture.out);
+            }
+        }
+    }
+}
+
+static void other_kinds_do_no_harm(void **state)
+{
+    static const char *const values[] = {
+        "{}",
+        "[]",
+        "7",
+        "\"text\"",
+        "null",
+        "{\"since\": 7, \"queue\": [], \"sites\": {}, \"accounts\": 7, \"unavailable\": [7, null, {}]}",
+        "{\"sites\": [7, null, []], \"accounts\": [7], \"recipients\": [7, []], \"events\": [null, 7], \"hosts\": [7, {}]}",
+        "{\"hosts\": [{\"addresses\": [7, null], \"port\": -1, \"preference\": -99999}], \"size\": -1, \"changed\": -5}",
+        "{\"arrived\": \"yesterday\", \"events\": [{\"time\": \"9999999999-01-01T00:00:00Z\"}, {\"time\": \"\"}]}",
+        "{\"size\": 9223372036854775807, \"arrived\": \"9999-12-31T23:59:59Z\", \"changed\": 9223372036854775807}",
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT(values); i++) {
+        for (size_t k = 0; k < COUNT(printers); k++) {
+            print(printers[k], values[i]);
+            check_width(capture.out);
+            assert_string_equal(capture.err, "");
+        }
+    }
+}
+
+static void screens_look_like_this(void **state)
+{
+    static const struct {
+        void (*print)(const json_t *value);
+        const char *value, *part;
+    } cases[] = {
+        { print_status, "{}", "Sites: none in use, none in trouble\nAccounts: none in trouble\n" },
+        { print_status, "{\"queue\": {\"messages\": 1, \"recipients\": 2, \"held\": 3}}",
+          "Queue: 1 messages to 2 recipients: 0 due, 0 scheduled, 3 held\n" },
+        { print_status, "{\"sites\": [{\"site\": \"mx.example\", \"state\": \"open\", \"waiting\": 3, \"connections\": 1}]}",
+          "Sites:\n  mx.example                             open          3 waiting   1 open\n" },
+        { print_status, "{\"accounts\": [{\"account\": \"alice\", \"limit\": \"hourly\"}]}",
+          "Accounts:\n  alice                                  over limit hourly\n" },
+        { print_status, "{\"unavailable\": [\"queue\"]}", "The queue role does not answer; it is being started again.\n" },
+        { print_entry, "{\"id\": \"x\", \"state\": \"held\", \"size\": 1536, \"from\": \"\", \"client\": \"\"}", "x  - (" },
+        { print_entry, "{\"id\": \"x\", \"state\": \"held\", \"size\": 1536}",
+          " ago)  1.5K  held\n    from <> by postern itself\n" },
+        { print_entry, "{\"from\": \"a@b\", \"account\": \"alice\", \"client\": \"192.0.2.1\"}", "\n    from <a@b> by alice\n" },
+        { print_entry, "{\"from\": \"a@b\", \"client\": \"192.0.2.1\", \"size\": 1023}",
+          "1023B  \n    from <a@b> by 192.0.2.1\n" },
+        { print_entry,
+          "{\"recipients\": [{\"to\": \"c@d\", \"state\": \"scheduled\", \"attempts\": 2, \"reply\": \"450 later\"}]}",
+          "\n    to c@d                                    scheduled tried 2x\n        450 later\n" },
+        { print_entry, "{\"headers\": \"Subject: a\\n b\\n\"}", "\n\nSubject: a\n b\n" },
+        { print_life, "{\"id\": \"x\", \"from\": \"a@b\", \"account\": \"alice\", \"state\": \"done\"}",
+          "x  from <a@b> by alice, done\n" },
+        { print_life, "{\"events\": [{\"event\": \"accepted\", \"from\": \"a@b\", \"nrcpt\": 2, \"size\": 100}]}",
+          "accepted\n                       from <a@b>, -, 2 recipients, 100B\n" },
+        { print_life,
+          "{\"events\": [{\"event\": \"delivered\", \"to\": \"c@d\", \"mx\": \"mx\", \"attempt\": 1, \"reply\": \"250 ok\"}]}",
+          "delivered c@d\n                       by mx, TLS none, attempt 1\n                       250 ok\n" },
+        { print_life, "{\"truncated\": true}", "and more; the log has them all\n" },
+        { print_trace,
+          "{\"address\": \"a@b\", \"state\": \"unused\", \"tls\": \"verify\", \"hosts\": [{\"preference\": 10, \"name\": "
+          "\"mx\", \"port\": 25, \"addresses\": [\"192.0.2.1\", \"192.0.2.2\"]}]}",
+          "Mail for a@b goes to its MX hosts\nSite:  none yet (unused)\nTLS:   verify\nHosts:\n     10  mx:25  192.0.2.1, "
+          "192.0.2.2\n" },
+        { print_trace, "{\"address\": \"a@b\", \"route\": \"*\", \"site\": \"s\", \"problem\": \"nothing\"}",
+          "Mail for a@b goes by route \"*\"\nSite:  s ()\nTLS:   \nHosts:\nnothing\n" },
+        { print_limit,
+          "{\"limit\": \"hourly\", \"key\": \"account\", \"value\": \"alice\", \"left\": 180, \"rate\": 200, \"count\": "
+          "\"messages\", "
+          "\"per\": \"1h\", \"then\": \"defer\"}",
+          "hourly  account alice\n    180 of 200 messages in 1h left; then defer\n" },
+        { print_changed, "{\"changed\": 1}", "1 message\n" },
+        { print_changed, "{\"changed\": 2}", "2 messages\n" },
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++)
+        if (!strstr(print(cases[i].print, cases[i].value), cases[i].part))
+            fail_msg("case %zu: no\n%s\nin:\n%s", i, cases[i].part, capture.out);
+}
+
+static void long_texts_break_at_spaces(void **state)
+{
+    (void)state;
+    print(print_trace,
+          "{\"problem\": \"550 5.7.1 one two three four five six seven eight nine ten eleven twelve thirteen fourteen\"}");
+    assert_non_null(
+        strstr(capture.out, "\n550 5.7.1 one two three four five six seven eight nine ten eleven twelve\nthirteen fourteen\n"));
+    print(print_trace, "{\"problem\": \"" E10 E10 E10 E10 E10 E10 E10 E10 E10 "\"}");
+    assert_non_null(strstr(capture.out, "\n" E10 E10 E10 E10 E10 E10 E10 E10 "\n" E10 "\n"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(no_line_is_too_wide),
+        cmocka_unit_test(other_kinds_do_no_harm),
+        cmocka_unit_test(screens_look_like_this),
+        cmocka_unit_test(long_texts_break_at_spaces),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
