@@ -1,4 +1,4 @@
-# postern: build, run, check, bench, fuzz, lint, format, install, uninstall, clean.
+# postern: build, run, check, crash, bench, fuzz, lint, format, install, uninstall, clean.
 #
 # Objects lie under build/ (build/check/ with sanitizers, build/fuzz/ for the fuzzers). Each folder of the tree becomes one
 # archive; a program links the archives of its own floor and of those below (see LIBS).
@@ -59,7 +59,7 @@ BELOW_message  = message channels spool smtp conf base
 BELOW_role     = role $(BELOW_message)
 BELOW_role_of  = $1 role $(BELOW_message)
 
-.PHONY: all build run check bench fuzz lint format install uninstall clean programs unit
+.PHONY: all build run check crash bench fuzz lint format install uninstall clean programs unit
 .SECONDARY:
 
 all: build
@@ -119,8 +119,13 @@ run:
 check:
 	@tests/install $(CHECK_PACKAGES)
 	@$(MAKE) --no-print-directory -j2 programs
-	@$(MAKE) --no-print-directory -j2 MODE=check programs unit
+	@$(MAKE) --no-print-directory -j2 MODE=check programs unit crash-tools
 	@tests/run
+
+crash:
+	@tests/install $(BUILD_PACKAGES)
+	@$(MAKE) --no-print-directory -j2 crash-tools
+	@build/crash/power --seeds 1 $(CRASH_SEEDS)
 
 bench:
 	@tests/install $(BENCH_PACKAGES)
@@ -132,6 +137,14 @@ fuzz:
 	@tests/install $(FUZZ_PACKAGES)
 	@$(MAKE) --no-print-directory -j2 MODE=fuzz fuzzers
 	@tests/fuzz/run $(FUZZ_SECONDS)
+
+# The enumerator of power cuts; `make crash` has it look at CRASH_SEEDS runs, some thousand disk states each.
+CRASH_SEEDS ?= 200
+.PHONY: crash-tools
+crash-tools: $(OUT)/crash/power
+$(OUT)/crash/power: $(patsubst %.c,$(OUT)/obj/%.o,$(wildcard tests/crash/*.c)) $(OUT)/lib/spool.a $(OUT)/lib/base.a
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(PKG_LIBS)
 
 # Load generator and sink of the benchmarks and the lab, small C programs of their own.
 BENCH_TOOLS = $(patsubst tests/bench/%.c,build/bench/%,$(wildcard tests/bench/*.c))
