@@ -124,8 +124,7 @@ static const struct key auth_keys[] = {
       "Failed logins of one connection; then 421.", 0 },
     { "lockout-failures", VALUE_NUMBER, AT(lockout_failures), "20", BETWEEN(1, 100000), false, "20",
       "Failed logins from one address within lockout-time after which it is locked out for that time; after three times as many "
-      "as one "
-      "account, from anywhere, only addresses that logged in as it before may do so.",
+      "as one account, from anywhere, only addresses that logged in as it before may do so.",
       0 },
     { "lockout-time", VALUE_TIME, AT(lockout_ms), "15min", BETWEEN(1 * SECOND, 7 * DAY), false, "15min",
       "How long failures are remembered, and a lock-out lasts.", 0 },

@@ -8,6 +8,8 @@
 
 #include "../base/log.h"
 
+#define STARTTLS_GO 220 /* RFC 3207 4: no other reply begins a handshake */
+
 static bool demands_tls(const struct client *client)
 {
     return client->setup.route->tls >= CONF_DELIVERY_ENCRYPT;
@@ -126,6 +128,8 @@ static enum stage starttls_refused(struct client *client)
 static enum stage starttls_taken(struct client *client)
 {
     struct reason reason;
+    if (client->reply.code != STARTTLS_GO)
+        return client_puzzled(client);
     if (!stream_input(client->stream).n)
         return STAGE_HANDSHAKE;
     reason_local(&reason, "4.7.5", "%s sent more than its reply to STARTTLS before the handshake: somebody may be in between",
