@@ -1,4 +1,4 @@
-/* The envelope's stored form: there and back, and damaged in every way (HOSTILE F7, M15 at this level). */
+/* The envelope's stored form: there and back, and damaged in every way. */
 #include "../../../relay/message/envelope.h"
 
 #include "../../../relay/base/text.h"

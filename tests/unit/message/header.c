@@ -1,4 +1,4 @@
-/* The pass over a header (HOSTILE P6, C18, L1) and what it finds, strips and shows. */
+/* The pass over a header and what it finds, strips and shows. */
 #include "../../../relay/message/header.h"
 
 #include "../../../relay/base/text.h"
@@ -73,7 +73,7 @@ static void test_next(void **state)
     }
 }
 
-/* P6: who wrote it, as any receiver might read it. */
+/* Who wrote it, as any receiver might read it. */
 static const struct {
     const char *header;
     unsigned fields, addresses;
@@ -165,7 +165,7 @@ static void test_many_addresses(void **state)
     buffer_fini(&header);
 }
 
-/* C18: a megabyte of each of these; a pass that is not linear would not end in the test's time. */
+/* A megabyte of each of these; a pass that is not linear would not end in the test's time. */
 static void test_linear(void **state)
 {
     static const char *const units[] = {

@@ -1,4 +1,4 @@
-/* Address lists (RFC 5322 3.4; HOSTILE P6, C18): read, or refused where two readers could differ. */
+/* Address lists (RFC 5322 3.4): read, or refused where two readers could differ. */
 #include "../../../relay/message/header.h"
 
 #include "../../../relay/base/text.h"
@@ -148,7 +148,7 @@ static bool count(void *context, const char *address)
     return true;
 }
 
-/* C18: a megabyte of each. */
+/* A megabyte of each. */
 static void test_linear(void **state)
 {
     static const char *const units[] = { "a@b,", "a ", "(",   "()", "\"",  "\"\" ", "<", ",",

@@ -1,4 +1,4 @@
-/* The lines that postern puts in front, and that nobody else writes in them (HOSTILE L1, C16). */
+/* The lines that postern puts in front, and that nobody else writes in them. */
 #include "../../../relay/message/received.h"
 
 #include "../../../relay/base/text.h"

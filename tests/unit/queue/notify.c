@@ -14,7 +14,7 @@ static void the_null_sender_gets_none(void **state)
     world_free(&world);
 }
 
-/* L4: a report that fails is reported to nobody. */
+/* A report that fails is reported to nobody. */
 static void a_report_that_fails_ends_there(void **state)
 {
     (void)state;
@@ -124,7 +124,7 @@ static void waiting_units_expire(void **state)
     world_free(&world);
 }
 
-/* F12: the wall clock at the start is ten years late; nothing that still has a chance is bounced at once. */
+/* The wall clock at the start is ten years late; nothing that still has a chance is bounced at once. */
 static void a_wrong_clock_at_the_start(void **state)
 {
     (void)state;

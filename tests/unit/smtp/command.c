@@ -1,4 +1,4 @@
-/* Command lines and the parameters of MAIL and RCPT (HOSTILE C9, C11, C15, C16). */
+/* Command lines and the parameters of MAIL and RCPT. */
 #include "../../../relay/smtp/command.h"
 
 #include "../unit.h"
@@ -29,7 +29,7 @@ static const struct {
     { SPAN("QUI"), true, COMMAND_UNKNOWN, "" },
     { SPAN("GET / HTTP/1.1"), true, COMMAND_UNKNOWN, "/ HTTP/1.1" },
     { SPAN("\xc3\xbcHLO x"), true, COMMAND_UNKNOWN, "x" },
-    /* C9 */
+    /* control bytes, and what is no UTF-8 */
     { SPAN("QUIT\0"), false, COMMAND_UNKNOWN, "" },
     { SPAN("QU\0IT"), false, COMMAND_UNKNOWN, "" },
     { SPAN("NOOP \x01"), false, COMMAND_UNKNOWN, "" },
@@ -93,7 +93,7 @@ static const struct {
     { SPAN("FROM:<a@b"), COMMAND_BAD_SENDER, { .size = 0 } },
     { SPAN("FROM:<\xff@b> SMTPUTF8"), COMMAND_BAD_SENDER, { .size = 0 } },
     { SPAN("FROM:<\xc3\xbc@b>"), COMMAND_NEEDS_SMTPUTF8, { .size = 0 } },
-    /* C11 */
+    /* sizes */
     { SPAN("FROM:<a@b> SIZE=99999999999999999999"), COMMAND_TOO_BIG, { .size = 0 } },
     { SPAN("FROM:<a@b> SIZE=18446744073709551616"), COMMAND_TOO_BIG, { .size = 0 } },
     { SPAN("FROM:<a@b> SIZE=-1"), COMMAND_BAD_PARAMETER, { .size = 0 } },
@@ -111,7 +111,7 @@ static const struct {
     { SPAN("FROM:<a@b> SIZ=1"), COMMAND_UNKNOWN_PARAMETER, { .size = 0 } },
     { SPAN("FROM:<a@b> NOTIFY=NEVER"), COMMAND_UNKNOWN_PARAMETER, { .size = 0 } },
     { SPAN("FROM:<a@b> ="), COMMAND_UNKNOWN_PARAMETER, { .size = 0 } },
-    /* C15 */
+    /* what decodes to control bytes, or is no xtext */
     { SPAN("FROM:<a@b> ENVID=" X100 "x"), COMMAND_BAD_PARAMETER, { .size = 0 } },
     { SPAN("FROM:<a@b> ENVID=a+0A"), COMMAND_BAD_PARAMETER, { .size = 0 } },
     { SPAN("FROM:<a@b> ENVID=a+00"), COMMAND_BAD_PARAMETER, { .size = 0 } },
@@ -163,7 +163,7 @@ static const struct {
     { SPAN("TO:a@b"), false, COMMAND_BAD_RECIPIENT, { .notify = 0 } },
     { SPAN("FROM:<a@b>"), false, COMMAND_BAD_SYNTAX, { .notify = 0 } },
     { SPAN("TO:<a@b> SIZE=1"), false, COMMAND_UNKNOWN_PARAMETER, { .notify = 0 } },
-    /* C15 */
+    /* the same for a recipient */
     { SPAN("TO:<a@b> NOTIFY=NEVER,DELAY"), false, COMMAND_BAD_PARAMETER, { .notify = 0 } },
     { SPAN("TO:<a@b> NOTIFY="), false, COMMAND_BAD_PARAMETER, { .notify = 0 } },
     { SPAN("TO:<a@b> NOTIFY=SUCCESS,"), false, COMMAND_BAD_PARAMETER, { .notify = 0 } },
@@ -227,7 +227,7 @@ static void test_helo(void **state)
         { SPAN("[192.0.2.1]"), true },
         { SPAN("[IPv6:::1]"), true },
         { SPAN(X100 X100 X50 "xxxxx"), true },
-        /* C16, L1 */
+        /* names that are none */
         { SPAN(""), false },
         { SPAN("a b"), false },
         { SPAN("[x"), false },

@@ -1,4 +1,4 @@
-/* The end of data and what is no end (HOSTILE S1 to S4, S6 to S8), each input cut at every byte and at every two bytes; and
+/* The end of data and what is no end, each input cut at every byte and at every two bytes; and
  * dot-stuffing there and back. */
 #include "../../../relay/smtp/content.h"
 
@@ -30,16 +30,16 @@ static const struct scan_case {
     { SPAN("gr\xc3\xbc\xc3\x9f\r\n.\r\n"), false, false, false, true, 6 },
     { SPAN("a\0b\r\n.\r\n"), false, false, true, false, 3 },
     { SPAN("\0\r\n\xff\r\n.\r\n"), false, false, true, true, 1 },
-    /* S1 */
+    /* LF . LF */
     { SPAN("x\n.\nMAIL FROM:<e@v>\r\nx\r\n.\r\n"), false, true, false, false, 1 },
     { SPAN("\n.\nx\r\n.\r\n"), false, true, false, false, 1 },
-    /* S2 */
+    /* LF . CRLF */
     { SPAN("x\n.\r\nRSET\r\n.\r\n"), false, true, false, false, 4 },
     { SPAN("\n.\r\nx\r\n.\r\n"), false, true, false, false, 1 },
-    /* S3 */
+    /* CRLF . LF */
     { SPAN("x\r\n.\nRSET\r\n.\r\n"), false, true, false, false, 1 },
     { SPAN(".\nRSET\r\n.\r\n"), false, true, false, false, 1 },
-    /* S4 */
+    /* with a CR by itself */
     { SPAN("x\r.\rRSET\r\n.\r\n"), true, false, false, false, 4 },
     { SPAN("x\r.\nRSET\r\n.\r\n"), true, true, false, false, 4 },
     { SPAN("x\r.\r\nRSET\r\n.\r\n"), true, false, false, false, 4 },
@@ -51,7 +51,7 @@ static const struct scan_case {
     { SPAN(".\r.\r\n.\r\n"), true, false, false, false, 3 },
     { SPAN("x\r\n.\r.\r\n.\r\n"), true, false, false, false, 3 },
     { SPAN("\r\r\n.\r\n"), true, false, false, false, 1 },
-    /* S8 */
+    /* no dot */
     { SPAN("a\rb\r\n.\r\n"), true, false, false, false, 3 },
     { SPAN("a\nb\r\n.\r\n"), false, true, false, false, 3 },
     { SPAN("\r\r\r\n\n\n\r\n.\r\n"), true, true, false, false, 3 },

@@ -1,4 +1,4 @@
-/* CRLF and nothing else ends a line (HOSTILE C14). */
+/* CRLF and nothing else ends a line. */
 #include "../../../relay/smtp/line.h"
 
 #include "../unit.h"

@@ -1,4 +1,4 @@
-/* Replies of remote servers (HOSTILE M2, M3, M15): what counts as one, and that what is kept of it is harmless. */
+/* Replies of remote servers: what counts as one, and that what is kept of it is harmless. */
 #include "../../../relay/smtp/reply.h"
 
 #include "../../../relay/base/text.h"
@@ -29,7 +29,7 @@ static const struct {
     { { "550 gr\xc3\xbc\xc3\x9f" }, REPLY_DONE, 550, "", "gr\xc3\xbc\xc3\x9f" },
     { { "550 \xff" }, REPLY_DONE, 550, "", "\\xff" },
     { { "550 %n%s" }, REPLY_DONE, 550, "", "%n%s" },
-    /* M3 */
+    /* against the grammar */
     { { "250-a", "550 b" }, REPLY_MALFORMED, 250, "", "a" },
     { { "2xx ok" }, REPLY_MALFORMED, 0, "", "" },
     { { "25" }, REPLY_MALFORMED, 0, "", "" },
