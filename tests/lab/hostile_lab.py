@@ -227,7 +227,7 @@ def case_tls_breaks_with_replies_queued():
             duplicate = raw.dup()
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
             client = CONTEXT.wrap_socket(raw)
-            client.sendall(b"EHLO client.example\r\n" + b"HELP\r\n" * 70 + b"AUTH PLAIN\r\n" * (i % 2) + b"MAIL FR")
+            client.sendall(b"EHLO client.example\r\n" * 1000 + b"AUTH PLAIN\r\n" * (i % 2) + b"MAIL FR")
             if i % 3 == 0:
                 duplicate.sendall(b"\x17\x03\x03\x00\x20" + bytes(range(32)))  # a record that no key fits
             if i % 3 == 1:
