@@ -294,14 +294,18 @@ static void out_of_patience(void *context)
 
 void process_drain(struct process *process, int64_t patience_ms)
 {
-    if (process->draining)
+    int64_t until_ms = clock_monotonic_ms() + patience_ms;
+    if (process->draining && process->patience_until_ms <= until_ms)
         return;
-    process->draining = true;
     if (!process->pid) {
+        process->draining = true;
         free_process(process);
         return;
     }
-    ipc_send(process->channel, PARENT_DRAIN, &(struct parent_empty){ 0 }, sizeof(struct parent_empty), -1);
+    if (!process->draining)
+        ipc_send(process->channel, PARENT_DRAIN, &(struct parent_empty){ 0 }, sizeof(struct parent_empty), -1);
+    process->draining = true;
+    process->patience_until_ms = until_ms;
     timer_set(&process->timer, process->parent->loop, patience_ms, out_of_patience, process);
 }
 

@@ -17,8 +17,9 @@ struct process {
     bool draining;
     int64_t started_ms;
     int64_t pong_ms;
-    unsigned failures;  /* in a row, each soon after its start */
-    struct timer timer; /* of the next start, or of the end of patience while draining */
+    int64_t patience_until_ms; /* while draining (monotonic) */
+    unsigned failures;         /* in a row, each soon after its start */
+    struct timer timer;        /* of the next start, or of the end of patience while draining */
 };
 
 /* Starts COUNT processes of KIND in GENERATION. */
@@ -27,7 +28,8 @@ void process_start_all(struct parent *parent, enum role_kind kind, unsigned coun
 /* Takes note of every child that has ended; those that should be there are started again. */
 void process_reap(struct parent *parent);
 
-/* Asks a process to finish and end; after PATIENCE_MS it is killed. */
+/* Asks a process to finish and end; after PATIENCE_MS it is killed. Asked again it ends at the earlier of the two times: a stop does not
+ * wait as long as a reload does. */
 void process_drain(struct process *process, int64_t patience_ms);
 
 /* Sends current settings and secrets once more, after a reload. */
