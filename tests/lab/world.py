@@ -43,11 +43,19 @@ class Dns:
     that starts it elsewhere, in a namespace."""
 
     def __init__(self, folder, records, address="127.0.0.1", port=None, prefix=()):
-        self.port = port or free_port(kind=socket.SOCK_DGRAM)
         self.folder = folder
+        for _ in range(5):  # a port that was free may be taken before unbound comes to it
+            self.port = port or free_port(kind=socket.SOCK_DGRAM)
+            self.begin(folder, records, address, prefix)
+            wait_for(lambda: self.process.poll() is not None or (self.listens() if prefix else self.answers()), what="the DNS server")
+            if self.process.poll() is None:
+                return
+        raise AssertionError("unbound finds no port: " + (folder / "unbound.log").read_text()[-500:])
+
+    def begin(self, folder, records, address, prefix):
         zones = sorted({record.split()[0].rstrip(".").split(".")[-1] + "." for record in records})
         lines = ["server:", f"  interface: {address}", f"  port: {self.port}", "  do-daemonize: no", '  username: ""', '  chroot: ""',
-                 f'  directory: "{folder}"', '  pidfile: ""', "  use-syslog: no", "  verbosity: 0", "  num-threads: 1",
+                 f'  directory: "{folder}"', '  pidfile: ""', "  use-syslog: no", "  verbosity: 0", "  num-threads: 1", "  so-reuseport: no",
                  "  access-control: 0.0.0.0/0 allow", "  local-zone: \".\" static"]
         lines += [f'  local-zone: "{zone}" static' for zone in zones]
         lines += [f"  local-data: '{record}'" for record in records]
@@ -55,7 +63,6 @@ class Dns:
         path = folder / "unbound.conf"
         path.write_text("\n".join(lines) + "\n")
         self.process = subprocess.Popen([*prefix, which("unbound"), "-d", "-c", str(path)], stdout=subprocess.DEVNULL, stderr=open(folder / "unbound.log", "w"))
-        wait_for(self.listens if prefix else self.answers, what="the DNS server")
 
     def listens(self):
         return f":{self.port:04X} " in pathlib.Path(f"/proc/{self.process.pid}/net/udp").read_text()
