@@ -11,21 +11,36 @@
 
 #define FOLDERS_PATH_MAX 4096
 
+/* The folder PATH with MODE, whatever the umask, which is narrow in the parent; one that is there stays as it is. */
+static bool make_one(const char *path, mode_t mode)
+{
+    struct stat status;
+    if (mkdir(path, mode) == 0)
+        return chmod(path, mode) == 0;
+    if (errno != EEXIST || stat(path, &status) != 0)
+        return false;
+    errno = ENOTDIR;
+    return S_ISDIR(status.st_mode);
+}
+
 /* Makes each missing folder on the way to PATH, and PATH. */
 static bool make_path(const char *path, mode_t mode)
 {
     char part[FOLDERS_PATH_MAX];
+    errno = ENAMETOOLONG;
     if (!text_copy(part, sizeof part, span_of(path)))
         return false;
-    for (char *at = part + 1; *at; at++) {
+    for (size_t n = strlen(part); n > 1 && part[n - 1] == '/'; n--)
+        part[n - 1] = '\0';
+    for (char *at = part + 1; *part && *at; at++) {
         if (*at != '/')
             continue;
         *at = '\0';
-        if (mkdir(part, 0755) != 0 && errno != EEXIST)
+        if (!make_one(part, 0755))
             return false;
         *at = '/';
     }
-    return mkdir(part, mode) == 0 || errno == EEXIST;
+    return make_one(part, mode);
 }
 
 /* The folder PATH for USER alone; one that is there keeps its mode but changes its owner. */

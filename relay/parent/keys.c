@@ -94,7 +94,7 @@ static void load_passwords(struct check *check, struct bundle *bundle, const str
             continue;
         text_format(name, sizeof name, "password:%s", path);
         struct span password = bundle_get(bundle, name);
-        if (!password.n || password.n > KEYS_PASSWORD_MAX || password.p[0] == '\n')
+        if (!password.n || password.n > KEYS_PASSWORD_MAX || strchr("\r\n", password.p[0]))
             complain(check, "password-file", path, "must hold the password on its first line");
     }
 }
