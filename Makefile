@@ -10,7 +10,7 @@ BUILD_PACKAGES = gcc make pkg-config libssl-dev libc-ares-dev libsasl2-dev libev
                  libseccomp-dev libjansson-dev
 RUN_PACKAGES   = $(BUILD_PACKAGES) libsasl2-modules python3 openssl knot unbound
 CHECK_PACKAGES = $(RUN_PACKAGES) libcmocka-dev swaks libnet-ssleay-perl libio-socket-ssl-perl libauthen-sasl-perl \
-                 libdigest-hmac-perl msmtp curl nodejs node-nodemailer postfix libpython3.11-testsuite iproute2 nftables procps mandoc systemd util-linux
+                 libdigest-hmac-perl msmtp curl nodejs node-nodemailer postfix libpython3.11-testsuite iproute2 nftables strace procps mandoc systemd util-linux
 BENCH_PACKAGES = $(CHECK_PACKAGES) sasl2-bin
 FUZZ_PACKAGES  = $(BUILD_PACKAGES) clang-14 libclang-rt-14-dev
 LINT_PACKAGES  = $(BUILD_PACKAGES) clang-format-14 mandoc universal-ctags python3
@@ -153,6 +153,12 @@ bench-tools: $(BENCH_TOOLS)
 build/bench/%: tests/bench/%.c
 	@mkdir -p $(@D)
 	$(CC) -std=c17 -D_GNU_SOURCE -O2 -g $(WARN) -o $@ $< -lssl -lcrypto -lpthread
+
+# fill writes spools with the spool's own library.
+FILL_LIBS = $(foreach l,$(BELOW_message),build/lib/$l.a)
+build/bench/fill: tests/bench/fill.c $(FILL_LIBS)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -o $@ $< $(LDFLAGS) -Wl,--start-group $(FILL_LIBS) -Wl,--end-group $(PKG_LIBS)
 
 lint:
 	@tests/install $(LINT_PACKAGES)

@@ -4,6 +4,7 @@
 
 #include "../base/text.h"
 #include "../conf/read.h"
+#include "adopt.h"
 #include "ask.h"
 #include "print.h"
 #include "user.h"
@@ -44,6 +45,7 @@ static int ask(const struct call *call);
 static int check(const struct call *call);
 static int version(const struct call *call);
 static int user(const struct call *call);
+static int adopt(const struct call *call);
 static int absent(const struct call *call);
 
 static const struct command commands[] = {
@@ -58,7 +60,8 @@ static const struct command commands[] = {
     { "queue remove", "ID", MAY_ARGUMENT, "id", true, true, false, print_changed, ask,
       "throw messages away, without a report to anybody" },
     { "queue retry", "ID", MAY_ARGUMENT, "id", true, true, false, print_changed, ask, "try messages again now" },
-    { "queue adopt", "DIR", NEEDS_ARGUMENT, NULL, false, false, false, NULL, absent, "take over another machine's spool" },
+    { "queue adopt", "DIR", NEEDS_ARGUMENT, NULL, false, false, false, NULL, adopt,
+      "take over the spool folder of a machine that is dead" },
     { "message", "ID", NEEDS_ARGUMENT, "id", false, false, false, print_life, ask,
       "the whole life of one message, event by event" },
     { "trace", "ADDRESS", NEEDS_ARGUMENT, "recipient", false, false, false, print_trace, ask,
@@ -184,6 +187,29 @@ static int user(const struct call *call)
     if (!conf)
         return COMMANDS_REFUSED;
     int status = user_run(conf, call->command->name + strlen("user "), call->argument, call->options->json);
+    conf_free(&conf);
+    return status;
+}
+
+/* The pairs are carried by this process, which may read the other folder; the daemon, where it runs, then looks for them. */
+static int adopt(const struct call *call)
+{
+    static char reason[ASK_REASON_SIZE];
+    struct conf *conf = conf_read(file_of(call), print_complaint, NULL);
+    unsigned carried;
+    if (!conf)
+        return COMMANDS_REFUSED;
+    int status = adopt_run(conf, call->argument, &carried);
+    bool runs = false;
+    if (carried) {
+        json_t *all = json_pack("{s:b}", "all", 1);
+        runs = ask_daemon(conf->control.socket, "queue adopt", all, NULL, NULL, reason) == ASK_DONE;
+    }
+    if (call->options->json)
+        printf("{\"segments\": %u, \"running\": %s}\n", carried, runs ? "true" : "false");
+    else if (carried)
+        printf("%u segment%s came over from %s; %s\n", carried, carried == 1 ? "" : "s", call->argument,
+               runs ? "postern queue list shows what waits" : "what waits in them is sent once posternd runs");
     conf_free(&conf);
     return status;
 }

@@ -93,6 +93,7 @@ static const struct order orders[] = {
     { "queue release", .run = relay, .peer = CONTROL_QUEUE, .verb = ADMIN_QUEUE_RELEASE, .changes = true },
     { "queue remove", .run = relay, .peer = CONTROL_QUEUE, .verb = ADMIN_QUEUE_REMOVE, .changes = true },
     { "queue retry", .run = relay, .peer = CONTROL_QUEUE, .verb = ADMIN_QUEUE_RETRY, .changes = true },
+    { "queue adopt", .run = relay, .peer = CONTROL_QUEUE, .verb = ADMIN_QUEUE_ADOPT },
     { "message", .run = relay, .peer = CONTROL_QUEUE, .verb = ADMIN_MESSAGE, .needs_id = true },
     { "limits", .run = relay, .peer = CONTROL_POLICY, .verb = ADMIN_LIMITS },
     { "trace", .run = trace },

@@ -11,6 +11,7 @@
 #include "envelopes.h"
 #include "intervene.h"
 #include "life.h"
+#include "recover.h"
 #include "site.h"
 #include "store.h"
 #include "unit.h"
@@ -296,6 +297,15 @@ static enum step tell_site(struct queue *queue, struct job_of_admin *job)
     return finish(job, ADMIN_DONE, "");
 }
 
+static enum step look_again(struct queue *queue, struct job_of_admin *job)
+{
+    unsigned found;
+    if (!recover_new(queue, &found))
+        return finish(job, ADMIN_REFUSED, "the spool folder cannot be read now; the log says why");
+    send_json(job, json_pack("{s:i}", "segments", (int)found));
+    return finish(job, ADMIN_DONE, "");
+}
+
 static const struct verb verbs[ADMIN_VERBS] = {
     [ADMIN_STATUS] = { .one = tell_status },
     [ADMIN_QUEUE_LIST] = { .many = true, .each = list_one },
@@ -304,6 +314,7 @@ static const struct verb verbs[ADMIN_VERBS] = {
     [ADMIN_QUEUE_RELEASE] = { .many = true, .changes = true, .each = release_one },
     [ADMIN_QUEUE_REMOVE] = { .many = true, .changes = true, .each = remove_one },
     [ADMIN_QUEUE_RETRY] = { .many = true, .changes = true, .each = retry_one },
+    [ADMIN_QUEUE_ADOPT] = { .one = look_again },
     [ADMIN_MESSAGE] = { .one = tell_message },
     [ADMIN_SITE] = { .one = tell_site },
 };

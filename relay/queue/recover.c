@@ -164,7 +164,9 @@ static uint64_t first_number(uint64_t highest)
     return highest + 1 > now_s ? highest + 1 : now_s;
 }
 
-bool recover_start(struct queue *queue)
+/* Makes a pair of each number in the folder from LEAST on that has none, and begins to recover them. *RET_HIGHEST is the highest number
+ * that was not carried here, and 0 where there is none. */
+static bool enlist(struct queue *queue, uint64_t least, unsigned *ret_found, uint64_t *ret_highest)
 {
     struct store *store = queue->store;
     int fd = openat(store->folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -178,11 +180,33 @@ bool recover_start(struct queue *queue)
     size_t count;
     uint64_t *numbers = list_numbers(folder, &count);
     closedir(folder);
-    for (size_t i = 0; i < count; i++)
-        if (!i || numbers[i] != numbers[i - 1])
-            pair_new(store, numbers[i]);
-    store->next_number = first_number(count ? numbers[count - 1] : 0);
+    *ret_found = 0;
+    *ret_highest = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (numbers[i] < SEGMENT_CARRIED)
+            *ret_highest = numbers[i];
+        if (numbers[i] < least || store_pair(store, numbers[i]))
+            continue;
+        pair_new(store, numbers[i]);
+        ++*ret_found;
+    }
     free(numbers);
     timer_set(&store->recovery, store->loop, 0, recover_next, queue);
     return true;
+}
+
+bool recover_start(struct queue *queue)
+{
+    unsigned found;
+    uint64_t highest;
+    if (!enlist(queue, 0, &found, &highest))
+        return false;
+    queue->store->next_number = first_number(highest);
+    return true;
+}
+
+bool recover_new(struct queue *queue, unsigned *ret_found)
+{
+    uint64_t highest;
+    return enlist(queue, SEGMENT_CARRIED, ret_found, &highest);
 }

@@ -9,6 +9,10 @@
 #define SEGMENT_LARGE_MESSAGE (1024u * 1024)      /* a message beyond this gets a segment of its own */
 #define SEGMENT_NAME_SIZE     24                  /* "00000000000000a1.seg" and a NUL */
 
+/* Numbers from here on are of pairs that were carried from another spool (carry.h): a queue makes none of them, so that it can look for
+ * them while it makes others. */
+#define SEGMENT_CARRIED (UINT64_C(1) << 63)
+
 /* The file names of segment NUMBER. */
 void segment_name(uint64_t number, char name[SEGMENT_NAME_SIZE]);
 void segment_log_name(uint64_t number, char name[SEGMENT_NAME_SIZE]);
