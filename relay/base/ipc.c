@@ -1,6 +1,9 @@
 /* A packet is a header {type, size} and the body. SOCK_SEQPACKET keeps packets whole and in order and tells when the other side
  * has closed. The receive buffer is one per process: a handler gets the body where it was received, followed by zeros up to the
- * struct's size. A handler may free its own channel: `ipc->freed` points to a flag on the reading frame's stack. */
+ * struct's size. A handler may free its own channel: `ipc->freed` points to a flag on the reading frame's stack.
+ *
+ * The zeros are promised across channels: what a broken peer sent stays in the buffer, and must not show behind the short message of
+ * another one. Hence `dirty` counts from the moment of reading, and not only for packets that were found good. */
 #include "ipc.h"
 
 #include "list.h"
@@ -9,6 +12,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <openssl/crypto.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -64,6 +68,8 @@ static void drop_first(struct ipc *ipc)
     list_remove(&waiting->node);
     if (waiting->fd >= 0)
         close(waiting->fd);
+    if (ipc->channel->secret)
+        OPENSSL_cleanse(waiting->bytes, waiting->size);
     free(waiting);
     ipc->nbacklog--;
 }
@@ -217,6 +223,18 @@ static const char *check(const struct ipc *ipc, const struct packet_header *head
     return NULL;
 }
 
+/* Hands a packet that keeps to the table on. False where IPC has ended or was freed. */
+static bool hand_on(struct ipc *ipc, unsigned type, const void *body, size_t size, int fd)
+{
+    bool freed = false;
+    ipc->freed = &freed;
+    ipc->received(ipc->context, type, body, size, fd);
+    if (freed)
+        return false;
+    ipc->freed = NULL;
+    return !ipc->gone;
+}
+
 /* Reads and handles one packet. False when there is none, or IPC has ended or was freed. */
 static bool receive(struct ipc *ipc)
 {
@@ -225,7 +243,8 @@ static bool receive(struct ipc *ipc)
         max_align_t align;
         char bytes[sizeof(struct packet_header) + 8 + IPC_MESSAGE_MAX];
     } packet;
-    static size_t dirty; /* bytes of `packet` that may not be zero */
+    static size_t dirty; /* bytes of the body's place that may not be zero */
+    bool secret = ipc->channel->secret;
     union {
         struct cmsghdr align;
         char bytes[CMSG_SPACE(4 * sizeof(int))];
@@ -246,6 +265,8 @@ static bool receive(struct ipc *ipc)
         end(ipc);
         return false;
     }
+    size_t size = (size_t)n > sizeof header ? (size_t)n - sizeof header : 0;
+    dirty = dirty > size ? dirty : size;
     unsigned nfds;
     int fd = take_descriptor(&message, &nfds);
     const char *wrong = check(ipc, &header, (size_t)n, nfds, message.msg_flags);
@@ -256,16 +277,14 @@ static bool receive(struct ipc *ipc)
         end(ipc);
         return false;
     }
-    if (dirty > header.size)
-        memset(body + header.size, 0, dirty - header.size);
-    dirty = header.size;
-    bool freed = false;
-    ipc->freed = &freed;
-    ipc->received(ipc->context, header.type, body, header.size, fd);
-    if (freed)
-        return false;
-    ipc->freed = NULL;
-    return !ipc->gone;
+    memset(body + size, 0, dirty - size);
+    dirty = size;
+    bool goes_on = hand_on(ipc, header.type, body, size, fd);
+    if (secret) {
+        OPENSSL_cleanse(body, size);
+        dirty = 0;
+    }
+    return goes_on;
 }
 
 static void ready(void *context, int fd, unsigned what)

@@ -33,6 +33,7 @@ struct ipc_channel {
     const char *name;
     const struct ipc_kind *kinds; /* indexed by message type */
     unsigned nkinds;
+    bool secret; /* passwords pass: each message is wiped from this process's buffers once it was handled or sent */
 };
 
 /* For the lists in relay/channels. A list is a macro LIST(X) of rows X(NAME, from, struct, least size, with_fd); the least size is

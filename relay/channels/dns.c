@@ -2,7 +2,7 @@
 
 static const struct ipc_kind kinds[] = { DNS_MESSAGES(IPC_KIND) };
 
-const struct ipc_channel dns_channel = { "dns", kinds, sizeof kinds / sizeof *kinds };
+const struct ipc_channel dns_channel = { "dns", kinds, sizeof kinds / sizeof *kinds, false };
 
 static const struct {
     const char *enhanced;

@@ -2,4 +2,4 @@
 
 static const struct ipc_kind kinds[] = { QUEUE_DELIVERY_MESSAGES(IPC_KIND) };
 
-const struct ipc_channel queue_delivery_channel = { "queue_delivery", kinds, sizeof kinds / sizeof *kinds };
+const struct ipc_channel queue_delivery_channel = { "queue_delivery", kinds, sizeof kinds / sizeof *kinds, false };

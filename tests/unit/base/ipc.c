@@ -22,7 +22,8 @@ struct words {
     X(ANSWER, IPC_BACK, struct number, IPC_WHOLE(struct number), false)
 enum test_message { IPC_ENUM(TEST_MESSAGES) TEST_COUNT };
 static const struct ipc_kind kinds[] = { TEST_MESSAGES(IPC_KIND) };
-static const struct ipc_channel channel = { "test", kinds, TEST_COUNT };
+static const struct ipc_channel channel = { "test", kinds, TEST_COUNT, false };
+static const struct ipc_channel secret_channel = { "secret", kinds, TEST_COUNT, true };
 
 struct world {
     struct loop *loop;
@@ -32,6 +33,7 @@ struct world {
     uint64_t next;
     bool in_order, free_back;
     struct words words;
+    const char *body; /* where the last message was received; it stays there, as long as the process lives */
     char file_byte;
 };
 
@@ -40,6 +42,7 @@ static void on_received(void *context, unsigned type, const void *body, size_t s
     struct world *world = context;
     (void)size;
     world->received++;
+    world->body = body;
     if (type == NUMBER)
         world->in_order = world->in_order && ((const struct number *)body)->value == world->next++;
     if (type == WORDS)
@@ -113,6 +116,56 @@ static void test_part_of_a_struct_reads_zero_behind(void **state)
     assert_string_equal(world->words.text, "hello");
     for (size_t i = 5; i < sizeof words.text; i++)
         assert_int_equal(world->words.text[i], 0);
+}
+
+/* Two more ends, for CHANNEL. */
+static void reconnect(struct world *world, const struct ipc_channel *anew)
+{
+    int fds[2];
+    ipc_free(&world->front);
+    ipc_free(&world->back);
+    assert_true(ipc_pair(fds));
+    world->front = ipc_new(world->loop, fds[0], anew, IPC_FRONT, on_received, on_closed, world);
+    world->back = ipc_new(world->loop, fds[1], anew, IPC_BACK, on_received, on_closed, world);
+}
+
+static void test_nothing_of_a_refused_packet_shows_behind_the_next(void **state)
+{
+    struct world *world = *state;
+    struct words words = { 5, "hello" };
+    char bytes[2000] = { 99 }; /* no such type */
+    int fds[2];
+    memset(bytes + 8, 'x', sizeof bytes - 8);
+    assert_true(ipc_pair(fds));
+    struct ipc *broken = ipc_new(world->loop, fds[1], &channel, IPC_BACK, on_received, on_closed, world);
+    assert_int_equal(write(fds[0], bytes, sizeof bytes), sizeof bytes);
+    serve(world);
+    assert_int_equal(world->closed, 1);
+    ipc_send(world->front, WORDS, &words, offsetof(struct words, text) + 5, -1);
+    serve(world);
+    assert_int_equal(world->received, 1);
+    assert_string_equal(world->words.text, "hello");
+    ipc_free(&broken);
+    close(fds[0]);
+}
+
+static void test_a_secret_is_wiped_once_it_was_handled(void **state)
+{
+    static const struct words none;
+    struct world *world = *state;
+    struct words words = { 900, "" };
+    memset(words.text, 's', sizeof words.text);
+    ipc_send(world->front, WORDS, &words, sizeof words, -1);
+    serve(world);
+    assert_memory_equal(world->body, &words, sizeof words);
+    for (unsigned free_back = 0; free_back < 2; free_back++) { /* also where the handler frees the channel */
+        reconnect(world, &secret_channel);
+        world->free_back = free_back;
+        ipc_send(world->front, WORDS, &words, sizeof words, -1);
+        serve(world);
+        assert_memory_equal(&world->words, &words, sizeof words);
+        assert_memory_equal(world->body, &none, sizeof none);
+    }
 }
 
 static void test_descriptor(void **state)
@@ -202,6 +255,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_backlog_keeps_the_order, setup, teardown),
         cmocka_unit_test_setup_teardown(test_part_of_a_struct_reads_zero_behind, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_nothing_of_a_refused_packet_shows_behind_the_next, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_secret_is_wiped_once_it_was_handled, setup, teardown),
         cmocka_unit_test_setup_teardown(test_descriptor, setup, teardown),
         cmocka_unit_test_setup_teardown(test_peer_gone, setup, teardown),
         cmocka_unit_test_setup_teardown(test_free_inside_the_handler, setup, teardown),
