@@ -18,9 +18,9 @@ enum admin_verb {
     ADMIN_QUEUE_REMOVE,
     ADMIN_QUEUE_RETRY,
     ADMIN_QUEUE_ADOPT, /* look for pairs that came into the spool: {"segments": N} */
-    ADMIN_MESSAGE, /* {"id", …, "events": […]} */
-    ADMIN_SITE,    /* queue, for trace: {"route", "site", "state", …} of the domain in `recipient` */
-    ADMIN_LIMITS,  /* policy: one object a piece */
+    ADMIN_MESSAGE,     /* {"id", …, "events": […]} */
+    ADMIN_SITE,        /* queue, for trace: {"route", "site", "state", …} of the domain in `recipient` */
+    ADMIN_LIMITS,      /* policy: one object a piece */
     ADMIN_VERBS
 };
 
