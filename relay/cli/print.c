@@ -1,3 +1,12 @@
+/* Screens are made for 80 columns, so that they fit a terminal, a mail and a printed page; what does not fit in its column gets lines
+ * of its own instead of being cut, since the end of a reply is often what matters.
+ *
+ * Columns are counted as a terminal shows them: an address or a reply may hold any UTF-8 (RFC 6531, RFC 6532), whose characters take
+ * none, one or two. The C.UTF-8 locale is asked for that, whatever the caller's own is. Bytes that could move the cursor never come
+ * this far: the daemon escapes them (text_escape), and --json gives the same text.
+ *
+ * A field that is missing reads as "" or 0: a newer or older daemon's answer is shown as far as it goes, during an upgrade too. Times
+ * come in UTC and are shown by this machine's clock, as journalctl shows its own. */
 #include "print.h"
 
 #include "../base/buffer.h"
@@ -80,6 +89,12 @@ static const char *size(int64_t bytes, char shown[32])
     }
     text_format(shown, 32, i && value < 10 ? "%.1f%c" : "%.0f%c", value, units[i]);
     return shown;
+}
+
+/* What makes a word for one of something a word for N. */
+static const char *plural(int64_t n)
+{
+    return n == 1 ? "" : "s";
 }
 
 /* --- columns --- */
@@ -194,15 +209,16 @@ static void print_site(const json_t *site)
 void print_status(const json_t *status)
 {
     const json_t *queue = json_object_get(status, "queue"), *item;
+    int64_t messages = number_at(queue, "messages"), recipients = number_at(queue, "recipients");
     char since[32], up[32];
     size_t i;
     flow_format(0, 4, "postern %s, up since %s (%s)", text_at(status, "version"), local_time(text_at(status, "since"), since),
                 away(text_at(status, "since"), up));
     printf("\n");
-    flow_format(0, 7,
-                "Queue: %" PRId64 " messages to %" PRId64 " recipients: %" PRId64 " due, %" PRId64 " scheduled, %" PRId64 " held",
-                number_at(queue, "messages"), number_at(queue, "recipients"), number_at(queue, "due"),
-                number_at(queue, "scheduled"), number_at(queue, "held"));
+    flow_format(
+        0, 7, "Queue: %" PRId64 " message%s to %" PRId64 " recipient%s: %" PRId64 " due, %" PRId64 " scheduled, %" PRId64 " held",
+        messages, plural(messages), recipients, plural(recipients), number_at(queue, "due"), number_at(queue, "scheduled"),
+        number_at(queue, "held"));
     printf("Sites:%s\n", json_array_size(json_object_get(status, "sites")) ? "" : " none in use, none in trouble");
     json_array_foreach(json_object_get(status, "sites"), i, item)
     {
@@ -264,9 +280,10 @@ static void print_event(const json_t *event)
     printf("  %s  ", local_time(text_at(event, "time"), shown));
     flow_format(23, EVENT_INDENT, *to ? "%-9s %s" : "%s", text_at(event, "event"), to);
     if (strcmp(text_at(event, "event"), "accepted") == 0) {
+        int64_t recipients = number_at(event, "nrcpt");
         printf("%*s", EVENT_INDENT, "");
-        flow_format(EVENT_INDENT, EVENT_INDENT, "from <%s>, %s, %" PRId64 " recipients, %s", text_at(event, "from"),
-                    *text_at(event, "client") ? text_at(event, "client") : "-", number_at(event, "nrcpt"),
+        flow_format(EVENT_INDENT, EVENT_INDENT, "from <%s>, %s, %" PRId64 " recipient%s, %s", text_at(event, "from"),
+                    *text_at(event, "client") ? text_at(event, "client") : "-", recipients, plural(recipients),
                     size(number_at(event, "size"), bytes));
     }
     if (*mx) {
@@ -346,5 +363,5 @@ void print_limit(const json_t *limit)
 void print_changed(const json_t *changed)
 {
     int64_t n = number_at(changed, "changed");
-    printf("%" PRId64 " message%s\n", n, n == 1 ? "" : "s");
+    printf("%" PRId64 " message%s\n", n, plural(n));
 }

@@ -164,7 +164,8 @@ static void screens_look_like_this(void **state)
     } cases[] = {
         { print_status, "{}", "Sites: none in use, none in trouble\nAccounts: none in trouble\n" },
         { print_status, "{\"queue\": {\"messages\": 1, \"recipients\": 2, \"held\": 3}}",
-          "Queue: 1 messages to 2 recipients: 0 due, 0 scheduled, 3 held\n" },
+          "Queue: 1 message to 2 recipients: 0 due, 0 scheduled, 3 held\n" },
+        { print_status, "{\"queue\": {\"messages\": 0, \"recipients\": 1}}", "Queue: 0 messages to 1 recipient: 0 due" },
         { print_status, "{\"sites\": [{\"site\": \"mx.example\", \"state\": \"open\", \"waiting\": 3, \"connections\": 1}]}",
           "Sites:\n  mx.example                             open          3 waiting   1 open\n" },
         { print_status, "{\"accounts\": [{\"account\": \"alice\", \"limit\": \"hourly\"}]}",
@@ -184,6 +185,8 @@ static void screens_look_like_this(void **state)
           "x  from <a@b> by alice, done\n" },
         { print_life, "{\"events\": [{\"event\": \"accepted\", \"from\": \"a@b\", \"nrcpt\": 2, \"size\": 100}]}",
           "accepted\n                       from <a@b>, -, 2 recipients, 100B\n" },
+        { print_life, "{\"events\": [{\"event\": \"accepted\", \"from\": \"a@b\", \"nrcpt\": 1, \"size\": 100}]}",
+          "from <a@b>, -, 1 recipient, 100B\n" },
         { print_life,
           "{\"events\": [{\"event\": \"delivered\", \"to\": \"c@d\", \"mx\": \"mx\", \"attempt\": 1, \"reply\": \"250 ok\"}]}",
           "delivered c@d\n                       by mx, TLS none, attempt 1\n                       250 ok\n" },
