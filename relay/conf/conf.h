@@ -145,13 +145,7 @@ struct conf_spool {
 
 /* queue { } */
 struct conf_queue {
-    union {
-        struct conf_times retry;
-        struct {
-            int64_t *retry_ms; /* the schedule; its last step repeats */
-            size_t nretry;
-        };
-    };
+    struct conf_times retry;   /* the schedule; its last step repeats */
     int64_t lifetime_ms;       /* 3d */
     int64_t delay_warning_ms;  /* 4h; 0: none */
     uint64_t bounce_body_size; /* a body up to this is returned with a bounce where RET=FULL or unset asks for it: 50K */
@@ -191,14 +185,7 @@ struct conf_hosts {
 /* route "name" { } */
 struct conf_route {
     char *name; /* "example.com", "*.example.com", "*" */
-    union {
-        struct conf_hosts via;
-        struct {
-            struct conf_host *hosts;
-            size_t nhosts;
-            bool mx;
-        };
-    };
+    struct conf_hosts via;
     bool tls_given; /* else delivery.tls holds */
     enum conf_delivery_tls tls;
     char *user;

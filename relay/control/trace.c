@@ -133,12 +133,12 @@ static void site_end(void *context, enum admin_result result, const char *reason
     (void)reason; /* without queue the rest is still worth telling */
     if (result != ADMIN_DONE || trace->site.overflow)
         buffer_clear(&trace->site);
-    if (!trace->route || trace->route->mx) {
+    if (!trace->route || trace->route->via.mx) {
         looking_ask_mx(trace->control->looking, trace->domain, mx_came, trace);
         return;
     }
-    for (size_t i = 0; i < trace->route->nhosts; i++)
-        add_host(trace, span_of(trace->route->hosts[i].name), (uint16_t)i, trace->route->hosts[i].port);
+    for (size_t i = 0; i < trace->route->via.count; i++)
+        add_host(trace, span_of(trace->route->via.items[i].name), (uint16_t)i, trace->route->via.items[i].port);
     ask_addresses(trace);
 }
 

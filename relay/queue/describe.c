@@ -38,7 +38,7 @@ const char *describe_site_name(const struct queue *queue, struct span domain)
     const struct conf_route *route = site ? NULL : conf_route_for(queue_conf(queue), domain);
     if (site)
         return site->name;
-    return route && !route->mx && route->nhosts ? route->hosts[0].name : "";
+    return route && !route->via.mx && route->via.count ? route->via.items[0].name : "";
 }
 
 /* Where a unit is, as far as one would tell. */

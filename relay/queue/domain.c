@@ -136,10 +136,10 @@ static void know(struct queue *queue, struct domain *domain, const struct site_p
 static bool know_by_route(struct queue *queue, struct domain *domain)
 {
     struct site_plan plan = { .route = conf_route_for(queue_conf(queue), span_make(domain->name, domain->name_size)) };
-    if (!plan.route || plan.route->mx || !plan.route->nhosts)
+    if (!plan.route || plan.route->via.mx || !plan.route->via.count)
         return false;
-    for (; plan.nhosts < plan.route->nhosts && plan.nhosts < DNS_HOSTS_MAX; plan.nhosts++) {
-        const struct conf_host *host = &plan.route->hosts[plan.nhosts];
+    for (; plan.nhosts < plan.route->via.count && plan.nhosts < DNS_HOSTS_MAX; plan.nhosts++) {
+        const struct conf_host *host = &plan.route->via.items[plan.nhosts];
         plan.hosts[plan.nhosts] = (struct site_host){ host->name, (uint16_t)plan.nhosts, host->port };
     }
     know(queue, domain, &plan, INT64_MAX);

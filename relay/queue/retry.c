@@ -8,10 +8,10 @@
 static int64_t step(const struct conf *conf, unsigned attempt)
 {
     const struct conf_queue *queue = &conf->queue;
-    if (!queue->nretry)
+    if (!queue->retry.count)
         return FALLBACK_STEP_MS;
     size_t at = attempt ? attempt - 1 : 0;
-    return queue->retry_ms[at < queue->nretry ? at : queue->nretry - 1];
+    return queue->retry.items[at < queue->retry.count ? at : queue->retry.count - 1];
 }
 
 int64_t retry_delay(const struct conf *conf, unsigned attempt)
@@ -29,9 +29,9 @@ int64_t retry_age(const struct entry *entry)
 static int64_t shortest_step(const struct conf *conf)
 {
     int64_t shortest = step(conf, 1);
-    for (size_t i = 1; i < conf->queue.nretry; i++)
-        if (conf->queue.retry_ms[i] < shortest)
-            shortest = conf->queue.retry_ms[i];
+    for (size_t i = 1; i < conf->queue.retry.count; i++)
+        if (conf->queue.retry.items[i] < shortest)
+            shortest = conf->queue.retry.items[i];
     return shortest;
 }
 
@@ -62,9 +62,9 @@ int64_t retry_wall(int64_t due_ms)
 static int64_t longest_step(const struct conf *conf)
 {
     int64_t longest = step(conf, 1);
-    for (size_t i = 1; i < conf->queue.nretry; i++)
-        if (conf->queue.retry_ms[i] > longest)
-            longest = conf->queue.retry_ms[i];
+    for (size_t i = 1; i < conf->queue.retry.count; i++)
+        if (conf->queue.retry.items[i] > longest)
+            longest = conf->queue.retry.items[i];
     return longest + longest / 10;
 }
 

@@ -89,7 +89,7 @@ void ask_dns_good(struct ask_dns *dns, struct span domain, uint32_t ttl_s)
 static bool is_routed(const struct ask_dns *dns, struct span domain)
 {
     const struct conf_route *route = conf_route_for(dns->front->conf, domain);
-    return route && !route->mx && strcmp(route->name, "*") != 0;
+    return route && !route->via.mx && strcmp(route->name, "*") != 0;
 }
 
 bool ask_dns_domain(struct session *session, struct span domain, wait_then then)

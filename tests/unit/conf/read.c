@@ -113,8 +113,8 @@ static void test_defaults(void **state)
     assert_int_equal(conf->listeners[0].max_message_size, 50 << 20);
     assert_true(conf->listeners[0].check_recipient_domain);
     assert_true(conf->check_from_header);
-    assert_int_equal(conf->queue.nretry, 6);
-    assert_int_equal(conf->queue.retry_ms[5], 4 * 3600 * 1000);
+    assert_int_equal(conf->queue.retry.count, 6);
+    assert_int_equal(conf->queue.retry.items[5], 4 * 3600 * 1000);
     assert_int_equal(conf->queue.lifetime_ms, 3 * 86400 * 1000);
     assert_int_equal(conf->delivery.port, 25);
     assert_int_equal(conf->delivery.tls, CONF_DELIVERY_OPPORTUNISTIC);
@@ -155,10 +155,10 @@ static void test_round_trip(void **state)
     assert_string_equal(again->certificates[0].certificate, "x \"quoted\" \\");
     assert_string_equal(again->certificates[0].key, "y${HOME}");
     assert_string_equal(again->routes[0].name, "example.com");
-    assert_int_equal(again->routes[0].nhosts, 2);
+    assert_int_equal(again->routes[0].via.count, 2);
     assert_true(again->routes[0].tls_given);
     assert_false(again->routes[1].tls_given);
-    assert_true(again->routes[1].mx);
+    assert_true(again->routes[1].via.mx);
     assert_true(again->limits[0].observe);
     conf_free(&conf);
     conf_free(&again);

@@ -111,8 +111,8 @@ static void a_deferral_comes_again(void **state)
 {
     (void)state;
     struct world *world = world_new("");
-    for (size_t i = 0; i < world->conf->queue.nretry; i++)
-        world->conf->queue.retry_ms[i] = 60;
+    for (size_t i = 0; i < world->conf->queue.retry.count; i++)
+        world->conf->queue.retry.items[i] = 60;
     world_say(world, DELIVERY_TEMPORARY, "4.2.0", "450 4.2.0 later");
     world_send(world, "alice", "alice@here.example", "bob@there.example");
     WORLD_UNTIL(world, world->nassigns == 3);

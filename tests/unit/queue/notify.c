@@ -66,8 +66,8 @@ static void too_old_is_a_bounce(void **state)
 {
     (void)state;
     struct world *world = world_new("");
-    for (size_t i = 0; i < world->conf->queue.nretry; i++)
-        world->conf->queue.retry_ms[i] = 60;
+    for (size_t i = 0; i < world->conf->queue.retry.count; i++)
+        world->conf->queue.retry.items[i] = 60;
     world->conf->queue.lifetime_ms = 150;
     world_say(world, DELIVERY_TEMPORARY, "4.7.8", "454 4.7.8 authentication required");
     world_send(world, "alice", "alice@here.example", "bob@there.example");
@@ -87,8 +87,8 @@ static void a_delay_is_told_once(void **state)
 {
     (void)state;
     struct world *world = world_new("");
-    for (size_t i = 0; i < world->conf->queue.nretry; i++)
-        world->conf->queue.retry_ms[i] = 60;
+    for (size_t i = 0; i < world->conf->queue.retry.count; i++)
+        world->conf->queue.retry.items[i] = 60;
     world->conf->queue.delay_warning_ms = 100;
     world_say(world, DELIVERY_TEMPORARY, "4.2.0", "450 4.2.0 later");
     struct uid id = world_send(world, "alice", "alice@here.example", "bob@there.example");
@@ -113,8 +113,8 @@ static void waiting_units_expire(void **state)
 {
     (void)state;
     struct world *world = world_new("");
-    for (size_t i = 0; i < world->conf->queue.nretry; i++)
-        world->conf->queue.retry_ms[i] = 60;
+    for (size_t i = 0; i < world->conf->queue.retry.count; i++)
+        world->conf->queue.retry.items[i] = 60;
     world->conf->queue.lifetime_ms = 200;
     world->refuse = DELIVERY_UNREACHABLE;
     for (unsigned i = 0; i < 10; i++)
@@ -137,8 +137,8 @@ static void a_wrong_clock_at_the_start(void **state)
     WORLD_UNTIL(world, entries_count(world->queue) == 1);
     assert_true(retry_age(entry_find(world->queue, id)) < 60000); /* taken in by this process: by its own clock */
     world_end(world);
-    for (size_t i = 0; i < world->conf->queue.nretry; i++)
-        world->conf->queue.retry_ms[i] = 100;
+    for (size_t i = 0; i < world->conf->queue.retry.count; i++)
+        world->conf->queue.retry.items[i] = 100;
     world->manual = false;
     world_say(world, DELIVERY_TEMPORARY, "4.2.0", "450 4.2.0 later");
     world_begin(world);

@@ -87,8 +87,8 @@ static void a_site_that_comes_back_is_probed(void **state)
 {
     (void)state;
     struct world *world = world_new("");
-    for (size_t i = 0; i < world->conf->queue.nretry; i++)
-        world->conf->queue.retry_ms[i] = 80;
+    for (size_t i = 0; i < world->conf->queue.retry.count; i++)
+        world->conf->queue.retry.items[i] = 80;
     world->refuse = DELIVERY_UNREACHABLE;
     for (unsigned i = 0; i < 5; i++)
         world_send(world, "alice", "alice@here.example", "bob@there.example");
