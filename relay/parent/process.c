@@ -263,8 +263,8 @@ static void ended(struct process *process, int status)
     if (!process->ready && !parent->announced && ++parent->early_deaths >= PROCESS_EARLY_DEATHS_MAX) {
         log_say(LOG_ERROR, "error", "the %s role cannot start (see above); posternd ends", role_name(process->kind));
         parent->status = 1;
+        free_process(process); /* before all the others are ended, too */
         parent_stop(parent);
-        free_process(process);
         parent_progress(parent);
         return;
     }
