@@ -208,7 +208,7 @@ static int adopt(const struct call *call)
     if (call->options->json)
         printf("{\"segments\": %u, \"running\": %s}\n", carried, runs ? "true" : "false");
     else if (carried)
-        printf("%u segment%s came over from %s; %s\n", carried, carried == 1 ? "" : "s", call->argument,
+        printf("%u segment%s came over from %s;\n%s\n", carried, carried == 1 ? "" : "s", call->argument,
                runs ? "postern queue list shows what waits" : "what waits in them is sent once posternd runs");
     conf_free(&conf);
     return status;
