@@ -46,6 +46,8 @@ def refusal(call, *arguments, **named):
         code, text = next(iter(refused.recipients.values()))
     except smtplib.SMTPResponseException as refused:
         code, text = refused.smtp_code, refused.smtp_error
+    except smtplib.SMTPException as other:  # 421 before the login, since the process makes room for another
+        return 421, str(other)
     else:
         return None
     return code, text.split()[0].decode()
@@ -326,13 +328,10 @@ def case_senders_belong_to_the_login():
         assert mail("alice", "alice@example.net", extra=b"Sender: ceo@example.net\r\n") == not_from
         assert mail(None, "printer@example.net", open_listener=True) is None and mail(None, "x@example.org", open_listener=True) == not_sender
         assert mail(None, "printer@example.net", "x@example.org", open_listener=True) == not_from
-        session = connect(daemon)
-        session.mail("alice@example.net")
         daemon.file.write_text(daemon.text.replace('"alice@example.net", ', '"ally@example.net", ').replace("domains =", "from-header = ignore domains ="))
         daemon.cli("reload")
         wait_for(lambda: mail("alice", "alice@example.net") == not_sender, what="the new rule")
-        assert mail("alice", "ally@example.net", "whoever@example.org") is None
-        session.close()
+        wait_for(lambda: mail("alice", "ally@example.net", "whoever@example.org") is None, what="the new senders")
 
 
 def proxied(daemon_port, header, user=None):
@@ -495,6 +494,14 @@ def columns(line):
     return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in line)
 
 
+def other_spool(world, number):
+    """The spool of another relay that was stopped, with a message."""
+    other = world.posternd(f"other-{number}", queue="retry = { 1h }").start()
+    submit(other, "alice@example.net", ["bob@dead.example"], message(), open_listener=True)
+    other.stop()
+    return str(other.folder / "spool")
+
+
 def manual_commands():
     """(names, examples) of postern(1): what stands behind .It Ic, and the words of each .Dl and of the literal blocks."""
     text = (TOP / "relay/cli/postern.1").read_text()
@@ -508,7 +515,7 @@ def case_every_command_of_the_manual_with_and_without_json():
     names, examples = manual_commands()
     records = HOME + [f"{long.split('@')[1]}. 300 IN MX 10 mx.dead.example."]
     with office({"rcpt": "450 4.2.0 " + "a sentence that goes on and on " * 8}, users=("alice", "newsletter"), records=records,
-                sections='limit hourly { rate = "200/1h" }\nlimit a-limit-with-a-long-name-of-its-own { key = client rate = "200/1h" }\n') as (_, daemon, _receiver):
+                sections='limit hourly { rate = "200/1h" }\nlimit a-limit-with-a-long-name-of-its-own { key = client rate = "200/1h" }\n') as (world, daemon, _receiver):
         def fresh():
             return submit(daemon, "alice@example.net", ["bob@example.com", long, "x@dead.example"], message())
         fresh(), submit(daemon, long, ["bob@example.com"], message(sender=long), open_listener=True)
@@ -521,7 +528,7 @@ def case_every_command_of_the_manual_with_and_without_json():
                     daemon.stop()
                     daemon.start()
                 identity = fresh() if any(re.fullmatch(r"06h\w{17}", w) for w in words) else ""
-                actual = [identity if re.fullmatch(r"06h\w{17}", w) else w for w in words]
+                actual = [identity if re.fullmatch(r"06h\w{17}", w) else other_spool(world, as_json) if w.startswith("/mnt/") else w for w in words]
                 name = actual[2] if actual[0] == "user" and len(actual) > 2 else None
                 if name:
                     exists = name in daemon.cli("user", "list", json_output=True)
@@ -538,7 +545,7 @@ def case_every_command_of_the_manual_with_and_without_json():
                 else:
                     assert done.stdout.strip() or name or words[0] == "queue", actual
                     header = " ".join(words).startswith("queue show")
-                    for line in done.stdout.splitlines():
+                    for line in done.stdout.replace(str(world.folder), "").splitlines():
                         assert all(c.isprintable() or c == "\t" for c in line), (actual, line)
                         assert columns(line) <= 80 or header and re.match(r"[A-Z][A-Za-z-]*:|\s", line), (actual, columns(line), line)
             if words[0] == "user" and words[-1] == "alice" and words[1] == "remove":
