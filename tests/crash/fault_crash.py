@@ -1,0 +1,154 @@
+"""Errors of system calls in the running roles: strace lets the n-th call of one thread fail while mail goes through, for n = 1, 2, … until there is
+no such call. The client is answered, what got a 250 arrives, and no other role notices. POSTERN_CRASH_LONG=1 goes through every point."""
+import os
+import pathlib
+import sys
+import time
+
+from ledger import LONG, RECORDS, Client, Ledger, Strace, need_strace, one_core, threads  # noqa: E402  (finds the lab, too)
+from case import main  # noqa: E402
+from world import World  # noqa: E402
+
+SIZES = (300, 20000, 1100000)
+MOST = 80 if LONG else 7
+
+# (role, thread, call, errors, may the client lose its connection?)
+MAIN, SECOND, THIRD = 0, 1, 2
+SPOOL_CALLS = [
+    ("submission", SECOND, "pwritev", ("ENOSPC", "EIO", "EDQUOT"), False),
+    ("submission", SECOND, "fdatasync", ("EIO", "ENOSPC"), False),
+    ("submission", SECOND, "pread64", ("EIO",), False),
+    ("queue", SECOND, "openat", ("ENOSPC", "EMFILE", "EROFS"), False),
+    ("queue", SECOND, "pwritev", ("ENOSPC", "EIO"), False),
+    ("queue", SECOND, "fsync", ("EIO", "ENOSPC"), False),
+    ("queue", SECOND, "fdatasync", ("EIO",), False),
+    ("queue", SECOND, "ftruncate", ("EIO", "EROFS"), False),
+    ("queue", SECOND, "unlinkat", ("EIO", "EROFS"), False),
+    ("queue", SECOND, "pread64", ("EIO",), False),
+    ("queue", SECOND, "flock", ("ENOLCK",), False),
+    ("queue", MAIN, "openat", ("EMFILE", "EIO"), False),
+    ("queue", MAIN, "pwritev", ("ENOSPC", "EIO"), False),
+    ("queue", MAIN, "pread64", ("EIO",), False),
+    ("queue", THIRD, "pwritev", ("ENOSPC", "EIO"), False),
+    ("queue", THIRD, "fdatasync", ("EIO",), False),
+]
+SOCKET_CALLS = [
+    ("submission", MAIN, "accept4", ("EMFILE", "ENFILE", "ECONNABORTED"), True),
+    ("submission", MAIN, "sendmsg", ("EAGAIN", "ENOBUFS", "ENOMEM"), False),
+    ("submission", MAIN, "recvmsg", ("EAGAIN", "EINTR"), False),
+    ("submission", MAIN, "sendto", ("EAGAIN", "ECONNRESET"), True),
+    ("submission", MAIN, "read", ("EAGAIN", "ECONNRESET"), True),
+    ("queue", MAIN, "sendmsg", ("EAGAIN", "ENOBUFS", "ENOMEM"), False),
+    ("queue", MAIN, "recvmsg", ("EAGAIN", "EINTR"), False),
+    ("delivery", MAIN, "sendmsg", ("EAGAIN", "ENOBUFS", "ENOMEM"), False),
+    ("delivery", MAIN, "recvmsg", ("EAGAIN", "EINTR"), False),
+    ("delivery", MAIN, "socket", ("EMFILE", "ENOBUFS"), False),
+    ("delivery", MAIN, "connect", ("ECONNREFUSED", "ENETUNREACH"), False),
+    ("delivery", MAIN, "pread64", ("EIO",), False),
+    ("delivery", MAIN, "sendto", ("EAGAIN", "ECONNRESET"), False),
+    ("delivery", MAIN, "read", ("EAGAIN", "ECONNRESET"), False),
+]
+
+
+class Run:
+    """One daemon that meets fault after fault."""
+
+    def __init__(self, world, turn=0):
+        self.daemon = world.posternd(release=True, prefix=one_core(turn), queue="retry = { 1s }", listener="max-messages = 100000")
+        self.ledger = Ledger(world, self.daemon)
+        self.daemon.start()
+        self.points = self.restarts = self.unhit = self.attempts = 0
+        self.deaths = {}
+
+    def mail(self):
+        """A connection with small messages, one that is returned, and a large one, which gets a segment of its own."""
+        client, answers = Client(self.daemon.open_port), []
+        for recipients, size in ((["bob@example.com"], SIZES[0]), (["never-KEY@example.com"], SIZES[0]), (["carol@example.com", "later-KEY@example.com"], SIZES[1]),
+                                 (["bob@example.com"], SIZES[2])):
+            answers.append(self.ledger.submit(client, recipients, size))
+        client.close()
+        return answers
+
+    def meet(self, role, thread, call, deed, when, cut_off, also=()):
+        """Mail with one fault. True where the fault was met."""
+        what = f"{role}, thread {thread}, {call} {when}: {deed}"
+        before = self.daemon.pids()
+        harm = Strace(threads(before[role][0])[thread], call, deed, when, also)
+        try:
+            answers = self.mail()
+            end = time.monotonic() + 0.3
+            while not harm.hit() and (self.ledger.missing() or time.monotonic() < end):
+                if time.monotonic() > end:
+                    break
+                time.sleep(0.005)
+            hit = harm.hit()
+        finally:
+            harm.close()
+        self.attempts += 1
+        if not self.ledger.await_all(5):  # a fault may have made the queue set a message aside until it starts again
+            self.restarts += 1
+            print("note restart needed:", what, self.ledger.missing(), flush=True) if os.environ.get("POSTERN_TRACE") else None
+            self.daemon.stop()
+            self.daemon.start()
+            assert self.ledger.await_all(10), f"{what}: lost {self.ledger.missing()}"
+        else:
+            after = self.daemon.pids()
+            changed = {r for r in before if before[r] != after.get(r)}
+            assert changed <= {role}, f"{what}: {changed} started again"
+            assert cut_off or changed or all(answer.code for answer in answers), f"{what}: {answers}"
+            for died in changed:
+                self.deaths[died] = self.deaths.get(died, 0) + 1
+        assert not self.ledger.altered, what
+        self.points += hit
+        return hit
+
+    def meet_all(self, rows, more=()):
+        for role, thread, call, errors, cut_off in rows:
+            for error in errors if LONG else errors[:2]:
+                when = 1
+                while when <= MOST and self.meet(role, thread, call, f"error={error}", when, cut_off):
+                    when += 1 if LONG or when < 2 else 4
+        for row in more:
+            self.meet(*row)
+
+    def close(self):
+        self.ledger.close(f"{self.points} faults met, {self.restarts} restarts needed, roles died {self.deaths}: ")
+
+
+def case_the_disk_says_no():
+    """Writes, syncs, opens, cuts and removals of the spool fail one by one: the client is told 4xx, what got a 250 arrives."""
+    need_strace()
+    with World(RECORDS) as world:
+        run = Run(world)
+        both = [("submission", SECOND, "pwritev", f"error={error}", n, False, [("ftruncate", "error=EIO", 1)]) for error in ("EIO", "ENOSPC") for n in (1, 2, 6)]
+        both += [("submission", SECOND, "fdatasync", "error=EIO", n, False, [("ftruncate", "error=EIO", 1)]) for n in (1, 2)]
+        both += [("queue", MAIN, "pwritev", "error=ENOSPC", n, False, [("ftruncate", "error=EIO", 1)]) for n in (1, 2)]
+        run.meet_all(SPOOL_CALLS, both)
+        run.close()
+
+
+def case_the_disk_goes_on_saying_no():
+    """A disk that is full, read-only or broken for a while, from the n-th call on: nothing is accepted and lost, all goes on afterwards."""
+    need_strace()
+    with World(RECORDS) as world:
+        run = Run(world, 1)
+        for role, thread, call, errors, cut_off in SPOOL_CALLS:
+            for error in errors if LONG else errors[:1]:
+                for n in range(1, 12) if LONG else (1, 3):
+                    if not run.meet(role, thread, call, f"error={error}", f"{n}+", cut_off):
+                        break
+        run.close()
+
+
+def case_sockets_and_channels_say_no():
+    """accept, sends, reads and connects fail one by one, among them what the roles say to each other."""
+    need_strace()
+    with World(RECORDS) as world:
+        run = Run(world, 1)
+        run.meet_all(SOCKET_CALLS)
+        run.close()
+
+
+if __name__ == "__main__":
+    os.chdir(pathlib.Path(__file__).resolve().parents[2])
+    sys.exit(main(sys.modules[__name__]))
