@@ -58,6 +58,7 @@ struct bucket bucket_look(const struct bucket_table *table, struct span key, int
 /* Enters what an earlier process knew: KEY had USED, AGO_MS ago (less than 0 counts as 0). */
 void bucket_restore(struct bucket_table *table, struct span key, uint64_t used, int64_t ago_ms, int64_t now_ms);
 
+/* Gets one key; false ends the visits. BUCKET is borrowed for the call, and the table must not be changed from it. */
 typedef bool (*bucket_visit)(void *context, const struct bucket *bucket);
 
 /* Visits the keys, those used last first, until VISIT returns false. */
@@ -74,8 +75,10 @@ bool bucket_walk(const struct bucket_table *table, size_t *cursor, int64_t now_m
 /* Lets go of keys that have nothing used any more. */
 void bucket_sweep(struct bucket_table *table, int64_t now_ms);
 
-/* Keys in the table, and bytes that they take. */
+/* How many keys are in the table. */
 size_t bucket_keys(const struct bucket_table *table);
+
+/* How many bytes of memory they take: never more than the table's bound. */
 size_t bucket_bytes(const struct bucket_table *table);
 
 #endif

@@ -30,9 +30,13 @@ void decide_settings(struct decide *decide, const struct conf *conf);
 /* The limits, borrowed until decide_settings. */
 struct limit_set *decide_limits(struct decide *decide);
 
-/* Each answers one question at NOW_MS (monotonic). All fields of *RET_ANSWER are set. */
+/* May MAIL begin a transaction, at NOW_MS (monotonic)? One message is counted where it may. All fields of *RET_ANSWER are set. */
 void decide_mail(struct decide *decide, const struct policy_mail *mail, int64_t now_ms, struct policy_answer *ret_answer);
+
+/* May it have one recipient more? It is counted then. Else as decide_mail. */
 void decide_rcpt(struct decide *decide, const struct policy_rcpt *rcpt, int64_t now_ms, struct policy_answer *ret_answer);
+
+/* May a message with these addresses in its header and this size be sent? Its bytes are counted then. Else as decide_mail. */
 void decide_content(struct decide *decide, const struct policy_content *content, int64_t now_ms,
                     struct policy_answer *ret_answer);
 

@@ -28,8 +28,10 @@ struct limit_set *limit_new(const struct conf *conf, struct limit_set **old);
 /* Frees *SET and nulls it. NULL is fine. */
 void limit_free(struct limit_set **set);
 
-/* All of them. */
+/* How many limits there are. */
 size_t limit_number(const struct limit_set *set);
+
+/* The one at INDEX (less than limit_number), in the order of the configuration; borrowed. */
 struct limit *limit_at(struct limit_set *set, size_t index);
 
 /* The limit of that NAME which counts COUNT for KEY, or NULL. */
@@ -61,8 +63,10 @@ bool limit_is_final(const struct limit_refusal *refusal);
 /* Lets go of what needs not be remembered any more. */
 void limit_sweep(struct limit_set *set, int64_t now_ms);
 
-/* "recipients", "defer" … as the configuration has it. */
+/* "recipients" … as the configuration has it; "unknown" for a value that is none. Static. */
 const char *limit_count_name(enum conf_limit_count count);
+
+/* "defer", "reject" … in the same way. */
 const char *limit_then_name(enum conf_limit_then then);
 
 #endif

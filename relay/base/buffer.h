@@ -56,10 +56,16 @@ char *buffer_reserve(struct buffer *buffer, size_t n);
 /* Adds the N bytes that were written behind buffer_reserve's pointer. */
 void buffer_commit(struct buffer *buffer, size_t n);
 
-/* Appends a span, a NUL-terminated text, one byte, or a formatted text. False, and nothing added, when it does not fit. */
+/* Appends SPAN. False, and nothing added, when it does not fit. */
 bool buffer_add(struct buffer *buffer, struct span span);
+
+/* Appends TEXT without its NUL; else as buffer_add. */
 bool buffer_add_text(struct buffer *buffer, const char *text);
+
+/* Appends one byte; else as buffer_add. */
 bool buffer_add_byte(struct buffer *buffer, char byte);
+
+/* Appends what printf would make of FORMAT; else as buffer_add. */
 bool buffer_addf(struct buffer *buffer, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* The bytes as a NUL-terminated string (a NUL is put behind the last byte without counting it); valid until the next call.

@@ -36,8 +36,14 @@ void log_begin(struct log_entry *entry, enum log_level level, const char *event)
 
 /* Adds NAME=VALUE; VALUE is escaped, and cut at 1,000 bytes. */
 void log_text(struct log_entry *entry, const char *name, struct span value);
+
+/* The same with a NUL-terminated VALUE. */
 void log_string(struct log_entry *entry, const char *name, const char *value);
+
+/* The same with a number; JSON has it without quotes. */
 void log_number(struct log_entry *entry, const char *name, int64_t value);
+
+/* The same with an ID in its printed form. */
 void log_uid(struct log_entry *entry, const char *name, struct uid id);
 
 /* Writes the line. */

@@ -37,8 +37,10 @@ bool netaddr_parse_port(struct span text, struct netaddr *ret_address);
 /* Reads "10.0.0.0/8", "2001:db8::/32", or a lone address (all its bits). False also where bits behind the mask are set. */
 bool netaddr_parse_network(struct span text, struct netaddr_network *ret_network);
 
-/* The address without port, or with it ("[…]:port" for IPv6). */
+/* The address without its port; "unknown" for family 0. */
 void netaddr_print(const struct netaddr *address, char text[NETADDR_TEXT_SIZE]);
+
+/* The address with its port: "192.0.2.1:25", "[2001:db8::1]:25". */
 void netaddr_print_port(const struct netaddr *address, char text[NETADDR_PORT_TEXT_SIZE]);
 
 /* Same address, whatever the port? */
@@ -54,8 +56,10 @@ bool netaddr_is_private(const struct netaddr *address);
 /* Loopback or unspecified (0.0.0.0, ::): this machine. */
 bool netaddr_is_self(const struct netaddr *address);
 
-/* To and from the kernel's form. netaddr_to_sockaddr returns the length. */
+/* To the kernel's form; returns its length. ADDRESS must have a family. */
 socklen_t netaddr_to_sockaddr(const struct netaddr *address, struct sockaddr_storage *ret_sockaddr);
+
+/* From the kernel's form. False where it is neither IPv4 nor IPv6; *ret_address is untouched then. */
 bool netaddr_from_sockaddr(const struct sockaddr *sockaddr, struct netaddr *ret_address);
 
 #endif

@@ -23,17 +23,18 @@ bool text_number(struct span span, uint64_t min, uint64_t max, uint64_t *ret_val
 /* Lower-cases ASCII letters of TEXT in place. */
 void text_lower(char *text);
 
-/* Copies SPAN into DEST of SIZE bytes as printable ASCII: control bytes, 8-bit bytes that are not UTF-8, and backslash
- * become \xNN; valid UTF-8 and escapes
- * of this very form are kept. For what is shown to a person: replies, names, log values. True when all of it
- * fitted. */
+/* Copies SPAN into DEST of SIZE bytes as what is safe to show: control bytes, bytes that are not UTF-8, and backslash become \xNN.
+ * Kept are UTF-8, but for the characters that hide what a line says (C1 controls, zero width, turns of direction), and escapes of
+ * this very form. For what a person reads: replies, names, log values. True when all of it fitted. */
 bool text_escape(char *dest, size_t size, struct span span);
 
 /* Is SPAN well-formed UTF-8 (RFC 3629: shortest form, no surrogates)? */
 bool text_is_utf8(struct span span);
 
-/* calloc(1, SIZE) and realloc that end the process when there is no memory: a role is started again by its parent. */
+/* calloc(1, SIZE) that ends the process when there is no memory: a role is started again by its parent. free() it. */
 void *text_zalloc(size_t size);
+
+/* realloc that ends the process in the same way. What is new is not zeroed; OLD may be NULL. */
 void *text_realloc(void *old, size_t size);
 
 #endif

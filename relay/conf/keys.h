@@ -47,8 +47,10 @@ const struct key *keys_find(const struct section *section, struct span name);
 /* The known name nearest to NAME among SECTION's keys and, for the top level, the sections: for "did you mean"; NULL where none is near. */
 const char *keys_nearest(const struct section *section, struct span name);
 
-/* Appends a commented sample file with every key, and the mdoc lines of the manual's tables. */
+/* Appends a commented sample file with every key. */
 void keys_sample(struct buffer *out);
+
+/* Appends the mdoc lines of the manual's tables. postern.conf(5) has them word for word; tests/unit/conf/read.c compares. */
 void keys_manual(struct buffer *out);
 
 #endif

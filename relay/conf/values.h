@@ -55,8 +55,10 @@ bool values_rate(struct span text, struct conf_rate *ret_rate);
 /* "host:port", "[2001:db8::1]:587", "host" (DEFAULT_PORT). False where the port or the host's characters are wrong. */
 bool values_host(struct span text, uint16_t default_port, struct conf_host *ret_host);
 
-/* The shortest text that gives the same value again. */
+/* The shortest text that values_size reads back to BYTES. */
 void values_size_print(uint64_t bytes, char text[32]);
+
+/* The shortest text that values_time reads back to MS. */
 void values_time_print(int64_t ms, char text[32]);
 
 #endif

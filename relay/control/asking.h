@@ -28,8 +28,10 @@ uint64_t asking_start(struct asking *asking, enum control_peer peer, struct admi
 /* CONTEXT has gone: nothing that it asked is told any more. */
 void asking_forget(struct asking *asking, const void *context);
 
-/* The handlers of the admin channels: a message came; PEER has gone, so that what it was asked ends refused. */
+/* The handler of the admin channels: a message of PEER came. One about a ticket that it was not asked is dropped. */
 void asking_received(struct asking *asking, enum control_peer peer, unsigned type, const void *body, size_t size);
+
+/* PEER has gone: what it was asked ends with ADMIN_REFUSED and a reason that says so. */
 void asking_gone(struct asking *asking, enum control_peer peer);
 
 #endif

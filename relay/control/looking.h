@@ -10,6 +10,7 @@ struct looking;
 typedef void (*looking_mx)(void *context, const struct dns_mx *mx);
 typedef void (*looking_address)(void *context, unsigned which, const struct dns_address *address);
 
+/* Nothing asked yet. */
 struct looking *looking_new(struct control *control);
 
 /* Forgets what was asked; frees *LOOKING and nulls it. */
@@ -24,8 +25,10 @@ void looking_ask_address(struct looking *looking, struct span host, unsigned whi
 /* CONTEXT has gone: nothing that it asked is told any more. */
 void looking_forget(struct looking *looking, const void *context);
 
-/* The handlers of dns's channel. */
+/* The handler of dns's channel: an answer came. */
 void looking_received(struct looking *looking, unsigned type, const void *body);
+
+/* The dns role has gone: what it was asked is answered with DNS_TIMEOUT. */
 void looking_gone(struct looking *looking);
 
 #endif

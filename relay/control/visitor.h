@@ -28,10 +28,14 @@ void visitor_close_all(struct visitors **visitors);
 /* The parent's answer to the command whose ticket is TICKET. */
 void visitor_parent_answer(struct visitors *visitors, uint64_t ticket, bool done, const char *text);
 
-/* For the orders: a whole value (taken over), a piece of one as it comes from another role, and the end of the answer. After the end
- * VISITOR is no more; nor may it be after a value or a piece, where too much waits unread. DONE is what exit status 0 says. */
+/* For the orders: writes a whole VALUE (taken over). VISITOR may be gone afterwards, where too much waits unread. */
 void visitor_value(struct visitor *visitor, json_t *value);
+
+/* Writes a PIECE of a value's text as it comes from another role; one that ENDS completes it. Not one with a line feed or other control
+ * byte: it would forge a line of the answer, so the answer ends refused. Else as visitor_value. */
 void visitor_piece(struct visitor *visitor, struct span piece, bool ends);
+
+/* Ends the answer; VISITOR is gone afterwards. DONE is what exit status 0 says, REASON a sentence or "". */
 void visitor_end(struct visitor *visitor, bool done, const char *reason);
 
 /* What VISITOR waits for beside what it asked (asking.h) is freed with it. */
@@ -40,10 +44,14 @@ struct visitor_waits {
     struct trace *trace;
     uint64_t ticket; /* of a command to the parent, or 0 */
 };
+
+/* Those of VISITOR, for the orders to set and null. */
 struct visitor_waits *visitor_waits(struct visitor *visitor);
 
-/* The control role that VISITOR visits, and the user who does. */
+/* The control role that VISITOR visits. */
 struct control *visitor_control(const struct visitor *visitor);
+
+/* The user id at the other end, as the kernel tells it (SO_PEERCRED). */
 unsigned visitor_user(const struct visitor *visitor);
 
 #endif

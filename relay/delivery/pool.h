@@ -36,25 +36,33 @@ void pool_init(struct pool *pool);
 /* Ends every connection at once and frees POOL's own parts. */
 void pool_fini(struct pool *pool);
 
-/* What the queue says. CLOSE and ASSIGN of a connection that has ended crossed the CLOSED about it: nothing is to be done. The
- * descriptor FD is owned from here on. */
+/* The queue wants a connection. */
 void pool_open(struct pool *pool, const struct delivery_open *open);
+
+/* The queue gives a connection its next message; FD, the segment's descriptor, is owned from here on. Where the connection has ended
+ * already, this crossed the CLOSED about it: nothing is to be done, and the queue gives the message to another one. */
 void pool_assign(struct pool *pool, const struct delivery_assign *assign, int fd);
+
+/* The queue has no more for a connection. One that has ended: as above. */
 void pool_close(struct pool *pool, const struct delivery_close *close);
 
 /* The queue has gone. Only transactions whose final dot was sent go on to their end, untold; all else is ended, and will be
  * assigned again by the next queue. */
 void pool_queue_gone(struct pool *pool);
 
-/* The DNS answered; or there is a DNS again: what waits for an answer is asked anew. */
+/* The DNS answered. An answer for a connection that has ended is dropped. */
 void pool_address(struct pool *pool, const struct dns_address *answer);
+
+/* There is a DNS role again: what waits for an answer is asked anew. */
 void pool_dns_came(struct pool *pool);
 
 /* Ends: no new connections, those at work finish their transaction. `emptied` follows, perhaps at once. */
 void pool_drain(struct pool *pool);
 
-/* For connection.c: enters, and takes out. */
+/* For connection.c: enters CONNECTION, which gets its serial here. */
 void pool_enter(struct pool *pool, struct connection *connection);
+
+/* For connection.c: takes CONNECTION out, which its owner frees. */
 void pool_leave(struct pool *pool, struct connection *connection);
 
 /* For connection.c: asks for the addresses of HOST; the answer comes to connection_address with INDEX. */

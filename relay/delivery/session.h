@@ -66,8 +66,11 @@ struct stage_row {
 extern const struct stage_row greet_stages[STAGES];
 extern const struct stage_row post_stages[STAGES];
 
-/* What greet begins with once TCP is connected, and once TLS is. */
+/* What greet begins with once TCP is connected: the server's greeting (RFC 5321 3.1), or the handshake of implicit TLS. */
 enum stage greet_connected(struct client *client);
+
+/* What greet goes on with once TLS is there: EHLO anew, as nothing that was said in clear counts (RFC 3207 4.2); with implicit TLS the
+ * greeting. */
 enum stage greet_secured(struct client *client);
 
 /* What post begins with for client->transaction: STAGE_MAIL, or STAGE_READY where nothing can be sent. */

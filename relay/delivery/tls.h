@@ -25,9 +25,10 @@ SSL *tls_client(struct tls *tls, enum conf_delivery_tls policy, const char *host
 /* Writes version and cipher of a finished handshake: "TLSv1.3 TLS_AES_256_GCM_SHA384". */
 void tls_describe(const SSL *ssl, char text[DELIVERY_TLS_SIZE]);
 
-/* Remembers for an hour that HOST offers STARTTLS but cannot do it, and tells whether that is remembered. For opportunistic TLS
- * only: whoever demands TLS never asks. */
+/* Remembers for an hour that HOST offers STARTTLS but cannot do it. */
 void tls_remember_plain(struct tls *tls, const char *host);
+
+/* Is that remembered of HOST? For opportunistic TLS only: whoever demands TLS never asks. */
 bool tls_is_plain(const struct tls *tls, const char *host);
 
 #endif

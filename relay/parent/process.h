@@ -35,8 +35,10 @@ void process_drain(struct process *process, int64_t patience_ms);
 /* Sends current settings and secrets once more, after a reload. */
 void process_resettle(struct process *process);
 
-/* Is there a process of KIND (of GENERATION, unless that is ~0u) that is not READY yet, or still there? */
+/* Is there a process that is not READY yet? */
 bool process_any_unready(const struct parent *parent);
+
+/* Is there still a process of KIND and GENERATION (~0u: of any)? */
 bool process_any(const struct parent *parent, enum role_kind kind, unsigned generation);
 
 /* Asks each for a sign of life; kills what has given none for a minute. */

@@ -8,7 +8,10 @@
 /* Questions that may be open; who asks beyond is refused. */
 #define ADMIN_OPEN_MAX 64
 
+/* No question open yet. */
 struct admin *admin_new(void);
+
+/* Drops what is open without an answer, frees *ADMIN and nulls it. NULL is fine. */
 void admin_free(struct admin **admin);
 
 /* A question that came over CONTROL; it is answered there, at once or bit by bit. */

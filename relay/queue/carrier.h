@@ -30,8 +30,10 @@ struct carrier {
     struct verdict *verdicts; /* SENDING: one a recipient of the unit */
 };
 
-/* No connection yet; and all freed, *CARRIERS nulled (NULL is fine). The units they carry must still be there. */
+/* No connection yet. */
 struct carriers *carriers_new(void);
+
+/* Frees all of them, and nulls *CARRIERS (NULL is fine). The units they carry must still be there. */
 void carriers_free(struct carriers **carriers);
 
 /* Asks a delivery process for one more connection to SITE. False where none can be asked. */

@@ -15,8 +15,10 @@ struct deliverer {
     struct list carriers; /* its connections */
 };
 
-/* No process yet; and all their channels closed, *DELIVERERS nulled (NULL is fine). */
+/* No process yet. */
 struct deliverers *deliverers_new(void);
+
+/* Closes all their channels, frees *DELIVERERS and nulls it. NULL is fine. */
 void deliverers_free(struct deliverers **deliverers);
 
 /* The channel of the process SLOT, at FD, over to here. One that had the slot before has gone: what it carried is put off. */

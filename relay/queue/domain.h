@@ -11,7 +11,10 @@ struct site;
 #define DOMAINS_MAX          50000 /* known at the same time: those not used longest are forgotten */
 #define DOMAIN_QUESTIONS_MAX 500   /* open questions; further ones wait for their turn */
 
+/* No domain known yet. */
 struct domains *domains_new(void);
+
+/* Frees all domains, and nulls *DOMAINS (NULL is fine). Units that wait for an answer must not be used any more. */
 void domains_free(struct domains **domains);
 
 /* The domain NAME (lower case), made where it is new; NULL where there are DOMAINS_MAX and none can be forgotten. */
@@ -29,8 +32,10 @@ void domain_ask(struct queue *queue, struct domain *domain);
 /* What is known of the domain NAME without asking or noting anything: its site, or NULL. */
 struct site *domain_known_site(const struct queue *queue, struct span name);
 
-/* The dns role's answer; its channel (NULL: it has gone). */
+/* The dns role's ANSWER. One to a question that is not open is dropped. */
 void domains_answer(struct queue *queue, const struct dns_mx *answer);
+
+/* The channel to the dns role, borrowed; NULL: it has gone. What was asked of the one before is asked again. */
 void domains_channel(struct queue *queue, struct ipc *dns);
 
 /* Once a second: questions that nobody answers. */

@@ -1,7 +1,7 @@
 /* A queued message in memory: what scheduling needs, and no text that the disk has.
  *
  * An entry lives from the moment its message is durable until its last recipient has a final outcome. With its one unit, its place in
- * the table and in the schedule, a message to one recipient takes less than 256 bytes (tests/unit/queue/entry.c counts). */
+ * the table and in the schedule, a message to one recipient takes less than 256 bytes (tests/unit/queue/flow.c counts). */
 #ifndef POSTERN_QUEUE_ENTRY_H
 #define POSTERN_QUEUE_ENTRY_H
 

@@ -11,7 +11,10 @@
 enum record_verdict envelopes_read(struct queue *queue, struct pair *pair, uint64_t offset, struct envelope *envelope,
                                    struct record *ret_record);
 
+/* None read yet. */
 struct envelopes *envelopes_new(void);
+
+/* Frees those that are kept, and nulls *ENVELOPES. NULL is fine. */
 void envelopes_free(struct envelopes **envelopes);
 
 /* ENTRY's envelope, borrowed until the next call or the entry's end; NULL where it cannot be read (*ret_verdict, may be NULL). */

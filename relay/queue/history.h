@@ -23,16 +23,18 @@ struct history {
     size_t capacity;
 };
 
-/* All messages of a log, by the offset of their record. */
+/* All messages of pair NUMBER's log in FOLDER (a descriptor), by the offset of their record; NULL, with errno, where it cannot be read.
+ * What is damaged in it is told to DAMAGED, and the rest is read on. */
 struct map *history_read(int folder, uint64_t number, void (*damaged)(void *context, uint64_t offset, const char *what),
                          void *context);
 
+/* Frees *ALL with every history in it, and nulls it. NULL is fine. */
 void history_free(struct map **all);
 
 /* The history of the message ID at OFFSET, or NULL. *ret_foreign: the log speaks of another message there. */
 const struct history *history_of(const struct map *all, uint64_t offset, struct uid id, bool *ret_foreign);
 
-/* What is known of RECIPIENT, or NULL. */
+/* What is known of RECIPIENT (its index in the envelope), or NULL. HISTORY may be NULL. Borrowed. */
 const struct history_recipient *history_recipient(const struct history *history, uint32_t recipient);
 
 #endif

@@ -4,10 +4,15 @@
 
 #include "entry.h"
 
-/* Each returns whether it changed anything; WHY is logged. What is being sent just then is finished first: a hold or removal acts on
- * what comes back. intervene_remove frees ENTRY where nothing of it is on its way. A removed message is reported to nobody. */
+/* Nothing more of ENTRY is sent until it is released; a restart changes nothing about that. What is being sent just then is finished
+ * first, and held when it comes back. Returns whether it changed anything; WHY is logged. */
 bool intervene_hold(struct queue *queue, struct entry *entry, const char *why);
+
+/* What was held is due now. Returns and logs as intervene_hold. */
 bool intervene_release(struct queue *queue, struct entry *entry, const char *why);
+
+/* Gives ENTRY up, and reports it to nobody. It is freed here, unless something of it is being sent: then when that has come back. Returns
+ * and logs as intervene_hold. */
 bool intervene_remove(struct queue *queue, struct entry *entry, const char *why);
 
 /* What waits for its time is due now, and a site that it waits for rests no longer. Not for held messages. */

@@ -21,7 +21,11 @@ void notice_add(struct notice *notice, uint32_t recipient, struct cause *cause);
  * afterwards. */
 void notify_send(struct queue *queue, struct notice *notice);
 
+/* No report in the making yet. */
 struct notify *notify_new(void);
+
+/* Drops the reports that are not durable yet: their recipients are without an outcome, and the next process reports on them anew. Frees
+ * *NOTIFY and nulls it. NULL is fine. */
 void notify_free(struct notify **notify);
 
 /* How many reports are being written. */

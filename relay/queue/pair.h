@@ -28,11 +28,22 @@ struct pair {
     struct list in_dirty;  /* those with pending outcomes */
     struct list in_open;   /* those with descriptors, the one used last at the end */
     bool recovered;
-    bool damaged;  /* something in it could not be read: kept for a person */
+    bool damaged;     /* something in it is not as it was written: kept for a person */
+    bool log_damaged; /* the same of its log: goes when all is done */
+    bool unread;      /* recovery could not read it (no descriptor, the disk): it is read again at again_ms */
+    bool unreadable;  /* pair_segment failed the last time */
+    bool deferred;    /* its log says that somebody waits: without what follows it would tell of a lost segment */
+    int64_t again_ms;
     bool unsynced; /* a final outcome was appended and not synced */
     bool syncing, sealing, removing;
     bool failing; /* its log cannot be written now: nothing of it is sent */
 };
+
+/* PAIR cannot be read: WHAT, because of errno. Said once; recover_pair reads it again after a while. */
+void pair_unread(struct pair *pair, const char *what);
+
+/* Is anything wrong with PAIR's files that a person should know? *RET_ENDING is the ending of the file's name (".seg", ".log"). */
+bool pair_is_damaged(const struct store *store, const struct pair *pair, const char **ret_ending);
 
 /* Descriptors of pairs that are kept open, at most; beyond, the one that was not used longest is closed. */
 #define PAIR_OPEN_MAX 128
@@ -49,12 +60,17 @@ struct pair *pair_new(struct store *store, uint64_t number);
 /* Takes *PAIR out of the store, closes and frees it, and nulls the pointer. Its entries must have gone. */
 void pair_free(struct store *store, struct pair **pair);
 
-/* An entry comes or goes. The last one to go from a segment without writer makes the pair's end. */
+/* ENTRY has come to PAIR. */
 void pair_enter(struct pair *pair, struct entry *entry);
+
+/* One of PAIR's entries has gone. The last one to go from a segment without writer makes the pair's end: its files are removed. */
 void pair_leave(struct queue *queue, struct pair *pair);
 
-/* The segment's descriptor for reading, opened where it is not. The pair's own; -1 with errno. */
+/* The segment's descriptor for reading, opened where it is not. The pair's own; -1 with errno, and a log line at the first time. */
 int pair_segment(struct store *store, struct pair *pair);
+
+/* Can outcomes be written to PAIR's log? Nothing is sent that could not be remembered. */
+bool pair_log_ready(struct store *store, struct pair *pair);
 
 /* Notes OUTCOME for the log; it is appended when control returns to the loop. Returns where it will stand, and 1; 0 where it could not
  * be noted. A final one is synced within a second. */

@@ -6,7 +6,10 @@
 
 struct site;
 
+/* No unit on its way yet. */
 struct place *place_new(void);
+
+/* Frees *PLACE and nulls it; units on their way must not be used any more. NULL is fine. */
 void place_free(struct place **place);
 
 /* UNIT is due: it, or the units it is cut into, go to the sites of their recipients, or wait for an answer where they go. */

@@ -18,9 +18,11 @@ bool retry_expired(const struct conf *conf, struct entry *entry);
 /* Should its sender be told that ENTRY is late, now that an attempt failed for now? */
 bool retry_late(const struct conf *conf, const struct entry *entry);
 
-/* The wall clock's time of DUE_MS on the monotonic clock, as of now; and when a message is due that was put off to NEXT_MS of the wall
- * clock by an earlier process: never later than the schedule's longest step. */
+/* The wall clock's time of DUE_MS on the monotonic clock, as of now. */
 int64_t retry_wall(int64_t due_ms);
+
+/* When, on the monotonic clock, a message is due that an earlier process put off to NEXT_MS of the wall clock (0: at once): never later
+ * than the schedule's longest step from now, whatever the wall clock says. */
 int64_t retry_recovered_due(const struct conf *conf, int64_t next_ms);
 
 /* The age of a message that arrived at ARRIVED_MS of the wall clock: never negative, at most the lifetime. */

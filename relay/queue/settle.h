@@ -21,8 +21,10 @@ void settle_delivered(struct queue *queue, struct unit *unit, uint32_t index, co
  * may be freed. The causes stay the caller's. */
 void settle_unit(struct queue *queue, struct unit *unit, const struct verdict *verdicts);
 
-/* The same for a unit that is not being sent: an attempt failed for all recipients, for now or for good, because of CAUSE (kept). */
+/* The same for a unit that is not being sent: an attempt failed for now for all recipients, because of CAUSE (kept). */
 void settle_defer(struct queue *queue, struct unit *unit, struct cause *cause);
+
+/* The same for good: all recipients of UNIT bounce. */
 void settle_bounce(struct queue *queue, struct unit *unit, struct cause *cause);
 
 /* UNIT waits at a site that has just failed with CAUSE (kept) and is tried again at DUE_MS (monotonic). It goes on waiting unless its

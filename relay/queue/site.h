@@ -64,6 +64,7 @@ struct sites {
     struct map *flows; /* fair.c's */
 };
 
+/* No site yet. */
 struct sites *sites_new(void);
 
 /* Frees all sites; units and connections must not be used any more. */
@@ -72,8 +73,10 @@ void sites_free(struct sites **sites);
 /* The site of PLAN, made where it is new. Borrowed: it lives while a domain refers to it, or something waits, runs or rests there. */
 struct site *site_get(struct queue *queue, const struct site_plan *plan);
 
-/* A domain leads to SITE, or no more. site_release frees a site that nothing keeps; *SITE becomes NULL. NULL is fine. */
+/* One domain more leads to SITE, which is returned. */
 struct site *site_share(struct site *site);
+
+/* One domain less does; a site that nothing keeps is freed. *SITE becomes NULL. NULL is fine. */
 void site_release(struct queue *queue, struct site **site);
 
 /* Frees SITE where nothing keeps it. */
@@ -82,8 +85,10 @@ void site_consider(struct queue *queue, struct site *site);
 /* UNIT has come for SITE: it is sent where a connection waits, else it waits, and connections are opened as wanted. */
 void site_add(struct queue *queue, struct site *site, struct unit *unit);
 
-/* Opens connections as wanted. */
+/* Opens connections to SITE as wanted (site_wanted), as far as delivery processes take them. */
 void site_fill(struct queue *queue, struct site *site);
+
+/* The same for all sites. */
 void sites_fill(struct queue *queue);
 
 /* Once a second: connections that could not be opened before, sites that nothing keeps. */
@@ -95,12 +100,20 @@ unsigned site_wanted(const struct queue *queue, const struct site *site);
 /* Rests it? Then nothing is sent there. */
 bool site_rests(const struct site *site);
 
-/* What happened there: a message was taken; a transaction ended in another way than by success (the site is there); a connection broke in use; no host could be
- * reached; none ever will be. */
+/* SITE took a message: it rests no longer, and may have one connection more. */
 void site_succeeded(struct queue *queue, struct site *site);
+
+/* A transaction ended in another way than by success: the site is there and rests no longer; its limit stays. */
 void site_answered(struct queue *queue, struct site *site);
+
+/* A connection broke in use because of CAUSE (kept): half as many are left, and after SITE_LOST_MAX in a row the site rests. */
 void site_lost(struct queue *queue, struct site *site, const struct cause *cause);
+
+/* None of its hosts could be reached, because of CAUSE (kept). Where other connections are at work the site takes no more than these;
+ * else it rests, and of the units that wait only the first has used up an attempt. */
 void site_unreachable(struct queue *queue, struct site *site, const struct cause *cause);
+
+/* None ever will be (this relay itself, private addresses, no address at all): what waits there bounces with CAUSE (kept). */
 void site_impossible(struct queue *queue, struct site *site, const struct cause *cause);
 
 /* SITE's rest is over (the schedule tells). */

@@ -42,12 +42,22 @@ struct unit *unit_new(struct queue *queue, struct entry *entry, uint32_t count);
 /* Takes UNIT out of wherever it is and frees it. */
 void unit_free(struct queue *queue, struct unit *unit);
 
-/* Moves UNIT into a state; it leaves the one that it was in. */
+/* UNIT waits for its time, DUE_MS (monotonic). Each of these six leaves the state that the unit was in. */
 void unit_schedule(struct queue *queue, struct unit *unit, int64_t due_ms);
+
+/* UNIT is due, and last in UNPLACED (place.c's). */
 void unit_unplace(struct queue *queue, struct unit *unit, struct list *unplaced);
+
+/* UNIT is due, and last in WAITING: of those who wait for the site of DOMAIN (domain.c's). */
 void unit_resolve(struct queue *queue, struct unit *unit, struct domain *domain, struct list *waiting);
+
+/* UNIT is due, and last in READY: FLOW's units that wait for a connection (fair.c's, which counts it). */
 void unit_ready(struct queue *queue, struct unit *unit, struct flow *flow, struct list *ready);
+
+/* UNIT is with CARRIER. */
 void unit_send(struct queue *queue, struct unit *unit, struct carrier *carrier);
+
+/* UNIT is nowhere until a person releases it. */
 void unit_hold(struct queue *queue, struct unit *unit);
 
 /* Takes the recipients that are marked in GONE (count entries) out of UNIT, which must be in UNIT_SENDING or UNIT_NEW. The unit may be
@@ -57,8 +67,10 @@ void unit_shrink(struct queue *queue, struct unit *unit, const bool *gone);
 /* The name of a unit's state for people: "scheduled", "due", "sending", "held". */
 const char *unit_state_name(enum unit_state state);
 
-/* The unit whose heap node or list node it is. */
+/* The scheduled unit that NODE is in. */
 struct unit *unit_of_due(struct heap_node *node);
+
+/* The unit that NODE of a list is in. */
 struct unit *unit_of_place(struct list *node);
 
 #endif

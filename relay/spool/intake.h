@@ -46,10 +46,13 @@ void intake_chunk_back(struct chunk *chunk);
 /* A committed intake is back from the thread: tells its owner and frees it. */
 void intake_finish(struct intake *intake);
 
-/* What an intake asks of its writer: to hand PARCEL to the thread; to see to it that there is a segment for small messages; to have
- * a segment of its own asked for (its ticket is set; the answer may come within the call). */
+/* Hands PARCEL to the thread, which gives it back by the loop. */
 void writer_post(struct writer *writer, struct parcel *parcel);
+
+/* Sees to it that there is a segment for small messages, or that one is asked for. */
 void writer_prepare(struct writer *writer);
+
+/* Has a segment for INTAKE alone asked for. Its ticket is set; the answer may come within the call. */
 void writer_ask_large(struct writer *writer, struct intake *intake);
 
 #endif

@@ -50,9 +50,13 @@ enum record_verdict record_read(int fd, uint64_t offset, uint64_t file_size, str
 /* The offset behind RECORD: where the next begins (padded to 8). */
 uint64_t record_next_offset(const struct record *record);
 
-/* Where a part begins. */
+/* Where the envelope begins: from the start of the file, as the next two. */
 uint64_t record_envelope_offset(const struct record *record);
+
+/* Where the content begins: right behind the header. */
 uint64_t record_content_offset(const struct record *record);
+
+/* Where the prefix begins, which is sent first and lies last. */
 uint64_t record_prefix_offset(const struct record *record);
 
 /* Reads the envelope and checks its CRC; appends to OUT (RECORD_IO with ENOBUFS where it does not fit). */

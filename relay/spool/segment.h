@@ -13,8 +13,10 @@
  * them while it makes others. */
 #define SEGMENT_CARRIED (UINT64_C(1) << 63)
 
-/* The file names of segment NUMBER. */
+/* The file name of segment NUMBER. */
 void segment_name(uint64_t number, char name[SEGMENT_NAME_SIZE]);
+
+/* The file name of its outcome log. */
 void segment_log_name(uint64_t number, char name[SEGMENT_NAME_SIZE]);
 
 /* Reads a number out of a file name with that ending (".seg", ".log"); false where the name is not one of ours. */

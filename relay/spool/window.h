@@ -16,8 +16,10 @@ struct window {
     char *bytes;
 };
 
-/* A window over FD, which stays the caller's. */
+/* A window over FD, which stays the caller's. Takes WINDOW_SIZE bytes of memory. */
 void window_init(struct window *window, int fd);
+
+/* Frees the memory. */
 void window_fini(struct window *window);
 
 /* The bytes of the file from OFFSET on, at least NEED (at most WINDOW_SIZE) of them unless the file ends before. Valid until the

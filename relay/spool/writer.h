@@ -60,9 +60,10 @@ struct intake *intake_new(struct writer *writer, struct uid id, uint64_t max_siz
  * on draining, then refuse. */
 bool intake_add(struct intake *intake, struct span content);
 
-/* Should the caller stop reading for a while (more than 1 MiB of this message waits for its segment or the disk)? `drained` is
- * called when it may go on. */
+/* Should the caller stop reading for a while (more than 1 MiB of this message waits for its segment or the disk)? */
 bool intake_is_full(const struct intake *intake);
+
+/* DRAINED is called with CONTEXT, in the loop, when a caller that stopped may go on. */
 void intake_on_drained(struct intake *intake, void (*drained)(void *context), void *context);
 
 /* What went wrong so far; WRITER_STORED where nothing did. */

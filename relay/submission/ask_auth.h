@@ -20,8 +20,10 @@ struct exchange {
     char *account; /* accepted already, but the client owes an empty response to the server's last message; else NULL */
 };
 
-/* No auth process yet; and the end of all channels. */
+/* No auth process yet. */
 struct ask_auth *ask_auth_new(struct front *front);
+
+/* Closes all channels, frees *AUTH and nulls it. NULL is fine. Sessions must be gone. */
 void ask_auth_free(struct ask_auth **auth);
 
 /* The auth process SLOT is there, at FD (owned from here on). */

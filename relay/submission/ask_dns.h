@@ -6,8 +6,10 @@
 #include "front.h"
 #include "wait.h"
 
-/* No dns process yet; and the end of the channel. */
+/* No dns process yet. */
 struct ask_dns *ask_dns_new(struct front *front);
+
+/* Closes the channel, frees *DNS and nulls it. NULL is fine. Sessions must be gone. */
 void ask_dns_free(struct ask_dns **dns);
 
 /* The dns process is there, at FD (owned from here on). */

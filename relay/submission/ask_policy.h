@@ -7,8 +7,10 @@
 #include "front.h"
 #include "wait.h"
 
-/* No policy process yet; what has to be asked at all follows from the settings. And the end of the channel. */
+/* No policy process yet; what has to be asked at all follows from the settings. */
 struct ask_policy *ask_policy_new(struct front *front);
+
+/* Closes the channel, frees *POLICY and nulls it. NULL is fine. Sessions must be gone. */
 void ask_policy_free(struct ask_policy **policy);
 
 /* The policy process is there, at FD (owned from here on). */
@@ -20,9 +22,11 @@ enum ask_policy_result {
     ASK_POLICY_ALLOWED /* nothing is configured that could object: go on at once */
 };
 
-/* May SESSION's transaction begin? May it have RECIPIENT too? Where policy is away though it would have to be asked, the
- * continuation is called from the loop with NULL. */
+/* May SESSION's transaction begin? SIZE_BYTES is what SIZE= said (RFC 1870), or 0. Where policy is away though it would have to be
+ * asked, the continuation is called from the loop with NULL. */
 enum ask_policy_result ask_policy_mail(struct session *session, uint64_t size_bytes, wait_then then);
+
+/* May it have RECIPIENT too? Else as ask_policy_mail. */
 enum ask_policy_result ask_policy_rcpt(struct session *session, const char *recipient, wait_then then);
 
 /* Would policy want to see a message with these FACTS in its header? Where it would, the question for ask_policy_content

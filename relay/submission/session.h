@@ -79,6 +79,8 @@ void session_start_tls(struct session *session);
 
 /* Adds a reply, TEXT without its CRLF ("250 2.0.0 ok"); more lines are given one by one. */
 void session_reply(struct session *session, const char *text);
+
+/* The same with a formatted text. What comes from the client must be escaped before: a CRLF in it would be a reply of its own. */
 void session_replyf(struct session *session, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Replies TEXT to a command that was wrong; the listener's max-errors'th such gets 421 4.7.0 instead, and the session ends. */

@@ -37,8 +37,10 @@ struct wait {
     struct timer timer;
 };
 
-/* Begins and ends SESSION's part in waiting. */
+/* SESSION waits for nothing yet. */
 void wait_init(struct session *session);
+
+/* Whatever SESSION waits for, its answer finds nobody from here on. */
 void wait_fini(struct session *session);
 
 /* SESSION waits for an answer of KIND, which goes to THEN. Returns the ticket that the question carries. */
