@@ -19,17 +19,22 @@ struct parent {
     struct ipc *ipc;
     pid_t pid;
     bool ready, finished, gone;
+    bool commanded; /* `command` came since this was false */
+    struct parent_command command;
 };
 
 static inline void parent_received(void *context, unsigned type, const void *body, size_t size, int fd)
 {
     struct parent *parent = context;
-    (void)body;
     (void)size;
     if (fd >= 0)
         close(fd);
     parent->ready |= type == ROLE_READY;
     parent->finished |= type == ROLE_FINISHED;
+    if (type == ROLE_COMMAND) {
+        parent->commanded = true;
+        parent->command = *(const struct parent_command *)body;
+    }
 }
 
 static inline void parent_closed(void *context)
