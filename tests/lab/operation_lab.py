@@ -550,6 +550,7 @@ def case_every_command_of_the_manual_with_and_without_json():
                         assert columns(line) <= 80 or header and re.match(r"[A-Z][A-Za-z-]*:|\s", line), (actual, columns(line), line)
             if words[0] == "user" and words[-1] == "alice" and words[1] == "remove":
                 daemon.user("alice", "secret")
+        assert daemon.process.wait(60) == 0
         helped = daemon.cli(check=False).stdout
         assert all(name in helped for name in names) and all(columns(line) <= 80 for line in helped.splitlines()), helped
 
