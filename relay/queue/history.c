@@ -85,10 +85,8 @@ static void free_one(void *value)
     free(history);
 }
 
-struct map *history_read(int folder, uint64_t number, void (*damaged)(void *context, uint64_t offset, const char *what),
-                         void *context)
+struct map *history_read(int folder, uint64_t number, void (*damaged)(void *context, uint64_t offset, const char *what))
 {
-    (void)context; /* the damage is told to the log alone, which needs none */
     struct map *all = map_new(0);
     if (!outcome_walk(folder, number, true, note, damaged, all))
         history_free(&all);

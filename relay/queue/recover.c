@@ -101,7 +101,7 @@ void recover_pair(struct queue *queue, struct pair *pair)
     pair->recovered = true;
     pair->known_end = SEGMENT_HEADER_SIZE;
     struct finding finding = { .queue = queue, .pair = pair };
-    finding.history = history_read(queue->store->folder, pair->number, found_log_damage, NULL);
+    finding.history = history_read(queue->store->folder, pair->number, found_log_damage);
     if (!finding.history) {
         complain(pair, "its outcome log cannot be read", strerror(errno));
         return;
