@@ -91,13 +91,23 @@ static bool have_segment(struct appender *appender)
     return appender->current != NULL;
 }
 
-/* Writes and syncs all messages that wait, as far as there are segments for them. */
+static void refuse_waiting(struct appender *appender, enum writer_verdict verdict)
+{
+    LIST_EACH(node, &appender->waiting)
+        PARCEL_OF(node)->verdict = verdict;
+    parcel_move_all(&appender->back, &appender->waiting);
+}
+
+/* Writes and syncs all messages that wait, as far as there are segments for them. A fresh segment that cannot be used (its header is not
+ * readable) refuses them: the next one may be no better, and they would wait for one segment after the other. */
 static void flush(struct appender *appender)
 {
     while (!list_empty(&appender->waiting) && have_segment(appender)) {
         struct tail *tail = appender->current;
         if (tail_is_usable(tail))
             batch_write(tail, &appender->waiting, &appender->written, &appender->back);
+        else
+            refuse_waiting(appender, tail->verdict);
         if (tail->verdict == WRITER_STORED && tail->end < SEGMENT_SIZE_TARGET)
             continue;
         settle(appender);
@@ -133,13 +143,6 @@ static void ask_ahead(struct appender *appender)
     list_init(&need->node);
     appender->asked = true;
     give_back(appender, need);
-}
-
-static void refuse_waiting(struct appender *appender, enum writer_verdict verdict)
-{
-    LIST_EACH(node, &appender->waiting)
-        PARCEL_OF(node)->verdict = verdict;
-    parcel_move_all(&appender->back, &appender->waiting);
 }
 
 /* What is done with each kind of parcel. */

@@ -60,12 +60,12 @@ class Run:
         self.points = self.restarts = self.unhit = self.attempts = 0
         self.deaths = {}
 
-    def mail(self):
+    def mail(self, what):
         """A connection with small messages, one that is returned, and a large one, which gets a segment of its own."""
         client, answers = Client(self.daemon.open_port), []
         for recipients, size in ((["bob@example.com"], SIZES[0]), (["never-KEY@example.com"], SIZES[0]), (["carol@example.com", "later-KEY@example.com"], SIZES[1]),
                                  (["bob@example.com"], SIZES[2])):
-            answers.append(self.ledger.submit(client, recipients, size))
+            answers.append(self.ledger.submit(client, recipients, size, what))
         client.close()
         return answers
 
@@ -75,17 +75,15 @@ class Run:
         before = self.daemon.pids()
         harm = Strace(threads(before[role][0])[thread], call, deed, when, also)
         try:
-            answers = self.mail()
-            end = time.monotonic() + 0.3
-            while not harm.hit() and (self.ledger.missing() or time.monotonic() < end):
-                if time.monotonic() > end:
-                    break
+            answers = self.mail(what)
+            end = time.monotonic() + 0.12
+            while not harm.hit() and time.monotonic() < end:
                 time.sleep(0.005)
             hit = harm.hit()
         finally:
             harm.close()
         self.attempts += 1
-        if not self.ledger.await_all(5):  # a fault may have made the queue set a message aside until it starts again
+        if not self.ledger.await_all(1.5):  # a fault may have made the queue set a message aside until it starts again
             self.restarts += 1
             print("note restart needed:", what, self.ledger.missing(), flush=True) if os.environ.get("POSTERN_TRACE") else None
             self.daemon.stop()

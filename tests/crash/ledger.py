@@ -21,7 +21,7 @@ from submit import without_added  # noqa: E402
 from world import Skip, World, wait_for  # noqa: E402
 
 LONG = os.environ.get("POSTERN_CRASH_LONG") == "1"
-HANG_SECONDS = 30
+HANG_SECONDS = 20
 ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 ID = re.compile(rb"[\s;]id ([0-9a-z]{20})\b")
 RECORDS = World.RECORDS + ["example.net. 300 IN MX 10 mx1.example.com."]
@@ -95,7 +95,7 @@ class Client:
                     return Answer(code, text)
             answer = self.transaction(recipients, data)
         except TimeoutError:
-            raise AssertionError(f"the server said nothing for {HANG_SECONDS} s") from None
+            return None
         except OSError as error:
             self.close()
             return Answer(0, str(error))
@@ -153,16 +153,17 @@ class Ledger:
         for recipient in message.recipients:
             self.copies.setdefault((key, recipient), []).append((now, ID.search(message.data).group(1).decode()))
 
-    def submit(self, client, recipients, size):
-        """One message over CLIENT; in a recipient, KEY stands for the message's key. Returns the answer, which must be a 250, a 4xx with an
-        enhanced code, or the connection's end."""
+    def submit(self, client, recipients, size, what=""):
+        """One message over CLIENT while WHAT happens; in a recipient, KEY stands for the message's key. Returns the answer, which must be a 250,
+        a 4xx with an enhanced code, or the connection's end."""
         with self.lock:
             self.number += 1
             key = f"{self.number}-{size}"
         recipients = [recipient.replace("KEY", key) for recipient in recipients]
         answer = client.send(recipients, content(key))
+        assert answer, f"{what}: the server said nothing of {key} for {HANG_SECONDS} s"
         self.told[key] = (recipients, answer)
-        assert answer.code in (0, 250) or (400 <= answer.code < 500 and re.match(r"4\.\d+\.\d+ ", answer.text)), f"{key}: {answer}"
+        assert answer.code in (0, 250) or (400 <= answer.code < 500 and re.match(r"4\.\d+\.\d+ ", answer.text)), f"{what}: {key}: {answer}"
         return answer
 
     def missing(self):
@@ -176,7 +177,7 @@ class Ledger:
     def await_all(self, seconds=60):
         """Waits until everything accepted has arrived, trying at once what waits for its next attempt."""
         end = time.monotonic() + seconds
-        tried = time.monotonic()
+        tried = time.monotonic() - 0.12
         while self.missing() and time.monotonic() < end:
             time.sleep(0.01)
             if time.monotonic() - tried > 0.15:
