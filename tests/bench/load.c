@@ -2,8 +2,9 @@
  *
  *     load --target HOST:PORT --sink HOST:PORT [--clients 50] [--messages 5000] [--each 100] [--size 4096] [--tls] [--auth USER:PASSWORD]
  *          [--to ADDRESS] [--from ADDRESS] [--seconds 120]
+ *     load --sink HOST:PORT --expect N [--seconds 120]
  *
- * --each is how many messages go over one connection. Threads that block: plain to read; what it costs is not measured. It prints one
+ * --expect only receives: it prints "ready", "first" with the first message, and the object when N have come. --each is how many messages go over one connection. Threads that block: plain to read; what it costs is not measured. It prints one
  * JSON object and exits 0 when every message that got a 250 has arrived at the sink. */
 #include <arpa/inet.h>
 #include <getopt.h>
@@ -23,7 +24,7 @@
 
 static struct {
     struct sockaddr_in target, sink;
-    int clients, messages, each, size, seconds;
+    int clients, messages, each, size, seconds, expect;
     bool tls;
     char auth[512]; /* base64 of NUL user NUL password */
     const char *to, *from;
@@ -322,10 +323,12 @@ static double percentile(double share)
 
 static void read_options(int argc, char **argv)
 {
-    static const struct option names[] = { { "target", 1, 0, 't' },   { "sink", 1, 0, 's' },    { "clients", 1, 0, 'c' },
-                                           { "messages", 1, 0, 'm' }, { "each", 1, 0, 'e' },    { "size", 1, 0, 'z' },
-                                           { "tls", 0, 0, 'T' },      { "auth", 1, 0, 'a' },    { "to", 1, 0, 'o' },
-                                           { "from", 1, 0, 'f' },     { "seconds", 1, 0, 'S' }, { 0, 0, 0, 0 } };
+    static const struct option names[] = {
+        { "target", 1, 0, 't' }, { "sink", 1, 0, 's' }, { "clients", 1, 0, 'c' }, { "messages", 1, 0, 'm' },
+        { "each", 1, 0, 'e' },   { "size", 1, 0, 'z' }, { "tls", 0, 0, 'T' },     { "auth", 1, 0, 'a' },
+        { "to", 1, 0, 'o' },     { "from", 1, 0, 'f' }, { "seconds", 1, 0, 'S' }, { "expect", 1, 0, 'x' },
+        { 0, 0, 0, 0 }
+    };
     for (int c; (c = getopt_long(argc, argv, "", names, NULL)) != -1;) {
         switch (c) {
         case 't':
@@ -349,6 +352,9 @@ static void read_options(int argc, char **argv)
         case 'S':
             options.seconds = atoi(optarg);
             break;
+        case 'x':
+            options.expect = atoi(optarg);
+            break;
         case 'T':
             options.tls = true;
             break;
@@ -367,10 +373,38 @@ static void read_options(int argc, char **argv)
     }
 }
 
+static void await(int count, int64_t end_ns)
+{
+    while (atomic_load(&received) < count && now_ns() < end_ns)
+        usleep(1000);
+}
+
+static void say(const char *word)
+{
+    puts(word);
+    fflush(stdout);
+}
+
+static int expect(void)
+{
+    int64_t begun = now_ns(), end = begun + (int64_t)options.seconds * 1000000000;
+    start_sink();
+    say("ready");
+    await(1, end);
+    int64_t first = now_ns();
+    say("first");
+    await(options.expect, end);
+    printf("{\"received\": %d, \"first_s\": %.3f, \"total_s\": %.3f}\n", received, (double)(first - begun) / 1e9,
+           (double)(now_ns() - begun) / 1e9);
+    return received == options.expect ? 0 : 1;
+}
+
 int main(int argc, char **argv)
 {
     read_options(argc, argv);
     signal(SIGPIPE, SIG_IGN);
+    if (options.expect)
+        return expect();
     tls = SSL_CTX_new(TLS_client_method());
     latencies_ms = calloc((size_t)options.messages + 1, sizeof *latencies_ms);
     make_content();
@@ -382,8 +416,7 @@ int main(int argc, char **argv)
     for (int i = 0; i < options.clients; i++)
         pthread_join(threads[i], NULL);
     int64_t submitted = now_ns(), end = begun + (int64_t)options.seconds * 1000000000;
-    while (atomic_load(&received) < atomic_load(&accepted) && now_ns() < end)
-        usleep(1000);
+    await(atomic_load(&accepted), end);
     double total = (double)(atomic_load(&last_receipt_ns) - begun) / 1e9;
     qsort(latencies_ms, (size_t)atomic_load(&nlatencies), sizeof *latencies_ms, by_value);
     printf("{\"accepted\": %d, \"refused\": %d, \"received\": %d, \"submit_s\": %.3f, \"total_s\": %.3f, \"rate\": %.1f, "
