@@ -140,7 +140,7 @@ static bool fits(const struct adoption *adoption)
 
 static bool carry(struct adoption *adoption, uint64_t number)
 {
-    uint64_t new_number = carry_free_number(adoption->to, number);
+    uint64_t new_number = carry_free_number(adoption->from, number, adoption->to);
     if (!carry_copy(adoption->from, number, adoption->to, new_number, adoption->owner.st_uid, adoption->owner.st_gid))
         return fail(adoption, number, "copied");
     if (!carry_take(adoption->from, number, new_number, adoption->tag))

@@ -83,19 +83,38 @@ static bool is_there(int folder, const char *name)
     return fd >= 0 || errno != ENOENT;
 }
 
-uint64_t carry_free_number(int to, uint64_t number)
+/* The tag of segment FD; false where it has none: its header was not written to the end. */
+static bool read_tag(int folder, const char *name, uint64_t *ret_tag)
+{
+    int fd = disk_open(folder, name, O_RDONLY);
+    bool found = fd >= 0 && segment_tag(fd, ret_tag, NULL) == RECORD_OK;
+    if (fd >= 0)
+        disk_close(fd);
+    return found;
+}
+
+/* May a copy of NUMBER be written over what TO holds of NEW_NUMBER? What was left of a copy that was never taken may: it has no whole
+ * segment, or this very one. */
+static bool is_free(int from, uint64_t number, int to, uint64_t new_number)
 {
     char name[SEGMENT_NAME_SIZE], copy[CARRY_NAME_SIZE];
-    for (number |= SEGMENT_CARRIED;; number = (number + 1) | SEGMENT_CARRIED) {
-        bool taken = false;
-        for (size_t i = 0; i < KINDS && !taken; i++) {
-            kinds[i].name(number, name);
-            print_copy(&kinds[i], number, copy);
-            taken = is_there(to, name) || is_there(to, copy);
-        }
-        if (!taken)
-            return number;
+    uint64_t tag, copied;
+    for (size_t i = 0; i < KINDS; i++) {
+        kinds[i].name(new_number, name);
+        if (is_there(to, name))
+            return false;
     }
+    print_copy(&kinds[1], new_number, copy);
+    segment_name(number, name);
+    return !read_tag(to, copy, &copied) || (read_tag(from, name, &tag) && tag == copied);
+}
+
+uint64_t carry_free_number(int from, uint64_t number, int to)
+{
+    uint64_t new_number = number | SEGMENT_CARRIED;
+    while (!is_free(from, number, to, new_number))
+        new_number = (new_number + 1) | SEGMENT_CARRIED;
+    return new_number;
 }
 
 /* Puts NEW_NUMBER into the header at the front of BYTES; one that is damaged is carried as it is. */

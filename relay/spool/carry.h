@@ -24,8 +24,9 @@ uint32_t carry_tag(struct span hostname);
 /* Is NAME, in the old spool, that of a segment that was taken? */
 bool carry_parse(const char *name, uint64_t *ret_number, uint64_t *ret_new_number, uint32_t *ret_tag);
 
-/* A number from SEGMENT_CARRIED on, made of NUMBER, of which the folder TO holds nothing. */
-uint64_t carry_free_number(int to, uint64_t number);
+/* A number from SEGMENT_CARRIED on under which the segment NUMBER of FROM can be copied to TO: nothing is there, or what is left of a
+ * copy of this segment that did not get so far that it was taken. */
+uint64_t carry_free_number(int from, uint64_t number, int to);
 
 /* Copies pair NUMBER of the folder FROM to TO as NEW_NUMBER, for OWNER and GROUP, synced. A copy that was begun before is made anew. A pair
  * without a log is fine. False with errno; what was copied of it is removed. */

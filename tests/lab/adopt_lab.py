@@ -47,7 +47,7 @@ def adopt(daemon, other, prefix=(), check=False):
 
 
 def all_once(receiver, subjects):
-    wait_for(lambda: len(receiver.messages) >= len(subjects), 30, f"{len(subjects)} messages")
+    wait_for(lambda: len(receiver.messages) >= len(subjects), 60, f"{len(subjects)} messages, not {len(receiver.messages)},")
     got = sorted(m.header("subject") for m in receiver.messages)
     assert got == subjects, got
     assert sum(len(m.recipients) for m in receiver.messages) == len(subjects) + RECIPIENTS - 1
@@ -119,6 +119,7 @@ def case_it_goes_on_wherever_it_was_killed():
                 first.start()
                 all_once(with_receiver, subjects)
                 wait_for(lambda: not second.cli("queue", "list", json_output=True) and not first.cli("queue", "list", json_output=True), what="empty queues")
+                wait_for(lambda: not [path.name for daemon in (first, second) for path in spool_of(daemon).glob("*.adopt*")], 1, "the end of all copies")
             finally:
                 with_receiver.close()
     print(f"note {points} kills in {points} adoptions, 0 lost, 0 twice")
