@@ -1,3 +1,9 @@
+/* The entries of the configuration in a table, as there may be thousands and each MAIL asks for one. "*" is kept apart: it is no
+ * account's name, and matches accounts only. Who has not logged in has the name "", and gets no entry at all: "*" is written to
+ * say what accounts may do, and a printer in an open network should not get that by accident.
+ *
+ * The auth role hands on a name in its normal form already (scram_name); it is brought to lower case here once more since the
+ * configuration's own spelling is a person's. Two entries that differ in case only: the last one counts. */
 #include "account.h"
 
 #include "../relay/base/map.h"

@@ -1,3 +1,14 @@
+/* What limits have counted, for a person. A limit's table may have a million keys; so an answer is bounded (ADMIN_ROWS_MAX),
+ * begins with those used last, which are the ones that somebody asks about, and says so where it was cut. It is made in one go:
+ * at 200 bytes a row that is 2 MB and some tens of milliseconds, in which policy answers nobody; it is an administrator who
+ * asks.
+ *
+ * With a filter the answer has a row for each limit that counts for the account or client, used or not: "how much has she left"
+ * is the question then. Without one, keys that have used nothing are left out, since the table forgets them when it likes.
+ *
+ * An account is in trouble while nothing more fits, and for some minutes after it was refused: a bucket that has regained one
+ * recipient a second ago would else look healthy in every other `postern status`. Names are the clients' words and are escaped.
+ */
 #include "admin.h"
 
 #include "../relay/base/clock.h"

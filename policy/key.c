@@ -1,3 +1,13 @@
+/* A key is text, so that it can be logged, shown and kept as it is. It must be one per subject: two spellings of an account or
+ * an address with two buckets would double a limit. Accounts and domains come in normal form (account.c, the caller), addresses
+ * have one form (netaddr), and networks are printed with their host bits cleared.
+ *
+ * IPv6 clients count by /64: one subscriber has at least so much (RFC 6177), and may use another address for each connection. A
+ * wide network is /24 or /48, the smallest blocks that are routed by themselves.
+ *
+ * A subject without the thing that a limit is about (an account limit, nobody logged in) is not limited by it, and not counted
+ * under "" together with all others like it. Text longer than KEY_SIZE is cut; addresses and domains fit, and account names are
+ * no longer (ACCOUNT_NAME_SIZE). */
 #include "key.h"
 
 #include "../relay/base/text.h"

@@ -1,3 +1,9 @@
+/* What follows is plain; what matters is what it is compared with. ADDRESS is parsed and in normal form, so "@example.net" is
+ * compared with a domain and not with the end of a text: neither "a@evil-example.net" nor a quoted local part that contains
+ * "@example.net" fits. A domain fits itself and no subdomain: who may write as example.net is not by that trusted with every
+ * host below it.
+ *
+ * The null sender never comes here; decide.c lets it through for whoever may submit at all (RFC 5321 4.5.5). */
 #include "sender.h"
 
 #include "../relay/smtp/address.h"

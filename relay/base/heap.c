@@ -1,3 +1,9 @@
+/* An array of pointers, each node knowing its place in it: so a node can be moved or taken out without a search, which a
+ * schedule does for every message that is delivered before its time (a person's retry) and every connection that gets another
+ * deadline. A child is at twice its parent's position, which works because positions count from 1.
+ *
+ * Equal keys come in no particular order. The array never shrinks: a queue that once held a million messages keeps 8 MB of
+ * pointers. */
 #include "heap.h"
 
 #include "text.h"

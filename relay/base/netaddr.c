@@ -1,3 +1,14 @@
+/* One host, one form: an IPv4-mapped address (::ffff:127.0.0.1, RFC 4291 2.5.5.2) becomes IPv4 wherever it comes in, from text,
+ * from a socket or from the DNS. Otherwise each rule about loopback, private networks, one client's connections or its failed
+ * logins could be passed by writing the same address in another way. Unused bytes are zero, so that addresses can be compared
+ * and hashed as bytes.
+ *
+ * Text is read by inet_pton, which takes four decimal numbers and nothing else: no octal, no hex, no 127.1, no zone
+ * (fe80::1%eth0). Where the configuration wants a network, bits behind the mask are a mistake and not cut off: who writes
+ * 10.1.2.3/8 meant another one.
+ *
+ * Addresses that carry an IPv4 address inside for a gateway (64:ff9b::/96, RFC 6052; 2002::/16, RFC 3056) are not looked into:
+ * packets leave for that gateway, whose business it is where they may go. */
 #include "netaddr.h"
 
 #include "text.h"

@@ -1,3 +1,12 @@
+/* Text from outside has no locale: what is a letter, a digit or a control byte is decided here, byte by byte, the same in every
+ * process and whatever LANG says. UTF-8 is checked as RFC 3629 has it (shortest form, no surrogates, nothing above U+10FFFF),
+ * because two readers that accept different forms of one character disagree about where a name ends.
+ *
+ * text_escape can be applied again and changes nothing: a reply is escaped by delivery, which talked to a stranger, and once
+ * more by the queue and by control, of which each trusts nobody in front of it.
+ *
+ * Out of memory ends the process (abort): every size here is bounded by its caller, so it is a sign of a machine in trouble, and
+ * a role that starts anew is in a known state, which one that half did something is not. */
 #include "text.h"
 
 #include <stdarg.h>

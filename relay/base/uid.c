@@ -1,3 +1,10 @@
+/* An id is not a secret and gives no right to anything: it says when it was made and is shown to whoever sends mail. What it has
+ * to be is unique and in order, since the queue finds the segment of a finished message by the time in its id.
+ *
+ * Two processes make ids in the same millisecond all the time; they differ by the four random bytes. That these are equal too,
+ * for any two of the 128 processes of a large machine, has a chance of 1 in 500,000 for each start; then they must also meet in
+ * a millisecond and in its count. 65,536 ids a millisecond are far more than the disk can sync, and borrowing from the next
+ * millisecond costs nothing but truth about the time. */
 #include "uid.h"
 
 #include "clock.h"

@@ -1,3 +1,11 @@
+/* One request, one answer, then the end: whatever goes wrong in between, the person sees a sentence and can ask again.
+ *
+ * The socket's file says who may connect (the daemon makes it 0660), so a refusal to connect is about permission, a file that is
+ * not there or that nobody serves about a daemon that does not run; the errno in the sentence tells them apart. The daemon is
+ * trusted: who can put a socket at /run/postern is root. It is not trusted to be healthy: an answer that breaks off, because a
+ * role died in the middle, is told as such and never as complete, since the last line is always {"done": …}.
+ *
+ * There is no timeout here. The daemon bounds the time of each answer (visitor.c) and ends it with a reason, which says more. */
 #include "ask.h"
 
 #include "../base/buffer.h"

@@ -1,12 +1,12 @@
-/* Screens are made for 80 columns, so that they fit a terminal, a mail and a printed page; what does not fit in its column gets lines
- * of its own instead of being cut, since the end of a reply is often what matters.
+/* Screens are made for 80 columns, so that they fit a terminal, a mail and a printed page; what does not fit in its column gets
+ * lines of its own instead of being cut, since the end of a reply is often what matters.
  *
- * Columns are counted as a terminal shows them: an address or a reply may hold any UTF-8 (RFC 6531, RFC 6532), whose characters take
- * none, one or two. The C.UTF-8 locale is asked for that, whatever the caller's own is. Bytes that could move the cursor never come
- * this far: the daemon escapes them (text_escape), and --json gives the same text.
+ * Columns are counted as a terminal shows them: an address or a reply may hold any UTF-8 (RFC 6531, RFC 6532), whose characters
+ * take none, one or two. The C.UTF-8 locale is asked for that, whatever the caller's own is. Bytes that could move the cursor
+ * never come this far: the daemon escapes them (text_escape), and --json gives the same text.
  *
- * A field that is missing reads as "" or 0: a newer or older daemon's answer is shown as far as it goes, during an upgrade too. Times
- * come in UTC and are shown by this machine's clock, as journalctl shows its own. */
+ * A field that is missing reads as "" or 0: a newer or older daemon's answer is shown as far as it goes, during an upgrade too.
+ * Times come in UTC and are shown by this machine's clock, as journalctl shows its own. */
 #include "print.h"
 
 #include "../base/buffer.h"

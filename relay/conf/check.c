@@ -1,3 +1,15 @@
+/* What one key cannot know: rules between keys. They run when all values are read and each is of its type, and all of them run,
+ * so that a person sees every mistake of a file at once. Each complaint says what would be right, at the line that has to
+ * change.
+ *
+ * Two of the rules are safety and not tidiness: a listener that needs no login must say for which networks (or it is an open
+ * relay), and a password is neither taken from a client without TLS nor sent to a server whose certificate is not verified.
+ * There is no key that loosens them.
+ *
+ * What keys.c knows and this version cannot do is refused here by name, not ignored: a limit that does not limit, or a signature
+ * that is not made, would be believed in.
+ *
+ * Names are brought to lower case here, since everything behind compares bytes. */
 #include "check.h"
 
 #include "../base/text.h"

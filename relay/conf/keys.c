@@ -1,3 +1,16 @@
+/* Each row is read by the parser, by conf_write (which hands the settings to the roles), by the manual's and the sample's
+ * makers, and by "did you mean". So a key is added in two places: a member in conf.h, a row here; a test fails where
+ * postern.conf(5) has drifted.
+ *
+ * Defaults are written as a person would write them and go through the same parser, so a default cannot be out of bounds unseen.
+ * They suit an office of some hundred people and are meant to be left alone: a file with hostname and one listener is enough.
+ *
+ * Bounds are there to catch slips (a size in the wrong unit, a timeout of a day), not to forbid a choice. Timeouts towards
+ * servers have RFC 5321 4.5.3.2 as default where that names one: 5 minutes for greeting, MAIL and RCPT, 3 for a block of data,
+ * 10 behind the dot.
+ *
+ * The words of an enum stand in the order of its C values; a row that names them is the only place that ties the two. Some of
+ * them (dovecot, redis, dkim …) are known so that a file for a later version can be told what this one lacks, see check.c. */
 #include "keys.h"
 
 #include <string.h>

@@ -1,3 +1,10 @@
+/* PLAIN and LOGIN, and no more: relays that take mail for others offer one of them, and over verified TLS a challenge would
+ * protect the password from nobody but that relay. PLAIN goes first: one round trip, and the only one of the two that has a
+ * specification.
+ *
+ * What a server can do here is little. Its prompts are not looked at; LOGIN answers two of them, PLAIN none, so a server that
+ * goes on with 334 is refused after that (login_continue says false) and learns nothing it does not have. The line is in the
+ * caller's buffer, which is wiped once it was handed to the stream; the stream wipes its own when it ends. */
 #include "login.h"
 
 #include "../base/base64.h"

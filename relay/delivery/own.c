@@ -1,3 +1,13 @@
+/* A domain whose MX points here (by a mistake, or because somebody wishes so) would send mail in a circle: each round adds a
+ * Received line and a copy in the spool, until 100 of them end it (RFC 5321 6.3, submission/body.c). It is cheaper to look at
+ * the address before connecting.
+ *
+ * For MX hosts every address of this machine is meant, whatever the port: nobody's MX is a filter of ours. (Not with
+ * delivery.allow-private, which is for tests with everything on loopback.) A route's hosts are the administrator's own words, so
+ * only a listener of the relay itself is refused, and a filter or another server on this machine can be reached.
+ *
+ * Limits: interfaces are read once, before the sandbox closes, so an address that is added later counts after the next reload.
+ * An address that leads here by translation (NAT, a load balancer) is not seen; the Received lines stay for that. */
 #include "own.h"
 
 #include "../base/text.h"

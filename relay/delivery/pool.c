@@ -1,3 +1,12 @@
+/* Two names for a connection. Its number is the queue's, and is what the channel speaks of; a new queue process begins to count
+ * anew, so the numbers of one that has gone are forgotten at once, while its connections may still finish their last
+ * transaction. Its serial is our own, is never used twice, and is what the DNS is asked with: an answer always finds its
+ * connection or nobody.
+ *
+ * Queue and delivery talk past each other now and then: CLOSED is on its way here when ASSIGN is on its way there. What speaks
+ * of a number that is unknown is dropped without a word, with its descriptor; the queue learns of the end from CLOSED and has
+ * counted no attempt. What could only be a bug of the queue (a number twice, too many recipients) is dropped too: to answer it
+ * with an assertion would end connections that have done nothing wrong. */
 #include "pool.h"
 
 #include "../base/text.h"

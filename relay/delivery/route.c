@@ -1,3 +1,10 @@
+/* A login goes with verified TLS only: find_login sets CONF_DELIVERY_VERIFY whatever the settings say, though check.c refuses
+ * other ones already. Two locks, since a password that was sent to the wrong host cannot be taken back. That is also why hosts
+ * of MX answers get none: their names come from the DNS, which anybody on the way may have written.
+ *
+ * The queue names a route, and this process looks it up in its own settings. After a reload the two can differ for a moment: a
+ * name that is not there defers the mail (4.3.5) instead of sending it by rules that nobody wrote. The same holds for a password
+ * that is missing: the mail waits, it does not go without login. */
 #include "route.h"
 
 #include "../base/text.h"

@@ -1,3 +1,11 @@
+/* The bookkeeping of "exactly one outcome a recipient". Whoever comes to know something settles what it knows, in any order and
+ * as often as it likes: the first word on a recipient counts, so a server that refuses RCPT and then breaks the connection
+ * cannot turn a refusal into a retry or the other way round. transaction_end asserts that nobody was forgotten.
+ *
+ * The envelope comes from the segment, not over the channel: a message to 1,000 recipients costs the channel their indices. It
+ * is read and checked here again (CRC, id, control bytes in addresses) though the queue has read it before: what goes into a
+ * command must be what was accepted, and the disk may have changed in between. A damaged one is temporary, since a disk can be
+ * mended and mail cannot be taken back. */
 #include "transaction.h"
 
 #include "../base/log.h"

@@ -1,3 +1,10 @@
+/* A host's A and AAAA answers come one after the other in any order, and either may be trouble while the other is fine. Only
+ * both together are an answer: a name server that does not know AAAA (some answer it with an error) must not make a host
+ * unreachable that has an IPv4 address, and NXDOMAIN for one type is said of the name, hence of both (RFC 8020).
+ *
+ * A hostile zone can list as many addresses as a response holds: DNS_ADDRESSES_MAX of each family are looked at, and as many in
+ * all are handed on, the families taking turns, so a thousand AAAA records cannot hide the A record. Private addresses are not
+ * taken out here; who connects decides (delivery/connect.c), because it depends on the route. */
 #include "addresses.h"
 
 void addresses_add(struct addresses *addresses, const struct netaddr *address)

@@ -1,3 +1,12 @@
+/* For a start without systemd, and for tests; otherwise tmpfiles.d has made them (systemd/tmpfiles.conf), and there is nothing
+ * to do.
+ *
+ * The folders of spool and policy belong to postern-queue alone, mode 0700. One that is there keeps its mode, which is the
+ * administrator's choice, but gets its owner, or the role could not open it. The control socket's folder keeps the caller as
+ * owner: the socket is made before control gives up root, and a role that owned the folder could put another one there.
+ *
+ * Paths are root's own words from the configuration, in folders that root owns: symbolic links are followed on purpose, as for a
+ * spool that lies on another disk. */
 #include "folders.h"
 
 #include "../base/log.h"

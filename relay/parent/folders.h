@@ -4,8 +4,8 @@
 
 #include "../conf/conf.h"
 
-/* Makes the spool's, the policy state's and the control socket's folder, owned by the role that uses it (by nobody else than the caller
- * where KEEP_USER). False, with a log line, where one cannot be made. */
+/* Makes the spool's and the policy state's folder, owned by the role that uses it (by the caller where KEEP_USER), and the control socket's,
+ * which stays the caller's. False, with a log line, where one cannot be made. */
 bool folders_make(const struct conf *conf, bool keep_user);
 
 #endif

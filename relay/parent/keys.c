@@ -1,3 +1,14 @@
+/* The parent reads keys and passwords since it alone may: the files belong to root, and no other process ever opens them. A role
+ * gets copies of what it needs in a bundle, over its channel, and nothing else: submission certificates and keys, delivery the
+ * passwords of routes, the others nothing. So an intruder in the dns role finds no key, and one in submission finds no upstream
+ * password.
+ *
+ * Everything is checked before it is used: a key that belongs to another certificate, or one with a passphrase, makes `posternd
+ * -n` and a reload fail, where it would else make every handshake fail. Whether the certificate's name and dates are right is
+ * the client's to judge, and not looked at: an expired one must not keep a relay from starting.
+ *
+ * A secret stands in memory from here to the end of its generation and is wiped when it is freed (bundle_free). PEM text goes
+ * through OpenSSL's own memory too, which it wipes for keys. */
 #include "keys.h"
 
 #include "../base/text.h"

@@ -1,3 +1,12 @@
+/* One socket an address, bound once for the life of the daemon: roles get duplicates. A role that dies, or a generation that
+ * ends, closes its own and loses nothing, since connections wait in the backlog of a socket that the parent has still open.
+ *
+ * All processes of submission accept from the same socket (not SO_REUSEPORT, whose queues belong to one process each and are
+ * lost with it); who is idle is the next to accept. IPv6 sockets are IPV6_V6ONLY, so that 0.0.0.0:587 and [::]:587 can both be
+ * listed and a client of IPv4 never looks like ::ffff:192.0.2.1.
+ *
+ * A limit: an address that overlaps with one that is open (0.0.0.0:587 when 10.0.0.1:587 is to take its place) cannot be bound
+ * by a reload, because the old socket is needed until the new one is there. It is refused as a whole; stop and start does it. */
 #include "ports.h"
 
 #include "../base/text.h"

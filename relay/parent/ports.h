@@ -1,4 +1,4 @@
-/* The listening sockets. The parent binds them before privileges are dropped and keeps them open over role restarts and reloads, so
+/* The listening sockets. The parent, which alone may bind ports below 1024, keeps them open over role restarts and reloads, so
  * that no connection is refused meanwhile. */
 #ifndef POSTERN_PARENT_PORTS_H
 #define POSTERN_PARENT_PORTS_H

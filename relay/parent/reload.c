@@ -1,3 +1,14 @@
+/* A reload is a new generation, not a change of state: submission, auth and delivery take their settings once, at their start,
+ * so there is no moment at which half of a process goes by the old ones. The four single processes (queue, dns, policy, control)
+ * have state that must not be lost; they take the new settings in place.
+ *
+ * Nothing happens before everything is known to be good: the file, its keys, what cannot change under a running daemon (paths
+ * that sandboxes were closed around, the control socket), and the new ports, which are opened first and closed again where one
+ * of them fails. After that no step can fail but for starting a process, which is tried again as always.
+ *
+ * The end of the old generation waits until the new one is READY, so somebody accepts at every moment. Its auth processes end
+ * last, since sessions that go on may still log in. The old ports are closed when nobody of the old generation is left, as it
+ * may have connections in their backlog. Reloads may overlap: everything that is not of the newest generation is old. */
 #include "reload.h"
 
 #include "../base/log.h"

@@ -1,3 +1,15 @@
+/* What a person sees of the queue. The units' states are the scheduler's, not a person's: who waits at a site that rests is
+ * ready for the scheduler, and shown as scheduled, for the time at which the site is tried again; what is given to a site, asked
+ * for in the DNS or about to be placed is just due. locate() makes the one of the other, and `postern status` counts in the same
+ * way.
+ *
+ * Addresses, replies and headers come from strangers and end on a terminal: each goes through describe_text, which leaves
+ * neither a control byte nor invalid UTF-8. A text is cut at TEXT_MAX, so that one reply cannot fill a screen; nothing is
+ * decided by what is shown here.
+ *
+ * An entry's texts are read from the disk for each answer, since the queue keeps none of them in memory; admin.c bounds how many
+ * in one round of the loop. A site's name is told as far as it is known: asking the DNS for a list of a million messages would
+ * be an attack on the name servers. */
 #include "describe.h"
 
 #include "../base/clock.h"

@@ -1,3 +1,13 @@
+/* A site has as many connections as it bears; what has to be fair is who gets the next message. Each sender (account, else
+ * client address; hashed in entry.h) has a flow of its own with its units in order of arrival, and the flows take turns: one
+ * that has 10,000 messages for a site delays another one's single message by one message, not by 10,000.
+ *
+ * The turn is by message, not by bytes or recipients. Both would need to know how long a transaction will take; a unit has at
+ * most ASSIGN_RECIPIENTS_MAX recipients, which bounds what a turn can be worth.
+ *
+ * A flow exists while something waits in it, so the memory follows the queue and an address that sends once leaves nothing. Two
+ * senders with the same 32 bits of hash share a flow, which costs them a little speed and nothing else; the hash has a random
+ * key, so nobody can aim at somebody's flow. */
 #include "fair.h"
 
 #include "../base/text.h"

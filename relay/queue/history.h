@@ -33,6 +33,9 @@ void history_free(struct map **all);
 /* The history of the message ID at OFFSET, or NULL. *ret_foreign: the log speaks of another message there. */
 const struct history *history_of(const struct map *all, uint64_t offset, struct uid id, bool *ret_foreign);
 
+/* Does HISTORY say that somebody waits for the message? False where nothing tells. */
+bool history_waits(const struct history *history);
+
 /* What is known of RECIPIENT (its index in the envelope), or NULL. HISTORY may be NULL. Borrowed. */
 const struct history_recipient *history_recipient(const struct history *history, uint32_t recipient);
 

@@ -1,3 +1,9 @@
+/* What a person does must hold over a restart as well as now. So each act is noted in the pair's log first (settle_event), as
+ * the outcomes are, and only then memory changes. A retry is no such act: it changes when, not what, and after a restart
+ * everything overdue is tried at once anyway.
+ *
+ * A unit that is being sent is never touched: the remote server may have taken the message already, and the only truth about
+ * that is the outcome on its way. `held` and `removing` of the entry tell settle.c what to do when it is back. */
 #include "intervene.h"
 
 #include "../smtp/address.h"

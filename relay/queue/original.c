@@ -1,3 +1,11 @@
+/* The message comes back from the disk in wire form and is unstuffed here (RFC 5321 4.5.2). It is read in one go, since a report
+ * bounds it: queue.bounce-body-size for a whole one, ORIGINAL_HEADER_MAX for a header, both far below the maximum of a message.
+ *
+ * A whole message is given back only where its CRC is right. The header alone has no CRC of its own, and to read all of a
+ * message of 50 MB for its sum would cost more than the header is worth: there the prefix is checked, and the header is as the
+ * disk has it.
+ *
+ * The cut is at a line's end, so that a MIME reader never sees half a field. */
 #include "original.h"
 
 #include "../message/header.h"

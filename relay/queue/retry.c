@@ -1,3 +1,13 @@
+/* The step depends on the number of attempts alone. RFC 5321 4.5.4.1 asks for 30 minutes between attempts and leaves room for
+ * reasons: the defaults begin with 5 and 15, since a greylisting server takes the second attempt after some minutes, and come to
+ * hours later. The jitter spreads what failed together: a thousand messages of one outage should not come back in one second. It
+ * is 10 % to both sides, so the average stays what the configuration says.
+ *
+ * Two clocks: the queue runs on the monotonic one, which no administrator and no NTP step can move; the disk has times of the
+ * wall clock, the only one that outlives a restart. They meet here and nowhere else, and the wall clock is believed only within
+ * bounds: a wait from the disk is at most the longest step, an age at most the lifetime. A machine that comes up in the year
+ * 2000 or 2040 therefore neither loses its queue (each message gets at least two more attempts, see retry_expired) nor lets it
+ * lie for years. */
 #include "retry.h"
 
 #include "../base/clock.h"

@@ -1,7 +1,14 @@
+/* What a code means to somebody whose mail came back (RFC 3463, and the registry of RFC 5248). The words name no side of the
+ * fault that the code does not name: "the address was refused", not "you mistyped". They are one sentence each, to stand behind
+ * "This means:".
+ *
+ * Servers invent codes, use them for something else, or put numbers that only look like one in front of their text; so a code is
+ * taken only where one stands (status_find), its meaning falls back from detail to subject to class, and the server's own words
+ * are always shown beside it. Nothing is decided by the words. */
 #include "status.h"
 
-/* What a code means to somebody whose mail came back. CODE is compared part by part: "x" stands for any class, and what is
- * left out at the end for anything. The first row that fits counts. RFC 3463, and the registry of RFC 5248. */
+/* CODE is compared part by part: "x" stands for any class, and what is left out at the end for anything. The first row that fits
+ * counts. */
 struct meaning {
     const char *code;
     const char *words;

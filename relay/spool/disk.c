@@ -1,3 +1,14 @@
+/* pread, pwritev and positions everywhere: no file has a position that two readers could disturb, and a write names the place
+ * that the caller has reasoned about. Short transfers and EINTR are dealt with here, once.
+ *
+ * A failed write says nothing about what is on the disk, and a failed sync says less: the kernel may mark pages clean that never
+ * arrived. So errors are only passed on; what to do about them (abandon the segment, keep the log's entries) is decided where
+ * the promise was made. close() is the exception, since everything that counts was synced before.
+ *
+ * O_NOFOLLOW: the folder belongs to the queue alone, and a link in it is not of our making.
+ *
+ * The table of calls is for tests: tests/unit/spool fails each call in turn, tests/crash records what reached the disk and
+ * replays power cuts. It is a pointer to constants, read by every thread and written by tests only. */
 #include "disk.h"
 
 #include <errno.h>

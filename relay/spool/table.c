@@ -1,3 +1,11 @@
+/* A sealed segment says where its records begin, so that a start reads a few pages of it and not 64 MB; and damage to one
+ * record's header cannot hide the record behind it.
+ *
+ * The table is a help, never the truth: the records alone are enough (walk.c), and an unsealed segment has none. So it is
+ * believed only where everything fits: magic, version, both CRCs, the mark with the segment's secret tag (a message that
+ * contains a table, byte by byte, is no table), its own place in the file, and offsets that ascend with room for a header each.
+ * Else there is none, and the walk reads record by record. It is written behind the last record in one piece and synced by the
+ * caller; one that is torn by a power cut is no table, and those bytes are the torn tail that recovery cuts. */
 #include "table.h"
 
 #include "../base/crc32c.h"

@@ -1,3 +1,9 @@
+/* For readers that go forward by steps whose size they learn from what they read: a record's header, the next multiple of 8, an
+ * outcome. One pread of 64 KiB serves all steps within it; a step back or beyond reads anew. The buffer is the window's own for
+ * its life, so a walk over a spool of any size needs 64 KiB.
+ *
+ * `last` keeps the end of a file from being read again and again: what a growing file has got since is seen by a window that is
+ * made anew, which suits recovery, where the writer has been looked for first. */
 #include "window.h"
 
 #include "../base/text.h"

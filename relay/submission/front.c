@@ -1,3 +1,11 @@
+/* The order matters in both directions. What can fail, certificates, comes before the writer's thread is started, so that a
+ * start that fails has nothing to undo on another thread; and the channels' ends are there before the first session can ask
+ * them. At the end sessions go first, as each may have a question open or an intake in the writer; then the writer (ask_queue),
+ * which puts on the disk what was committed; then the rest.
+ *
+ * A drain has three things to wait for: sessions in a transaction, messages at the writer, and the callback that is running just
+ * now, which may still hold a session. So the end is always told from the loop, by a timer of 0 ms, and looked at once more
+ * there. */
 #include "front.h"
 
 #include "../base/text.h"
