@@ -222,6 +222,7 @@ struct conf_log {
 };
 
 struct conf {
+    char *file; /* that it was read from; NULL: from a text */
     char *hostname;
     char *postmaster;            /* default: postmaster@HOSTNAME */
     struct conf_strings domains; /* sender domains for accounts without `senders`; empty: any */

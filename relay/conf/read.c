@@ -227,6 +227,8 @@ struct conf *conf_read(const char *path, conf_complain complain, void *context)
     buffer_init(&text, READ_FILE_MAX);
     if (load(path, &text)) {
         conf = conf_read_text(path, buffer_span(&text), complain, context);
+        if (conf)
+            conf->file = text_dup(span_of(path));
     } else {
         char line[4200];
         text_format(line, sizeof line, "%s:1: the file cannot be read: %s", path, strerror(errno));
@@ -286,6 +288,31 @@ static void free_keys(const struct section *section, char *base)
         values_free(section->keys[i].type, base + section->keys[i].offset);
 }
 
+static void say_nothing(void *context, const char *line)
+{
+    (void)context;
+    (void)line;
+}
+
+void conf_complain_of(const struct conf *conf, const char *section, const char *title, const char *key, const char *what,
+                      conf_complain complain, void *context)
+{
+    struct scan scan = { .complain = say_nothing };
+    struct buffer text;
+    buffer_init(&text, READ_FILE_MAX);
+    if (conf->file && load(conf->file, &text)) {
+        scan_text(&scan, conf->file, buffer_span(&text));
+        scan.complain = complain;
+        scan.context = context;
+        scan.mistakes = 0;
+        scan_complain_at(&scan, section, title, key, "%s", what);
+        scan_fini(&scan);
+    } else {
+        complain(context, what);
+    }
+    buffer_fini(&text);
+}
+
 void conf_free(struct conf **conf)
 {
     if (!*conf)
@@ -305,6 +332,7 @@ void conf_free(struct conf **conf)
         }
         free(items);
     }
+    free((*conf)->file);
     free(*conf);
     *conf = NULL;
 }

@@ -16,6 +16,12 @@ struct conf *conf_read(const char *path, conf_complain complain, void *context);
 /* The same from TEXT; NAME stands for FILE in complaints. include() works relative to the current folder. */
 struct conf *conf_read_text(const char *name, struct span text, conf_complain complain, void *context);
 
+/* Complains "FILE:LINE: WHAT" of KEY in SECTION "TITLE" ("" where there is none), which is right as such but cannot be had: a file that it
+ * names cannot be read, or a running daemon cannot change it. The file is looked into again for the line. Where CONF is from a text, or the
+ * file has gone, WHAT alone is told. */
+void conf_complain_of(const struct conf *conf, const char *section, const char *title, const char *key, const char *what,
+                      conf_complain complain, void *context);
+
 /* The path of the admin socket that the file PATH names, even where that file has mistakes elsewhere: postern(1) must be able to ask the
  * daemon whose configuration is just being edited. False where it cannot be told. */
 bool conf_read_socket(const char *path, char *socket, size_t size);

@@ -12,6 +12,7 @@
 #include "keys.h"
 
 #include "../base/text.h"
+#include "../conf/read.h"
 
 #include <errno.h>
 #include <openssl/err.h>
@@ -24,27 +25,34 @@
 
 /* Where complaints go, and whether there was one. */
 struct check {
+    const struct conf *conf;
     conf_complain complain;
     void *context;
     bool failed;
 };
 
-static void complain(struct check *check, const char *what, const char *path, const char *why)
+/* Where a file is named in the configuration. */
+struct place {
+    const char *section, *title;
+};
+
+static void complain(struct check *check, struct place place, const char *key, const char *path, const char *why)
 {
     char line[1024];
-    text_format(line, sizeof line, "%s %s: %s", what, path, why);
-    check->complain(check->context, line);
+    text_format(line, sizeof line, "%s %s: %s", key, path, why);
+    conf_complain_of(check->conf, place.section, place.title, key, line, check->complain, check->context);
     check->failed = true;
 }
 
-/* Adds the file PATH to BUNDLE under PREFIX:PATH. */
-static bool add_file(struct check *check, struct bundle *bundle, const char *prefix, const char *what, const char *path)
+/* Adds the file PATH, which KEY names, to BUNDLE under PREFIX:PATH. */
+static bool add_file(struct check *check, struct bundle *bundle, const char *prefix, struct place place, const char *key,
+                     const char *path)
 {
     char name[KEYS_NAME_SIZE];
     errno = ENAMETOOLONG;
     if (text_format(name, sizeof name, "%s:%s", prefix, path) && bundle_add_file(bundle, name, path))
         return true;
-    complain(check, what, path, strerror(errno));
+    complain(check, place, key, path, strerror(errno));
     return false;
 }
 
@@ -67,18 +75,19 @@ static int no_passphrase(char *buffer, int size, int writing, void *context)
 }
 
 /* Does the key belong to the certificate? */
-static void check_pair(struct check *check, const struct bundle *bundle, const char *certificate, const char *key)
+static void check_pair(struct check *check, const struct bundle *bundle, struct place place, const char *certificate,
+                       const char *key)
 {
     BIO *certificate_bio = bio_of(bundle, "certificate", certificate);
     BIO *key_bio = bio_of(bundle, "key", key);
     X509 *x509 = PEM_read_bio_X509(certificate_bio, NULL, no_passphrase, NULL);
     EVP_PKEY *private_key = PEM_read_bio_PrivateKey(key_bio, NULL, no_passphrase, NULL);
     if (!x509)
-        complain(check, "certificate", certificate, "holds no certificate in PEM form");
+        complain(check, place, "certificate", certificate, "holds no certificate in PEM form");
     else if (!private_key)
-        complain(check, "key", key, "holds no private key in PEM form without passphrase");
+        complain(check, place, "key", key, "holds no private key in PEM form without passphrase");
     else if (X509_check_private_key(x509, private_key) != 1)
-        complain(check, "key", key, "does not belong to the certificate beside it");
+        complain(check, place, "key", key, "does not belong to the certificate beside it");
     EVP_PKEY_free(private_key);
     X509_free(x509);
     BIO_free(key_bio);
@@ -86,40 +95,42 @@ static void check_pair(struct check *check, const struct bundle *bundle, const c
     ERR_clear_error();
 }
 
-static void load_pair(struct check *check, struct bundle *bundle, const char *certificate, const char *key)
+static void load_pair(struct check *check, struct bundle *bundle, struct place place, const char *certificate, const char *key)
 {
     if (!*certificate)
         return;
-    bool both = add_file(check, bundle, "certificate", "certificate", certificate);
-    both = add_file(check, bundle, "key", "key", key) && both;
+    bool both = add_file(check, bundle, "certificate", place, "certificate", certificate);
+    both = add_file(check, bundle, "key", place, "key", key) && both;
     if (both)
-        check_pair(check, bundle, certificate, key);
+        check_pair(check, bundle, place, certificate, key);
 }
 
 static void load_passwords(struct check *check, struct bundle *bundle, const struct conf *conf)
 {
     for (size_t i = 0; i < conf->nroutes; i++) {
+        struct place place = { "route", conf->routes[i].name };
         const char *path = conf->routes[i].password_file;
         char name[KEYS_NAME_SIZE];
-        if (!*path || !add_file(check, bundle, "password", "password-file", path))
+        if (!*path || !add_file(check, bundle, "password", place, "password-file", path))
             continue;
         text_format(name, sizeof name, "password:%s", path);
         struct span password = bundle_get(bundle, name);
         if (!password.n || password.n > KEYS_PASSWORD_MAX || strchr("\r\n", password.p[0]))
-            complain(check, "password-file", path, "must hold the password on its first line");
+            complain(check, place, "password-file", path, "must hold the password on its first line");
     }
 }
 
 bool keys_load(const struct conf *conf, struct span ticket_key, struct bundle *secrets[ROLE_KINDS], conf_complain tell,
                void *context)
 {
-    struct check check = { tell, context, false };
+    struct check check = { conf, tell, context, false };
     memset(secrets, 0, ROLE_KINDS * sizeof *secrets);
     struct bundle *submission = secrets[ROLE_SUBMISSION] = bundle_new();
     bundle_add(submission, "ticket-key", ticket_key);
-    load_pair(&check, submission, conf->tls_certificate, conf->tls_key);
+    load_pair(&check, submission, (struct place){ "tls", "" }, conf->tls_certificate, conf->tls_key);
     for (size_t i = 0; i < conf->ncertificates; i++)
-        load_pair(&check, submission, conf->certificates[i].certificate, conf->certificates[i].key);
+        load_pair(&check, submission, (struct place){ "certificate", conf->certificates[i].name },
+                  conf->certificates[i].certificate, conf->certificates[i].key);
     load_passwords(&check, secrets[ROLE_DELIVERY] = bundle_new(), conf);
     if (check.failed)
         keys_free(secrets);

@@ -40,20 +40,21 @@ bool reload_read(struct parent *parent, struct parent_settings_files *files, con
 static bool check_fixed(const struct conf *old, const struct conf *new, conf_complain complain, void *context)
 {
     const struct {
-        const char *key, *old, *new;
+        const char *section, *key, *old, *new;
     } fixed[] = {
-        { "spool.directory", old->spool.directory, new->spool.directory },
-        { "policy.directory", old->policy.directory, new->policy.directory },
-        { "control.socket", old->control.socket, new->control.socket },
-        { "control.http", old->control.http, new->control.http },
+        { "spool", "directory", old->spool.directory, new->spool.directory },
+        { "policy", "directory", old->policy.directory, new->policy.directory },
+        { "control", "socket", old->control.socket, new->control.socket },
+        { "control", "http", old->control.http, new->control.http },
     };
     bool same = true;
     for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++) {
         char line[512];
         if (strcmp(fixed[i].old, fixed[i].new) == 0)
             continue;
-        text_format(line, sizeof line, "%s cannot change while posternd runs; stop it and start it again", fixed[i].key);
-        complain(context, line);
+        text_format(line, sizeof line, "%s.%s cannot change while posternd runs; stop it and start it again", fixed[i].section,
+                    fixed[i].key);
+        conf_complain_of(new, fixed[i].section, "", fixed[i].key, line, complain, context);
         same = false;
     }
     return same;

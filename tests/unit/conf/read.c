@@ -284,13 +284,38 @@ static void test_manual_has_not_drifted(void **state)
     buffer_fini(&page);
 }
 
+static void test_places_outside_the_file(void **state)
+{
+    char path[] = "/tmp/postern-conf-XXXXXX", wanted[200];
+    struct complaints complaints = { "", 0 };
+    int fd = mkstemp(path);
+    (void)state;
+    dprintf(fd, "%sroute \"x.example\" {\n via = \"y.example\"\n}\n", BASE);
+    close(fd);
+    struct conf *conf = conf_read(path, collect, &complaints);
+    assert_non_null(conf);
+    conf_complain_of(conf, "route", "x.example", "via", "via: no", collect, &complaints);
+    snprintf(wanted, sizeof wanted, "%s:5: via: no\n", path);
+    assert_string_equal(complaints.text, wanted);
+    unlink(path);
+    complaints = (struct complaints){ "", 0 };
+    conf_complain_of(conf, "route", "x.example", "via", "via: no", collect, &complaints);
+    assert_string_equal(complaints.text, "via: no\n");
+    conf_free(&conf);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_mistakes), cmocka_unit_test(test_all_mistakes_in_one_go),
-        cmocka_unit_test(test_defaults), cmocka_unit_test(test_round_trip),
-        cmocka_unit_test(test_include),  cmocka_unit_test(test_routes_and_accounts),
-        cmocka_unit_test(test_values),   cmocka_unit_test(test_manual_has_not_drifted),
+        cmocka_unit_test(test_mistakes),
+        cmocka_unit_test(test_all_mistakes_in_one_go),
+        cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_include),
+        cmocka_unit_test(test_routes_and_accounts),
+        cmocka_unit_test(test_values),
+        cmocka_unit_test(test_places_outside_the_file),
+        cmocka_unit_test(test_manual_has_not_drifted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
