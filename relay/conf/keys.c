@@ -129,7 +129,7 @@ static const struct key auth_keys[] = {
     { "backend", VALUE_WORD, AT(backend), "file", ONE_OF(backends), false, "file",
       "Where accounts are kept: postern's own file, a sasldb, or saslauthd (PAM, LDAP, an IMAP server).", 0 },
     { "file", VALUE_TEXT, AT(file), "/etc/postern/users", ANY, false, "\"/etc/postern/users\"",
-      "The file of accounts, edited with `postern user`; for sasldb, that database.", 0 },
+      "The file of accounts, edited with `postern user`; sasldb is always /etc/sasldb2, saslauthd has accounts of its own.", 0 },
     { "mechanisms", VALUE_TEXTS, AT(mechanisms), "PLAIN LOGIN SCRAM-SHA-256 SCRAM-SHA-256-PLUS", ANY, false,
       "{ \"PLAIN\", \"LOGIN\" }", "What clients may log in with; offered only under TLS.", 0 },
     { "processes", VALUE_NUMBER, AT(processes), "2", BETWEEN(1, 32), false, "2", "How many processes check logins.", 0 },
