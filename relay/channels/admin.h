@@ -10,7 +10,7 @@
 #define ADMIN_TEXT_MAX 16384
 
 enum admin_verb {
-    ADMIN_STATUS,     /* queue: {"queue": {…}, "sites": […]}; policy: {"accounts": […]} */
+    ADMIN_STATUS,     /* queue: {"queue": {…}, "sites": […], "spool": {…}}; policy: {"accounts": […]} */
     ADMIN_QUEUE_LIST, /* one JSON object a piece: an element of the list */
     ADMIN_QUEUE_SHOW, /* the object of `id`, with "headers" (the message's own header, escaped) */
     ADMIN_QUEUE_HOLD, /* {"changed": N} */

@@ -61,7 +61,8 @@ struct delivery_next {
 enum delivery_verdict {
     DELIVERY_DONE,      /* 250 after the dot */
     DELIVERY_TEMPORARY, /* try later */
-    DELIVERY_PERMANENT  /* bounce */
+    DELIVERY_PERMANENT, /* bounce */
+    DELIVERY_DAMAGED    /* its record in the segment is not as it was written: nothing was sent; try later */
 };
 
 /* What became of one recipient. */

@@ -78,7 +78,8 @@ static const struct command commands[] = {
     { "firewall print", NULL, NO_ARGUMENT, NULL, false, false, false, NULL, absent,
       "rules that shut port 25 for everybody else" },
     { "firewall report", NULL, NO_ARGUMENT, NULL, false, false, false, NULL, absent, "who tried to go around the relay" },
-    { "check", NULL, NO_ARGUMENT, NULL, false, false, false, NULL, check, "check the configuration, and whether posternd runs" },
+    { "check", NULL, NO_ARGUMENT, NULL, false, false, false, NULL, check,
+      "check configuration and spool, and whether posternd runs" },
     { "reload", NULL, NO_ARGUMENT, NULL, false, false, false, NULL, ask, "read the configuration again; a wrong one is refused" },
     { "stop", NULL, NO_ARGUMENT, NULL, false, false, false, NULL, ask, "finish what is being sent, then end" },
     { "top", NULL, NO_ARGUMENT, NULL, false, false, false, NULL, absent, "what happens, live" },
@@ -158,21 +159,46 @@ static int ask(const struct call *call)
     return result == ASK_DONE ? COMMANDS_DONE : COMMANDS_REFUSED;
 }
 
+/* The names of damaged files in the spool, which the daemon's status tells. */
+static void take_damaged(void *context, const json_t *status)
+{
+    json_array_extend(context, json_object_get(json_object_get(status, "spool"), "files"));
+}
+
+static void tell_check(const struct call *call, const struct conf *conf, bool runs, const json_t *damaged)
+{
+    const json_t *file;
+    size_t i;
+    if (call->options->json) {
+        json_t *answer = json_pack("{s:b, s:b}", "configuration", 1, "running", runs);
+        if (json_array_size(damaged))
+            json_object_set(answer, "damaged", (json_t *)(uintptr_t)damaged);
+        json_dumpf(answer, stdout, 0);
+        puts("");
+        json_decref(answer);
+        return;
+    }
+    printf("%s has no mistake.\nposternd %s.\n", file_of(call), runs ? "runs" : "does not run");
+    json_array_foreach(damaged, i, file)
+    {
+        printf("%s/%s is damaged; the log says what became of it.\n", conf->spool.directory,
+               json_string_value(file) ? json_string_value(file) : "");
+    }
+}
+
 static int check(const struct call *call)
 {
     static char reason[ASK_REASON_SIZE];
     struct conf *conf = conf_read(file_of(call), print_complaint, NULL);
-    char socket[512];
     if (!conf)
         return COMMANDS_REFUSED;
-    text_copy(socket, sizeof socket, span_of(conf->control.socket));
+    json_t *damaged = json_array();
+    bool runs = ask_daemon(conf->control.socket, "status", json_object(), take_damaged, damaged, reason) == ASK_DONE;
+    int status = json_array_size(damaged) ? COMMANDS_REFUSED : COMMANDS_DONE;
+    tell_check(call, conf, runs, damaged);
+    json_decref(damaged);
     conf_free(&conf);
-    bool runs = ask_daemon(socket, "ping", json_object(), NULL, NULL, reason) == ASK_DONE;
-    if (call->options->json)
-        printf("{\"configuration\": true, \"running\": %s}\n", runs ? "true" : "false");
-    else
-        printf("%s has no mistake.\nposternd %s.\n", file_of(call), runs ? "runs" : "does not run");
-    return COMMANDS_DONE;
+    return status;
 }
 
 static int version(const struct call *call)

@@ -219,6 +219,10 @@ void print_status(const json_t *status)
         0, 7, "Queue: %" PRId64 " message%s to %" PRId64 " recipient%s: %" PRId64 " due, %" PRId64 " scheduled, %" PRId64 " held",
         messages, plural(messages), recipients, plural(recipients), number_at(queue, "due"), number_at(queue, "scheduled"),
         number_at(queue, "held"));
+    int64_t damaged = number_at(json_object_get(status, "spool"), "damaged");
+    if (damaged)
+        flow_format(0, 7, "Spool: %" PRId64 " segment%s damaged; the log says what, and postern check where", damaged,
+                    damaged == 1 ? "" : "s");
     printf("Sites:%s\n", json_array_size(json_object_get(status, "sites")) ? "" : " none in use, none in trouble");
     json_array_foreach(json_object_get(status, "sites"), i, item)
     {

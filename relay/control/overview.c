@@ -50,8 +50,9 @@ static json_t *put_together(const struct overview *overview)
 {
     char since[CLOCK_TEXT_SIZE];
     clock_rfc3339(overview->control->since_ms, since);
-    json_t *whole = json_pack("{s:{s:i, s:i, s:i, s:i, s:i}, s:[], s:[], s:[]}", "queue", "messages", 0, "recipients", 0, "due",
-                              0, "scheduled", 0, "held", 0, "sites", "accounts", "unavailable");
+    json_t *whole =
+        json_pack("{s:{s:i, s:i, s:i, s:i, s:i}, s:{s:i, s:[]}, s:[], s:[], s:[]}", "queue", "messages", 0, "recipients", 0,
+                  "due", 0, "scheduled", 0, "held", 0, "spool", "damaged", 0, "files", "sites", "accounts", "unavailable");
     json_t *unavailable = json_incref(json_object_get(whole, "unavailable"));
     for (size_t i = 0; i < SOURCES; i++)
         if (!merge(&overview->parts[i], whole))

@@ -6,7 +6,7 @@
 
 #include <jansson.h>
 
-/* Takes the overview, which is its own from here on: {"version", "since", "queue", "sites", "accounts", "unavailable"}. The last is the
+/* Takes the overview, which is its own from here on: {"version", "since", "queue", "spool", "sites", "accounts", "unavailable"}. The last is the
  * list of roles that did not answer; what they would have said is empty. */
 typedef void (*overview_done)(void *context, json_t *overview);
 

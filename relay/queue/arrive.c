@@ -25,9 +25,13 @@ static void complain(struct pair *pair, uint64_t offset, const char *what)
     pair->damaged = true;
 }
 
-static const char *verdict_text(enum record_verdict verdict)
+/* The record at OFFSET of PAIR is damaged, or cannot be read now: then all of PAIR is read again later. */
+static void judge(struct pair *pair, uint64_t offset, enum record_verdict verdict)
 {
-    return verdict == RECORD_IO ? strerror(errno) : "the record is damaged";
+    if (verdict == RECORD_IO)
+        pair_unread(pair, "a message that was stored cannot be read");
+    else
+        complain(pair, offset, "the record is damaged");
 }
 
 /* Notes that RECORD of PAIR is known. */
@@ -72,7 +76,7 @@ static void enter_at(struct queue *queue, struct pair *pair, uint64_t offset, co
     envelope_init(&envelope);
     enum record_verdict verdict = envelopes_read(queue, pair, offset, &envelope, &record);
     if (verdict != RECORD_OK || !envelope.nrecipients)
-        complain(pair, offset, verdict_text(verdict == RECORD_OK ? RECORD_DAMAGED : verdict));
+        judge(pair, offset, verdict);
     else if (id && uid_compare(record.id, *id) != 0)
         complain(pair, offset, "another message lies there than the one that was told");
     else {
@@ -92,7 +96,7 @@ void arrive_stored(struct queue *queue, uint64_t number, uint64_t offset, struct
         return;
     }
     recover_pair(queue, pair);
-    if (offset >= pair->settled_end && !entry_find(queue, id))
+    if (pair->recovered && offset >= pair->settled_end && !entry_find(queue, id))
         enter_at(queue, pair, offset, &id);
 }
 
@@ -121,14 +125,14 @@ void arrive_rest(struct queue *queue, struct pair *pair)
     bool torn;
     int fd = segment_open(queue->store->folder, pair->number);
     if (fd < 0) {
-        complain(pair, pair->known_end, strerror(errno));
+        pair_unread(pair, "what was stored last cannot be read");
         return;
     }
     enum record_verdict verdict = segment_walk(fd, pair->known_end, enter_walked, skip_damaged, &walk, &end, &torn);
     if (verdict == RECORD_OK && end > pair->known_end)
         pair->known_end = end;
     else if (verdict == RECORD_IO)
-        complain(pair, pair->known_end, strerror(errno));
+        pair_unread(pair, "what was stored last cannot be read");
     close(fd);
 }
 
@@ -201,17 +205,44 @@ static void enter_recovered(struct queue *queue, struct pair *pair, const struct
     free(pending);
 }
 
+/* RECORD of PAIR has the id of a message that is queued from another place. The copy is finished here, in its own log, so that it is
+ * not sent when the other one is done and gone. */
+static void drop_copy(struct queue *queue, struct pair *pair, const struct record *record, const struct entry *entry)
+{
+    char id[UID_TEXT_SIZE];
+    uid_print(record->id, id);
+    log_say(LOG_ERROR, "error",
+            "segment %016llx, at %llu: message %s is in segment %016llx too and sent from there; this copy is not",
+            (unsigned long long)pair->number, (unsigned long long)record->offset, id, (unsigned long long)entry->pair->number);
+    struct outcome outcome = {
+        .kind = OUTCOME_REMOVED,
+        .record_offset = record->offset,
+        .id = record->id,
+        .recipient = OUTCOME_ALL_RECIPIENTS,
+        .time_ms = clock_wall_ms(),
+        .mx = SPAN(""),
+        .tls = SPAN(""),
+        .reply = SPAN("a copy of a message in another segment"),
+    };
+    pair_record(queue, pair, &outcome);
+}
+
 void arrive_recovered(struct queue *queue, struct pair *pair, const struct record *record, const struct history *history)
 {
     struct envelope envelope;
     know(pair, record);
-    if ((history && history->final) || entry_find(queue, record->id))
+    if (history && history->final)
+        return;
+    const struct entry *entry = entry_find(queue, record->id);
+    if (entry && entry->pair != pair)
+        drop_copy(queue, pair, record, entry);
+    if (entry)
         return;
     envelope_init(&envelope);
     enum record_verdict verdict = envelopes_read(queue, pair, record->offset, &envelope, NULL);
     if (verdict == RECORD_OK)
         enter_recovered(queue, pair, record, &envelope, history);
     else
-        complain(pair, record->offset, verdict_text(verdict));
+        judge(pair, record->offset, verdict);
     envelope_fini(&envelope);
 }

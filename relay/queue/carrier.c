@@ -154,7 +154,8 @@ enum assigned { ASSIGNED, UNIT_TROUBLE, PEER_TROUBLE };
 /* Gives UNIT to CONNECTION. A unit in trouble (its segment cannot be read, or its log not be written) is put off and no attempt counted. */
 static enum assigned assign(struct queue *queue, struct carrier *carrier, struct unit *unit)
 {
-    int fd = unit->entry->pair->failing ? -1 : pair_segment(queue->store, unit->entry->pair);
+    struct pair *pair = unit->entry->pair;
+    int fd = pair_log_ready(queue->store, pair) ? pair_segment(queue->store, pair) : -1;
     if (fd < 0) {
         unit_schedule(queue, unit, clock_monotonic_ms() + TROUBLE_MS);
         return UNIT_TROUBLE;

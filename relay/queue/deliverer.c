@@ -6,6 +6,7 @@
 #include "../base/clock.h"
 #include "../base/text.h"
 #include "carrier.h"
+#include "pair.h"
 #include "settle.h"
 #include "site.h"
 
@@ -107,8 +108,9 @@ static enum verdict_kind verdict_of(const struct delivery_outcome *outcome)
         [DELIVERY_DONE] = VERDICT_DELIVERED,
         [DELIVERY_TEMPORARY] = VERDICT_TEMPORARY,
         [DELIVERY_PERMANENT] = VERDICT_PERMANENT,
+        [DELIVERY_DAMAGED] = VERDICT_TEMPORARY,
     };
-    return outcome->verdict <= DELIVERY_PERMANENT ? verdicts[outcome->verdict] : VERDICT_TEMPORARY;
+    return outcome->verdict <= DELIVERY_DAMAGED ? verdicts[outcome->verdict] : VERDICT_TEMPORARY;
 }
 
 /* What OUTCOME says, with its texts still in the message. */
@@ -139,6 +141,8 @@ static void take_outcome(struct deliverer *deliverer, const void *body)
         return;
     struct verdict *verdict = &carrier->verdicts[index];
     verdict->is = verdict_of(outcome);
+    if (outcome->verdict == DELIVERY_DAMAGED)
+        carrier->unit->entry->pair->damaged = true;
     struct cause cause = outcome_cause(carrier, outcome, verdict->is);
     if (verdict->is == VERDICT_DELIVERED)
         settle_delivered(deliverer->queue, carrier->unit, index, &cause);

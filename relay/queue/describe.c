@@ -202,6 +202,22 @@ static bool survey_site(void *context, struct span key, void *value)
     return true;
 }
 
+/* {"damaged": how many segments, "files": the names of the first of them}. */
+static json_t *describe_spool(const struct store *store)
+{
+    json_t *files = json_array();
+    unsigned damaged = 0;
+    const char *ending;
+    LIST_EACH(node, (struct list *)(uintptr_t)&store->all) {
+        const struct pair *pair = LIST_ENTRY(node, struct pair, in_store);
+        if (!pair_is_damaged(store, pair, &ending))
+            continue;
+        if (damaged++ < DESCRIBE_FILES_MAX)
+            json_array_append_new(files, json_sprintf("%016llx%s", (unsigned long long)pair->number, ending));
+    }
+    return json_pack("{s:i, s:o}", "damaged", (int)damaged, "files", files);
+}
+
 json_t *describe_status(const struct queue *queue)
 {
     struct survey survey = { json_array(), json_array(), 0 };
@@ -214,7 +230,8 @@ json_t *describe_status(const struct queue *queue)
     for (unsigned state = 0; state < UNIT_STATES; state++)
         all += in[state];
     uint64_t scheduled = in[UNIT_SCHEDULED] + survey.resting, held = in[UNIT_HELD];
-    return json_pack("{s:{s:I, s:I, s:I, s:I, s:I}, s:o}", "queue", "messages", (json_int_t)entries_count(queue), "recipients",
-                     (json_int_t)all, "due", (json_int_t)(all - scheduled - held), "scheduled", (json_int_t)scheduled, "held",
-                     (json_int_t)held, "sites", survey.troubled);
+    return json_pack("{s:{s:I, s:I, s:I, s:I, s:I}, s:o, s:o}", "queue", "messages", (json_int_t)entries_count(queue),
+                     "recipients", (json_int_t)all, "due", (json_int_t)(all - scheduled - held), "scheduled",
+                     (json_int_t)scheduled, "held", (json_int_t)held, "sites", survey.troubled, "spool",
+                     describe_spool(queue->store));
 }

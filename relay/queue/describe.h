@@ -9,6 +9,7 @@
 struct site;
 
 #define DESCRIBE_SITES_MAX 100 /* sites in a status */
+#define DESCRIBE_FILES_MAX 100 /* damaged files in it */
 
 /* A string of foreign bytes: escaped, so that it is valid UTF-8 without control bytes. */
 json_t *describe_text(struct span text);
@@ -25,7 +26,7 @@ json_t *describe_headers(struct queue *queue, const struct entry *entry);
 /* {"site", "state", "waiting", "connections", "limit", "failures", "next", "reply"}. */
 json_t *describe_site(const struct site *site);
 
-/* {"queue": {…}, "sites": […]}: of sites those in trouble, then those with work, DESCRIBE_SITES_MAX at most. */
+/* {"queue": {…}, "sites": […], "spool": {…}}: of sites those in trouble, then those with work, DESCRIBE_SITES_MAX at most. */
 json_t *describe_status(const struct queue *queue);
 
 /* The name of the site where mail for DOMAIN goes, as far as is known without asking; "" where it is not. */

@@ -11,6 +11,7 @@
 
 #include "../base/text.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 static struct span offset_key(const uint64_t *offset)
@@ -70,9 +71,9 @@ static void note_message(struct history *history, const struct outcome *outcome)
     }
 }
 
-static bool note(void *context, const struct outcome *outcome)
+static bool note(struct map *all, const struct outcome *outcome)
 {
-    struct history *history = find_or_make(context, outcome);
+    struct history *history = find_or_make(all, outcome);
     if (outcome->recipient == OUTCOME_ALL_RECIPIENTS) {
         note_message(history, outcome);
         return true;
@@ -94,12 +95,32 @@ static void free_one(void *value)
     free(history);
 }
 
-struct map *history_read(int folder, uint64_t number, void (*damaged)(void *context, uint64_t offset, const char *what))
+struct reading {
+    struct map *all;
+    void (*damaged)(void *context, uint64_t offset, const char *what);
+    void *context;
+};
+
+static bool read_one(void *context, const struct outcome *outcome)
 {
-    struct map *all = map_new(0);
-    if (!outcome_walk(folder, number, true, note, damaged, all))
-        history_free(&all);
-    return all;
+    const struct reading *reading = context;
+    return note(reading->all, outcome);
+}
+
+static void read_damage(void *context, uint64_t offset, const char *what)
+{
+    const struct reading *reading = context;
+    reading->damaged(reading->context, offset, what);
+}
+
+struct map *history_read(int folder, uint64_t number, void (*damaged)(void *context, uint64_t offset, const char *what),
+                         void *context)
+{
+    struct reading reading = { map_new(0), damaged, context };
+    if (!outcome_walk(folder, number, true, read_one, read_damage, &reading) &&
+        (errno != EROFS || !outcome_walk(folder, number, false, read_one, read_damage, &reading)))
+        history_free(&reading.all);
+    return reading.all;
 }
 
 void history_free(struct map **all)
@@ -112,6 +133,14 @@ const struct history *history_of(const struct map *all, uint64_t offset, struct 
     const struct history *history = map_get(all, offset_key(&offset));
     *ret_foreign = history && uid_compare(history->id, id) != 0;
     return *ret_foreign ? NULL : history;
+}
+
+bool history_waits(const struct history *history)
+{
+    for (size_t i = 0; i < history->count && !history->final; i++)
+        if (!history->recipients[i].final)
+            return true;
+    return false;
 }
 
 const struct history_recipient *history_recipient(const struct history *history, uint32_t recipient)

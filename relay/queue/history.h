@@ -24,8 +24,9 @@ struct history {
 };
 
 /* All messages of pair NUMBER's log in FOLDER (a descriptor), by the offset of their record; NULL, with errno, where it cannot be read.
- * What is damaged in it is told to DAMAGED (whose context is of no meaning), and the rest is read on. */
-struct map *history_read(int folder, uint64_t number, void (*damaged)(void *context, uint64_t offset, const char *what));
+ * What is damaged in it is told to DAMAGED, and the rest is read on. */
+struct map *history_read(int folder, uint64_t number, void (*damaged)(void *context, uint64_t offset, const char *what),
+                         void *context);
 
 /* Frees *ALL with every history in it, and nulls it. NULL is fine. */
 void history_free(struct map **all);

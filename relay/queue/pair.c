@@ -6,6 +6,7 @@
  * written: to send without being able to remember would be to send twice. */
 #include "pair.h"
 
+#include "../base/clock.h"
 #include "../base/log.h"
 #include "../base/text.h"
 #include "../spool/segment.h"
@@ -13,9 +14,13 @@
 #include "store.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+#define AGAIN_MS 10000 /* a pair that could not be read is read again after */
 
 static struct span number_key(const uint64_t *number)
 {
@@ -114,13 +119,54 @@ static void touch(struct store *store, struct pair *pair)
     }
 }
 
+void pair_unread(struct pair *pair, const char *what)
+{
+    if (!pair->unread)
+        log_say(LOG_ERROR, "error", "segment %016llx: %s: %s; what is in it waits until it can be read",
+                (unsigned long long)pair->number, what, strerror(errno));
+    pair->unread = true;
+    pair->recovered = false;
+    pair->again_ms = clock_monotonic_ms() + AGAIN_MS;
+}
+
+static bool exists(const struct store *store, const struct pair *pair)
+{
+    char segment[SEGMENT_NAME_SIZE], log[SEGMENT_NAME_SIZE];
+    struct stat status;
+    segment_name(pair->number, segment);
+    segment_log_name(pair->number, log);
+    return fstatat(store->folder, segment, &status, AT_SYMLINK_NOFOLLOW) == 0 ||
+           fstatat(store->folder, log, &status, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+bool pair_is_damaged(const struct store *store, const struct pair *pair, const char **ret_ending)
+{
+    bool segment = pair->damaged || pair->unread || pair->unreadable;
+    *ret_ending = segment ? ".seg" : ".log";
+    return (segment || pair->log_damaged || pair->failing) &&
+           (pair->live || exists(store, pair)); /* a person may have moved it away */
+}
+
+/* Opens the segment; says once that it cannot be, and when it can be again. */
+static bool open_segment(const struct store *store, struct pair *pair)
+{
+    pair->segment_fd = segment_open(store->folder, pair->number);
+    bool opened = pair->segment_fd >= 0;
+    int why = errno;
+    if (!opened && !pair->unreadable)
+        log_say(LOG_ERROR, "error", "segment %016llx cannot be opened: %s; its messages wait until it can be",
+                (unsigned long long)pair->number, strerror(why));
+    else if (opened && pair->unreadable)
+        log_say(LOG_INFO, "notice", "segment %016llx can be opened again", (unsigned long long)pair->number);
+    pair->unreadable = !opened;
+    errno = why;
+    return opened;
+}
+
 int pair_segment(struct store *store, struct pair *pair)
 {
-    if (pair->segment_fd < 0) {
-        pair->segment_fd = segment_open(store->folder, pair->number);
-        if (pair->segment_fd < 0)
-            return -1;
-    }
+    if (pair->segment_fd < 0 && !open_segment(store, pair))
+        return -1;
     if (store->open.previous != &pair->in_open)
         touch(store, pair);
     return pair->segment_fd;
@@ -149,6 +195,22 @@ static void fail(struct pair *pair)
     pair->failing = true;
 }
 
+static void went_again(struct pair *pair)
+{
+    if (pair->failing)
+        log_say(LOG_INFO, "notice", "the outcome log of segment %016llx can be written again", (unsigned long long)pair->number);
+    pair->failing = false;
+}
+
+bool pair_log_ready(struct store *store, struct pair *pair)
+{
+    if (!open_log(store, pair))
+        fail(pair);
+    else if (!buffer_size(&pair->pending))
+        went_again(pair);
+    return !pair->failing;
+}
+
 static void flush_all(void *context)
 {
     struct store *store = context;
@@ -175,6 +237,7 @@ uint32_t pair_record(struct queue *queue, struct pair *pair, const struct outcom
     }
     if (outcome_is_final(outcome->kind))
         pair->unsynced = true;
+    pair->deferred = pair->deferred || outcome->kind == OUTCOME_DEFERRED;
     if (list_empty(&store->dirty) && !pair->failing)
         timer_set(&store->flush, store->loop, 0, flush_all, store);
     if (list_empty(&pair->in_dirty))
@@ -190,9 +253,7 @@ bool pair_flush(struct store *store, struct pair *pair)
         fail(pair);
         return false;
     }
-    if (pair->failing)
-        log_say(LOG_INFO, "notice", "the outcome log of segment %016llx can be written again", (unsigned long long)pair->number);
-    pair->failing = false;
+    went_again(pair);
     pair->log_size += bytes.n;
     if (bytes.n > 65536)
         buffer_fini(&pair->pending);

@@ -9,6 +9,7 @@
 #include "domain.h"
 #include "envelopes.h"
 #include "fair.h"
+#include "pair.h"
 #include "site.h"
 
 #include <stdlib.h>
@@ -180,6 +181,7 @@ static void trouble(struct queue *queue, struct unit *unit, enum record_verdict 
         log_say(LOG_ERROR, "error", "message %s: its envelope is damaged; it stays in the spool and is not sent", id);
     }
     entry->damaged = true;
+    entry->pair->damaged = true;
     unit_hold(queue, unit);
 }
 

@@ -56,9 +56,11 @@ static void found_damage(void *context, uint64_t offset, const char *what)
 
 static void found_log_damage(void *context, uint64_t offset, const char *what)
 {
-    (void)context;
-    log_say(LOG_ERROR, "error", "an outcome log, at %llu: %s; a recipient whose outcome was there may be sent to again",
-            (unsigned long long)offset, what);
+    struct pair *pair = context;
+    log_say(LOG_ERROR, "error",
+            "segment %016llx, its outcome log at %llu: %s; recipients whose outcome was there may be sent to again",
+            (unsigned long long)pair->number, (unsigned long long)offset, what);
+    pair->log_damaged = pair->log_damaged || what != outcome_torn_end;
 }
 
 /* Has FD a table at its end? */
@@ -84,9 +86,10 @@ static void read_segment(struct finding *finding, int fd)
     if (segment_has_writer(store->folder, pair->number))
         pair->writer = PAIR_FOREIGN_WRITER;
     enum record_verdict verdict = segment_walk(fd, SEGMENT_HEADER_SIZE, found_record, found_damage, finding, &end, &torn);
-    if (verdict == RECORD_IO || verdict == RECORD_DAMAGED)
-        complain(pair, "the segment cannot be read",
-                 verdict == RECORD_IO ? strerror(errno) : "it is damaged, or of another version");
+    if (verdict == RECORD_IO)
+        pair_unread(pair, "the segment cannot be read");
+    else if (verdict == RECORD_DAMAGED)
+        complain(pair, "the segment cannot be read", "it is damaged, or of another version");
     if (pair->known_end < end)
         pair->known_end = end;
     pair->settled_end = pair->known_end;
@@ -94,26 +97,76 @@ static void read_segment(struct finding *finding, int fd)
         store_seal(store, pair);
 }
 
+/* Does the log speak of a message that waits, and that is not there? */
+static bool look_for(void *context, struct span key, void *value)
+{
+    const struct finding *finding = context;
+    const struct history *history = value;
+    char id[UID_TEXT_SIZE];
+    uint64_t offset;
+    if (!history_waits(history) || entry_find(finding->queue, history->id))
+        return true;
+    memcpy(&offset, key.p, sizeof offset);
+    uid_print(history->id, id);
+    log_say(LOG_ERROR, "error", "segment %016llx, at %llu: message %s waits, its log says, but is not there; restore the segment",
+            (unsigned long long)finding->pair->number, (unsigned long long)offset, id);
+    finding->pair->damaged = true;
+    return true;
+}
+
+/* Reads the segment that is open as FD; a message of which the log alone knows is missed. */
+static void read_open(struct finding *finding, int fd)
+{
+    struct pair *pair = finding->pair;
+    uint64_t other;
+    if (!segment_is_other(fd, pair->number, &other)) {
+        read_segment(finding, fd);
+        return;
+    }
+    char what[64];
+    text_format(what, sizeof what, "it is segment %016llx, copied or renamed", (unsigned long long)other);
+    complain(pair, "another segment lies here", what);
+}
+
+static void read_pair(struct finding *finding)
+{
+    struct pair *pair = finding->pair;
+    int fd = segment_open(finding->queue->store->folder, pair->number);
+    if (fd < 0 && errno != ENOENT)
+        pair_unread(pair, "the segment cannot be opened");
+    else if (fd >= 0)
+        read_open(finding, fd);
+    if (fd >= 0)
+        close(fd);
+    if (pair->recovered)
+        map_each(finding->history, look_for, finding);
+}
+
+/* Not yet to be read again, or its log, which was read and is to be read anew, lacks what could not be written. */
+static bool must_wait(const struct queue *queue, struct pair *pair)
+{
+    return pair->again_ms > clock_monotonic_ms() || (buffer_size(&pair->pending) && !pair_flush(queue->store, pair));
+}
+
 void recover_pair(struct queue *queue, struct pair *pair)
 {
-    if (pair->recovered)
+    if (pair->recovered || must_wait(queue, pair))
         return;
     pair->recovered = true;
-    pair->known_end = SEGMENT_HEADER_SIZE;
+    if (pair->known_end < SEGMENT_HEADER_SIZE)
+        pair->known_end = SEGMENT_HEADER_SIZE;
     struct finding finding = { .queue = queue, .pair = pair };
-    finding.history = history_read(queue->store->folder, pair->number, found_log_damage);
-    if (!finding.history) {
-        complain(pair, "its outcome log cannot be read", strerror(errno));
-        return;
-    }
-    int fd = segment_open(queue->store->folder, pair->number);
-    if (fd >= 0) {
-        read_segment(&finding, fd);
-        close(fd);
-    } else if (errno != ENOENT) {
-        complain(pair, "the segment cannot be opened", strerror(errno));
-    }
+    finding.history = history_read(queue->store->folder, pair->number, found_log_damage, pair);
+    if (finding.history)
+        read_pair(&finding);
+    else if (errno == EPROTONOSUPPORT)
+        complain(pair, "its outcome log cannot be read", "it is of another version, or of another segment");
+    else
+        pair_unread(pair, "its outcome log cannot be read");
     history_free(&finding.history);
+    if (pair->recovered && pair->unread)
+        log_say(LOG_INFO, "notice", "segment %016llx can be read again", (unsigned long long)pair->number);
+    pair->unread = !pair->recovered;
     store_consider(queue->store, pair);
 }
 

@@ -148,10 +148,25 @@ static void removed(void *context, struct job *job)
     free(errand);
 }
 
+static void sync_pair(struct store *store, struct pair *pair)
+{
+    if (!pair->unsynced || pair->syncing || pair->log_fd < 0 || buffer_size(&pair->pending))
+        return;
+    pair->unsynced = false;
+    pair->syncing = true;
+    send_errand(store, pair, do_sync, synced);
+}
+
+/* Where the log says that somebody waited, the end of that is synced first: after a power cut in the middle of the removal it would
+ * tell of a message that is lost with its segment. */
 void store_consider(struct store *store, struct pair *pair)
 {
+    if (pair->live || pair->writer != PAIR_NO_WRITER || !pair->recovered || pair->damaged)
+        return;
+    if (pair->deferred)
+        sync_pair(store, pair);
     bool busy = pair->sealing || pair->syncing || pair->removing || buffer_size(&pair->pending);
-    if (pair->live || pair->writer != PAIR_NO_WRITER || !pair->recovered || pair->damaged || busy)
+    if (busy)
         return;
     pair->unsynced = false;
     pair->removing = true;
@@ -167,15 +182,6 @@ struct pair *store_pair_from(const struct store *store, uint64_t number)
             return pair;
     }
     return NULL;
-}
-
-static void sync_pair(struct store *store, struct pair *pair)
-{
-    if (!pair->unsynced || pair->syncing || pair->log_fd < 0 || buffer_size(&pair->pending))
-        return;
-    pair->unsynced = false;
-    pair->syncing = true;
-    send_errand(store, pair, do_sync, synced);
 }
 
 static void look_at_room(struct store *store)
@@ -205,6 +211,8 @@ void store_tick(struct store *store)
         if (buffer_size(&pair->pending) && pair_flush(store, pair))
             store_consider(store, pair);
         sync_pair(store, pair);
+        if (pair->unread)
+            recover_pair(store->queue, pair);
         if (pair->writer == PAIR_FOREIGN_WRITER && pair->recovered)
             supply_watch(store->queue, pair);
     }

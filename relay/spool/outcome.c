@@ -218,6 +218,8 @@ bool outcome_sync(int fd)
     return disk_calls()->fdatasync(fd) == 0;
 }
 
+const char outcome_torn_end[] = "the last outcome was not written to its end";
+
 struct walk {
     struct window window;
     uint64_t at;
@@ -275,7 +277,7 @@ static bool walk_log(int fd, uint64_t number, bool cut, struct walk *walk)
     window_fini(&walk->window);
     if (!whole || walk->end >= walk->size)
         return whole;
-    tell(walk, walk->end, "the last outcome was not written to its end");
+    tell(walk, walk->end, outcome_torn_end);
     return !cut || disk_calls()->ftruncate(fd, (off_t)walk->end) == 0;
 }
 

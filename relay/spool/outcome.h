@@ -60,6 +60,9 @@ bool outcome_append(int fd, struct span encoded);
  * the same file: the kernel may have dropped what could not be written). */
 bool outcome_sync(int fd);
 
+/* What `damaged` of outcome_walk is told of an end that was not written: no damage, after a power cut. */
+extern const char outcome_torn_end[];
+
 /* Calls EACH with every whole outcome in the log of segment NUMBER, in order, until it returns false. What is damaged in between is
  * told to DAMAGED (may be NULL) and skipped. A torn or damaged end is told too, and cut off where CUT (the log is owned, and what
  * comes next would be appended behind it). False with errno where it cannot be read (EPROTONOSUPPORT: foreign version, another

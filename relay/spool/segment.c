@@ -140,6 +140,15 @@ enum record_verdict segment_check(int fd, uint64_t number)
     return verdict == RECORD_OK && header.number != number ? RECORD_DAMAGED : verdict;
 }
 
+bool segment_is_other(int fd, uint64_t number, uint64_t *ret_number)
+{
+    struct header header;
+    if (read_header(fd, &header) != RECORD_OK || header.number == number)
+        return false;
+    *ret_number = header.number;
+    return true;
+}
+
 enum record_verdict segment_tag(int fd, uint64_t *ret_tag, bool *ret_damaged)
 {
     struct header header;

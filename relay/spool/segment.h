@@ -38,6 +38,9 @@ bool segment_has_writer(int folder, uint64_t number);
  * short: its making was cut off, nobody ever wrote into it), RECORD_IO. */
 enum record_verdict segment_check(int fd, uint64_t number);
 
+/* Does a whole header say that FD is another segment than NUMBER, *RET_NUMBER: a copy, or a file that was renamed? */
+bool segment_is_other(int fd, uint64_t number, uint64_t *ret_number);
+
 /* The random tag of the segment FD: from its header, or, where that is damaged, from its first record. RECORD_OK, else as
  * segment_check. *ret_damaged (may be NULL): the header is damaged. */
 enum record_verdict segment_tag(int fd, uint64_t *ret_tag, bool *ret_damaged);

@@ -288,7 +288,10 @@ static void checks_and_tells_its_version(void **state)
     (void)state;
     assert_int_equal(run_with(&(struct commands_options){ file, false }, check, DONE), COMMANDS_DONE);
     assert_non_null(strstr(capture.out, " has no mistake.\nposternd runs.\n"));
-    assert_string_equal(*request, "{\"command\":\"ping\",\"filters\":{}}\n");
+    assert_string_equal(*request, "{\"command\":\"status\",\"filters\":{}}\n");
+    static const char hurt[] = "{\"value\":{\"spool\":{\"damaged\":1,\"files\":[\"00000000000000a1.seg\"]}}}\n" DONE;
+    assert_int_equal(run_with(&(struct commands_options){ file, false }, check, hurt), COMMANDS_REFUSED);
+    assert_non_null(strstr(capture.out, "/00000000000000a1.seg is damaged; "));
     assert_int_equal(run_with(&(struct commands_options){ file, true }, check, ""), COMMANDS_DONE);
     assert_string_equal(capture.out, "{\"configuration\": true, \"running\": false}\n");
     assert_int_equal(run(&(struct commands_options){ file, false }, version), COMMANDS_DONE);

@@ -418,7 +418,7 @@ static inline void world_close(struct world *world)
 
 static inline void world_told(void *context, unsigned type, const void *body, size_t size, int fd)
 {
-    static const char *const verdicts[] = { "done", "temporary", "permanent" };
+    static const char *const verdicts[] = { "done", "temporary", "permanent", "damaged" };
     static const char *const ends[] = { "ended", "lost", "unreachable", "impossible" };
     struct world *world = context;
     (void)size;
