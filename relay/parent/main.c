@@ -24,6 +24,7 @@
 #define STOP_PATIENCE_MS      20000 /* for what is being sent when SIGTERM comes */
 #define STOP_LAST_PATIENCE_MS 5000  /* for the roles that only have to write down what they know */
 #define HEARTBEAT_MS          5000
+#define RELOAD_ANSWER_MS      15000 /* `postern reload` waits so long for the new processes */
 #define DESCRIPTORS_WANTED    65536
 
 static void print_complaint(void *context, const char *line)
@@ -78,6 +79,32 @@ void parent_stop(struct parent *parent)
     stop_progress(parent);
 }
 
+static void answer(struct ipc *channel, uint64_t ticket, bool done, const char *text)
+{
+    struct parent_answer answer = { .ticket = ticket, .done = done };
+    text_copy(answer.text, sizeof answer.text, span_of(text));
+    ipc_send(channel, PARENT_ANSWER, &answer, offsetof(struct parent_answer, text) + strlen(answer.text), -1);
+}
+
+/* Answers the reload that waits for its processes, where one does and the control role that asked is still there. */
+static void answer_reload(struct parent *parent, bool done, const char *text)
+{
+    LIST_EACH(node, &parent->processes) {
+        struct process *process = LIST_ENTRY(node, struct process, node);
+        if (parent->asked && process->kind == ROLE_CONTROL && process->ready)
+            answer(process->channel, parent->asked, done, text);
+    }
+    parent->asked = 0;
+    timer_stop(&parent->asked_late);
+}
+
+static void reload_is_late(void *context)
+{
+    answer_reload(context, false,
+                  "the configuration is right, but the new processes are not ready yet; those before go on meanwhile, and the "
+                  "log says why");
+}
+
 void parent_progress(struct parent *parent)
 {
     if (parent->stopping) {
@@ -85,7 +112,10 @@ void parent_progress(struct parent *parent)
         return;
     }
     reload_progress(parent);
-    if (parent->announced || process_any_unready(parent))
+    if (process_any_unready(parent))
+        return;
+    answer_reload(parent, true, "");
+    if (parent->announced)
         return;
     parent->announced = true;
     sd_notify(0, "READY=1\nSTATUS=Relaying mail.");
@@ -94,12 +124,17 @@ void parent_progress(struct parent *parent)
 
 void parent_command(struct parent *parent, struct ipc *channel, const struct parent_command *command)
 {
-    struct parent_answer answer = { .ticket = command->ticket, .done = true };
-    if (command->verb == PARENT_RELOAD)
-        answer.done = reload_run(parent, answer.text, sizeof answer.text);
-    ipc_send(channel, PARENT_ANSWER, &answer, offsetof(struct parent_answer, text) + strlen(answer.text), -1);
-    if (command->verb == PARENT_STOP)
+    static char text[PARENT_ROLE_TEXT];
+    if (command->verb == PARENT_STOP) {
+        answer(channel, command->ticket, true, "");
         parent_stop(parent);
+    } else if (!reload_run(parent, text, sizeof text)) {
+        answer(channel, command->ticket, false, text);
+    } else {
+        answer_reload(parent, true, ""); /* one that still waited: what it asked for is part of this one */
+        parent->asked = command->ticket;
+        timer_set(&parent->asked_late, parent->loop, RELOAD_ANSWER_MS, reload_is_late, parent);
+    }
 }
 
 static void on_signal(void *context, int number)
@@ -157,6 +192,7 @@ static int run(struct parent *parent)
     timer_set(&parent->heartbeat, parent->loop, HEARTBEAT_MS, heartbeat, parent);
     loop_run(parent->loop);
     timer_fini(&parent->heartbeat);
+    timer_fini(&parent->asked_late);
     process_kill_all(parent);
     hear_no_more(signals, sizeof signals / sizeof *signals);
     loop_free(&parent->loop);

@@ -39,7 +39,9 @@ struct parent {
     unsigned early_deaths; /* of roles that were never ready, before everything was up once */
     struct timer deadline; /* of stopping */
     struct timer heartbeat;
-    char ticket_key[80]; /* for TLS session tickets, the same in all submission processes */
+    uint64_t asked;          /* the control role's ticket of a reload whose processes are not READY yet; 0: none */
+    struct timer asked_late; /* how long it waits for them */
+    char ticket_key[80];     /* for TLS session tickets, the same in all submission processes */
 };
 
 /* Runs the daemon as OPTIONS say, until SIGTERM. Returns the exit status. */
