@@ -273,7 +273,7 @@ def case_limits_hold_for_accounts_and_clients():
 
 
 def case_counts_outlive_the_daemon():
-    """P8: what was used stays used after SIGTERM, and after kill -9 but for the last second."""
+    """What was used stays used after SIGTERM, and after kill -9 but for the last second."""
     sections = 'limit hourly { key = account count = messages rate = "5/1h" }\nlimit clients { key = client count = recipients rate = "5/1h" apply-to = { "127.0.0.50/32" } }\n'
     with office(sections=sections) as (_, daemon, _receiver):
         def used():
@@ -314,7 +314,7 @@ def wait_used(daemon):
 
 
 def case_senders_belong_to_the_login():
-    """P5, P6: MAIL FROM that is not the account's 553 5.7.1, From 550 5.7.1; after a reload with other senders the new rule holds."""
+    """MAIL FROM that is not the account's 553 5.7.1, From 550 5.7.1; after a reload with other senders the new rule holds."""
     rules = 'account "alice" { senders = { "alice@example.net", "@sales.example.net" } }\n'
     with office(users=("alice", "bob"), top='domains = { "example.net" }', sections=rules) as (_, daemon, _receiver):
         def mail(user, sender, header=None, extra=b"", **how):

@@ -123,8 +123,8 @@ def scene(sites, records=(), **options):
 SHORT = "connect-timeout = 2s command-timeout = 2s data-timeout = 2s dot-timeout = 2s"
 
 
-def case_m1_a_server_that_hangs_holds_nobody_up_and_has_a_timer_for_each_stage():
-    """M1: at connect, banner, EHLO, STARTTLS, handshake, MAIL, RCPT, DATA, body, after the dot."""
+def case_a_server_that_hangs_holds_nobody_up_and_has_a_timer_for_each_stage():
+    """At connect, banner, EHLO, STARTTLS, handshake, MAIL, RCPT, DATA, body, after the dot."""
     expected = {"banner": "greeting", "ehlo": "EHLO", "starttls": "STARTTLS", "mail": "MAIL", "rcpt": "RCPT", "data": "DATA",
                 "body": "sending the message", "dot": "unknown"}
     sites = {stage: {stage: hang()} for stage in expected}
@@ -154,8 +154,8 @@ def case_m1_a_server_that_hangs_holds_nobody_up_and_has_a_timer_for_each_stage()
         s.good()
 
 
-def case_m2_a_reply_without_end_is_bounded():
-    """M2: reply bytes that drip, endless continuation lines, a line without an end."""
+def case_a_reply_without_end_is_bounded():
+    """Reply bytes that drip, endless continuation lines, a line without an end."""
     sites = {"drip": {"mail": flood(b"2", 0.1)}, "drip-lines": {"ehlo": flood(b"250-x\r\n", 0.05)},
              "lines": {"ehlo": flood(b"250-x y z\r\n" * 100)}, "line": {"banner": flood(b"220 abcdefgh" * 1000)},
              "mail-line": {"mail": flood(b"2" * 1000)}, "dot-lines": {"dot": flood(b"250-ok\r\n" * 100)}}
@@ -177,8 +177,8 @@ NONSENSE = {"codes": b"250-a\r\n550 b\r\n", "letters": b"2xx hello\r\n", "two": 
             "empty": b"\r\n", "early": b"250 ok\r\n250 ok\r\n354 go\r\n250 taken\r\n"}
 
 
-def case_m3_what_is_no_reply_defers():
-    """M3: codes that differ or are none, bare LF, garbage, an answer ahead of its question."""
+def case_what_is_no_reply_defers():
+    """Codes that differ or are none, bare LF, garbage, an answer ahead of its question."""
     sites = {name: {"with": {"answers": {"mail": raw(data)}, "extensions": ("8BITMIME",)}} for name, data in NONSENSE.items()}
     with scene(sites, delivery=SHORT) as s:
         sent = {name: s.send(name) for name in sites}
@@ -194,8 +194,8 @@ def case_m3_what_is_no_reply_defers():
         assert all(len(s[name].messages) == 1 for name in sites), {name: len(s[name].messages) for name in sites}
 
 
-def case_m3_the_code_beats_the_enhanced_code():
-    """M3: 450 5.1.1 waits, 550 4.2.0 fails."""
+def case_the_code_beats_the_enhanced_code():
+    """450 5.1.1 waits, 550 4.2.0 fails."""
     with scene({"waits": {"rcpt": "450 5.1.1 hm"}, "fails": {"rcpt": "550 4.2.0 hm"}}) as s:
         waits, fails = s.send("waits"), s.send("fails")
         s.fate(waits, "deferred", "4.", "450 5.1.1 hm")
@@ -204,8 +204,8 @@ def case_m3_the_code_beats_the_enhanced_code():
         assert fields["status"].startswith("5.") and fields["action"] == "failed", fields.items()
 
 
-def case_m5_the_wrong_kind_of_good_reply_sends_no_body():
-    """M5: 250 to DATA, 354 to RCPT; with and without pipelining."""
+def case_the_wrong_kind_of_good_reply_sends_no_body():
+    """250 to DATA, 354 to RCPT; with and without pipelining."""
     plain = ("8BITMIME",)
     sites = {"data": {"data": "250 ok"}, "rcpt": {"rcpt": "354 go"}, "data-plain": {"with": {"answers": {"data": "250 ok"}, "extensions": plain}},
              "rcpt-plain": {"with": {"answers": {"rcpt": "354 go"}, "extensions": plain}}}
@@ -221,8 +221,8 @@ def case_m5_the_wrong_kind_of_good_reply_sends_no_body():
         assert all(len(s[name].messages) == 1 for name in sites)
 
 
-def case_m6_421_anywhere_defers_without_a_storm():
-    """M6: 421 as banner, at each command, to the dot, at the third of five recipients; ten messages wait for each site."""
+def case_421_anywhere_defers_without_a_storm():
+    """421 as banner, at each command, to the dot, at the third of five recipients; ten messages wait for each site."""
     third = {("rcpt", "c@third.test"): "421 4.7.0 enough"}
     stages = ("banner", "ehlo", "mail", "rcpt", "data", "dot")
     sites = {stage: {stage: "421 4.3.2 going down"} for stage in stages}
@@ -244,8 +244,8 @@ def case_m6_421_anywhere_defers_without_a_storm():
         assert sorted(r[0] for m in s["third"].messages for r in m.recipients) == list("abcde")
 
 
-def case_m8_only_a_lost_answer_to_the_dot_brings_a_message_twice():
-    """M8: dropped or reset after the dot is deferred as unknown and sent again; 250 and then RST is delivered, once."""
+def case_only_a_lost_answer_to_the_dot_brings_a_message_twice():
+    """Dropped or reset after the dot is deferred as unknown and sent again; 250 and then RST is delivered, once."""
     with scene({"dropped": {"dot": leave("250")}, "reset": {"dot": leave("250", reset=True)},
                 "answered": {"dot": leave("250", reset=True, before=b"250 2.0.0 kept\r\n")}}) as s:
         dropped, reset, answered = s.send("dropped"), s.send("reset"), s.send("answered")
@@ -260,8 +260,8 @@ def case_m8_only_a_lost_answer_to_the_dot_brings_a_message_twice():
         assert len(s.daemon.events("delivered")) == 3
 
 
-def case_m10_each_recipient_has_one_outcome():
-    """M10: 250, 450, 550 and then the dot is taken; the dot refused; all refused, yet 354."""
+def case_each_recipient_has_one_outcome():
+    """250, 450, 550 and then the dot is taken; the dot refused; all refused, yet 354."""
     mixed = {("rcpt", "b@mixed.test"): "450 4.2.1 busy", ("rcpt", "c@mixed.test"): "550 5.1.1 unknown"}
     sites = {"mixed": {"with": {"answers": mixed}}, "dot": {("rcpt", "b@dot.test"): "550 5.1.1 unknown", "dot": "451 4.3.0 later"},
              "none": {"rcpt": "550 5.1.1 unknown", "data": "354 go"}}
@@ -282,8 +282,8 @@ def case_m10_each_recipient_has_one_outcome():
         assert len(s["home"].messages) == 3
 
 
-def case_m11_what_a_server_says_it_takes():
-    """M11: SIZE 0 and 10, no 8BITMIME, no SMTPUTF8, a keyword of 10 KB, EHLO refused or dropped."""
+def case_what_a_server_says_it_takes():
+    """SIZE 0 and 10, no 8BITMIME, no SMTPUTF8, a keyword of 10 KB, EHLO refused or dropped."""
     bare = {"with": {"extensions": ("PIPELINING",)}}
     with scene({"size0": {"with": {"extensions": ("SIZE 0",)}}, "size10": {"with": {"extensions": ("SIZE 10",)}}, "bits": bare, "utf8": bare,
                 "keyword": {"with": {"extensions": ("X" * 10240,)}}, "long": {"with": {"extensions": ("X" * 1900,)}},
@@ -307,8 +307,8 @@ def case_m11_what_a_server_says_it_takes():
         assert [each["status"] for _, (each,) in s.bounces(3)] == ["5.3.4", "5.6.3", "5.6.7"]
 
 
-def case_m12_a_handshake_that_fails():
-    """M12: opportunistic: once more without TLS, and remembered; where TLS is demanded the mail waits, without a loop."""
+def case_a_handshake_that_fails():
+    """Opportunistic: once more without TLS, and remembered; where TLS is demanded the mail waits, without a loop."""
     def site(name):
         return {"with": {"answers": {"starttls": raw(b"220 go\r\nno TLS here\r\n", goes_on=False)}, "certificate": (name, (f"mx.{name}",))}}
 
@@ -338,8 +338,8 @@ def fail_handshake(session):
     return False
 
 
-def case_m13_certificates_that_do_not_verify():
-    """M13: self-signed and of another name: delivered where TLS is opportunistic, 4.7.5 where it must verify."""
+def case_certificates_that_do_not_verify():
+    """Self-signed and of another name: delivered where TLS is opportunistic, 4.7.5 where it must verify."""
     def own(name, *names):
         return {"with": {"certificate": (name, names or (f"mx.{name}",))}}
     routes = "".join(f'route "{name}.test" {{ via = mx tls = verify }}\n' for name in ("self", "name", "right"))
@@ -370,8 +370,8 @@ def scene_with_trust(sites, trusted, **options):
         yield s
 
 
-def case_m15_a_hostile_reply_is_one_bounded_line_everywhere():
-    """M15, L1: escapes, 8-bit, quotes, format directives, 4 KB, 10,000 lines: log, spool, command line and report."""
+def case_a_hostile_reply_is_one_bounded_line_everywhere():
+    """Escapes, 8-bit, quotes, format directives, 4 KB, 10,000 lines: log, spool, command line and report."""
     nasty = b'\x1b[2J\x07"\\ %n%s \xc3\xa4\xff\x7f event=forged to=x ' + b"z" * 1500
     sites = {"fails": {"rcpt": raw(b"550 5.1.1 " + nasty + b"\r\n")}, "waits": {"rcpt": raw(b"450 4.2.0 " + nasty + b"\r\n")},
              "many": {"rcpt": raw(b"550-x\r\n" * 10000 + b"550 x\r\n")}, "some": {"rcpt": raw(b"550-5.1.1 line\r\n" * 100 + b"550 5.1.1 end\r\n")},
@@ -400,8 +400,8 @@ def case_m15_a_hostile_reply_is_one_bounded_line_everywhere():
             assert s.life(sent[name])["events"][:len(life["events"])] == life["events"], name
 
 
-def case_m16_a_smart_host_that_refuses_the_login_defers_with_an_alarm():
-    """M16: 535: mail waits and an error is logged; at the lifetime's end there is one report with the last reply."""
+def case_a_smart_host_that_refuses_the_login_defers_with_an_alarm():
+    """535: mail waits and an error is logged; at the lifetime's end there is one report with the last reply."""
     def sections(world):
         (world.folder / "secret").write_text("upstream\n")
         return f'route "far.test" {{ via = "mx.smart.test:{world.delivery_port}" tls = verify user = "office" password-file = "{world.folder}/secret" }}\n'
@@ -418,8 +418,8 @@ def case_m16_a_smart_host_that_refuses_the_login_defers_with_an_alarm():
         assert len(s["home"].messages) == 1 and s.fates(identity)[-1]["event"] == "bounced"
 
 
-def case_l1_hostile_names_stay_one_line_in_both_formats():
-    """L1: escapes, quotes, %n and 10 KB in EHLO and the login name; log lines, Received and what postern(1) prints."""
+def case_hostile_names_stay_one_line_in_both_formats():
+    """Escapes, quotes, %n and 10 KB in EHLO and the login name; log lines, Received and what postern(1) prints."""
     names = ["x\x1b[31m", 'a"b', "%n%n%s", "y" * 10240, "p event=forged", "back\\slash"]
     for kind in ("logfmt", "json"):
         with scene({"waits": {"rcpt": '450 4.2.0 "no" \\ %n \x1b[2J {}'}}, sections=f"log {{ format = {kind} }}\n") as s:
@@ -521,8 +521,8 @@ def check_loops(world, daemon, home, recipients):
     wait_for(lambda: daemon.cli("status", json_output=True)["queue"]["messages"] == 0)
 
 
-def case_l3_mail_that_would_come_back_bounces_and_nothing_is_connected_to():
-    """L3: an MX that is our name, our address, localhost, 0.0.0.0, ::, ::ffff:127.0.0.1: as it is in production, private addresses forbidden."""
+def case_mail_that_would_come_back_bounces_and_nothing_is_connected_to():
+    """An MX that is our name, our address, localhost, 0.0.0.0, ::, ::ffff:127.0.0.1: as it is in production, private addresses forbidden."""
     recipients, records = loop_records()
     with World(records) as world:
         trap, port = world.add(Trap(world.delivery_port)), free_port()
@@ -533,8 +533,8 @@ def case_l3_mail_that_would_come_back_bounces_and_nothing_is_connected_to():
         assert trap.came() is None
 
 
-def case_l3_a_listener_of_ours_is_never_delivered_to():
-    """L3: where private addresses are allowed, an MX that leads to a port this relay listens on."""
+def case_a_listener_of_ours_is_never_delivered_to():
+    """Where private addresses are allowed, an MX that leads to a port this relay listens on."""
     recipients, records = loop_records()
     with World(records) as world:
         port = free_port()
@@ -546,8 +546,8 @@ def case_l3_a_listener_of_ours_is_never_delivered_to():
         assert len([e for e in daemon.events("accepted") if e["role"] == "submission"]) == 1 + len(recipients), "nothing came back in"
 
 
-def case_l4_what_has_no_sender_is_reported_to_nobody():
-    """L4: failing mail from <>, a report that fails, one to the postmaster, one to a domain that does not exist."""
+def case_what_has_no_sender_is_reported_to_nobody():
+    """Failing mail from <>, a report that fails, one to the postmaster, one to a domain that does not exist."""
     with scene({"fails": {"rcpt": "550 5.1.1 no"}}, top='processes = 1 postmaster = "postmaster@fails.test"', listener="check-recipient-domain = no") as s:
         first = s.send("fails", sender="")
         s.fate(first, "bounced", "5.1.1")
@@ -562,8 +562,8 @@ def case_l4_what_has_no_sender_is_reported_to_nobody():
         assert [c for c in s["fails"].commands if c.startswith("MAIL FROM:<>")], "reports went out with the null sender"
 
 
-def case_l5_a_sender_that_is_not_ours_gets_no_reports():
-    """L5: a foreign MAIL FROM from a listed network is refused before anything can bounce to it."""
+def case_a_sender_that_is_not_ours_gets_no_reports():
+    """A foreign MAIL FROM from a listed network is refused before anything can bounce to it."""
     with scene({"fails": {"rcpt": "550 5.1.1 no"}}, top='processes = 1 domains = { "home.test" }') as s:
         session = connect(s.daemon, open_listener=True)
         code, text = session.mail("victim@good.test")
@@ -675,8 +675,8 @@ def fate(daemon, identity, event, status, words=""):
     return found
 
 
-def case_d1_d2_what_dns_says_is_never_confused():
-    """D1, D2: null MX; NXDOMAIN; no MX but an address; SERVFAIL; silence; MX fine, but its address SERVFAIL or away."""
+def case_what_dns_says_is_never_confused():
+    """Null MX; NXDOMAIN; no MX but an address; SERVFAIL; silence; MX fine, but its address SERVFAIL or away."""
     table = {("null.test", "MX"): (0, [mx("", 0)]), ("half.test", "MX"): (0, [mx("", 0), mx("mx.good.test")]),
              ("implicit.test", "A"): (0, [a("127.0.2.1")]), ("nothing.test", "TXT"): (0, []),
              ("servfail.test", "MX"): (2, []), ("refused.test", "MX"): (5, []), ("silent.test", "MX"): None,
@@ -699,8 +699,8 @@ def case_d1_d2_what_dns_says_is_never_confused():
         wait_for(lambda: len([m for m in good.messages if m.sender]) == 4, what="what can be delivered")
 
 
-def case_d4_many_dead_hosts_cost_five_tries():
-    """D4: 20 MX of 50 addresses, all dead: the tries of one attempt are capped, so that good mail is not held up."""
+def case_many_dead_hosts_cost_five_tries():
+    """20 MX of 50 addresses, all dead: the tries of one attempt are capped, so that good mail is not held up."""
     tried = []
 
     def answers(name, kind):
@@ -720,8 +720,8 @@ def case_d4_many_dead_hosts_cost_five_tries():
         fate(daemon, post(daemon, "bob@good.test"), "delivered", "2.")
 
 
-def case_d6_answers_to_other_questions_are_not_taken():
-    """D5, D6: another id, another question, an address in the answer for MX, rdata of two bytes, nothing at all: the lookup fails, mail waits."""
+def case_answers_to_other_questions_are_not_taken():
+    """Another id, another question, an address in the answer for MX, rdata of two bytes, nothing at all: the lookup fails, mail waits."""
     forged = lambda question: [mx("mx.good.test")]  # noqa: E731
 
     def other_id(query, question):
@@ -745,8 +745,8 @@ def case_d6_answers_to_other_questions_are_not_taken():
         assert len(good.messages) == 1
 
 
-def case_d7_without_a_resolver_mail_waits():
-    """D7: nobody answers at the start: the daemon starts and takes mail, nothing bounces, and it goes out when the resolver is there."""
+def case_without_a_resolver_mail_waits():
+    """Nobody answers at the start: the daemon starts and takes mail, nothing bounces, and it goes out when the resolver is there."""
     with stubbed(lambda name, kind: (3, []), late=True, queue="retry = { 1s }") as (world, daemon, good, begin):
         identities = [post(daemon, "bob@good.test", str(i)) for i in range(3)]
         for identity in identities:
