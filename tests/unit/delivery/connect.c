@@ -154,7 +154,7 @@ static const struct way ways[] = {
       "",
       DELIVERY_IMPOSSIBLE,
       "5.4.6" },
-    { "L3, private allowed: the listener's own port",
+    { "private allowed: the listener's own port",
       true,
       true,
       "a.test/10",
