@@ -3,7 +3,7 @@
  * Order at a start: SETTINGS, SECRETS, PEER for each living peer, LISTENER for each socket (submission), START; the role closes
  * its sandbox and answers READY. Later PEER comes again whenever a peer was started anew. DRAIN asks for the end: no new work,
  * finish what is in hand (bounded by the parent, who kills in the end), FINISHED, exit 0. If the parent goes, every role ends at
- * once as after DRAIN; if a role goes, the parent starts it again with backoff. */
+ * once, finishing nothing; if a role goes, the parent starts it again with backoff. */
 #ifndef POSTERN_CHANNELS_PARENT_ROLE_H
 #define POSTERN_CHANNELS_PARENT_ROLE_H
 
