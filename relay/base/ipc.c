@@ -101,6 +101,12 @@ static void end(struct ipc *ipc)
 
 enum sent { SENT, SENT_LATER, SENT_NEVER };
 
+/* Will a send that failed for WHY do later? */
+static bool is_passing(int why)
+{
+    return why == EAGAIN || why == EWOULDBLOCK || why == ENOBUFS || why == ENOMEM || why == ETOOMANYREFS;
+}
+
 static enum sent send_packet(int socket, struct iovec *parts, size_t nparts, int fd)
 {
     union {
@@ -123,7 +129,7 @@ static enum sent send_packet(int socket, struct iovec *parts, size_t nparts, int
     while (n < 0 && errno == EINTR);
     if (n >= 0)
         return SENT;
-    return errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS || errno == ETOOMANYREFS ? SENT_LATER : SENT_NEVER;
+    return is_passing(errno) ? SENT_LATER : SENT_NEVER;
 }
 
 static bool keep(struct ipc *ipc, struct packet_header header, const void *body, int fd)
@@ -206,10 +212,11 @@ static int take_descriptor(struct msghdr *message, unsigned *ret_count)
     return first;
 }
 
-/* Does a packet of N bytes in all with NFDS descriptors keep to the channel's table? */
+/* Does a packet of N bytes in all with NFDS descriptors keep to the channel's table? MSG_CTRUNC and no descriptor at all: this process
+ * has none left to take it with, which is no fault of the peer. */
 static const char *check(const struct ipc *ipc, const struct packet_header *header, size_t n, unsigned nfds, int flags)
 {
-    if (n < sizeof *header || flags & (MSG_TRUNC | MSG_CTRUNC))
+    if (n < sizeof *header || flags & MSG_TRUNC)
         return "a packet of the wrong size";
     if (header->type >= ipc->channel->nkinds)
         return "a type that is not declared";
@@ -218,7 +225,7 @@ static const char *check(const struct ipc *ipc, const struct packet_header *head
         return "a message of the wrong side";
     if (header->size != n - sizeof *header || header->size < kind->size_min || header->size > kind->size)
         return "a body of the wrong size";
-    if (nfds != (kind->with_fd ? 1u : 0u))
+    if (nfds != (kind->with_fd ? 1u : 0u) && !(kind->with_fd && !nfds && flags & MSG_CTRUNC))
         return "a wrong number of descriptors";
     return NULL;
 }

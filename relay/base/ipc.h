@@ -52,7 +52,8 @@ struct ipc_channel {
 struct ipc;
 
 /* TYPE is an index into the channel's table, BODY its struct (SIZE bytes were sent; the rest of a struct that was sent in
- * part reads as zero), FD the descriptor that came along (the callee's to close) or -1. */
+ * part reads as zero), FD the descriptor that came along (the callee's to close) or -1, which it also is where
+ * this process has no room for another descriptor: what the type was to bring is then lacking, and the callee does without. */
 typedef void (*ipc_handler)(void *context, unsigned type, const void *body, size_t size, int fd);
 
 /* One end of a channel over the socket FD, which it owns from here on. RECEIVED gets each message; CLOSED (may be NULL) is

@@ -54,6 +54,8 @@ const char *role_user(enum role_kind kind)
     return kind < ROLE_KINDS ? users[kind].user : NULL;
 }
 
+static const char no_room[] = "no descriptor is left to take one from the parent with";
+
 static void fail(struct role *role, const char *what)
 {
     log_say(LOG_ERROR, "error", "%s; the process ends and the parent starts it again", what);
@@ -147,7 +149,9 @@ static void take(struct role *role, struct kept kept)
 static void take_peer(struct role *role, const void *body, int fd)
 {
     const struct parent_peer *message = body;
-    if (message->kind >= ROLE_KINDS || message->slot >= ROLE_SLOTS)
+    if (fd < 0)
+        fail(role, no_room);
+    else if (message->kind >= ROLE_KINDS || message->slot >= ROLE_SLOTS)
         close(fd);
     else
         take(role, (struct kept){ false, message->kind, message->slot, fd });
@@ -156,7 +160,10 @@ static void take_peer(struct role *role, const void *body, int fd)
 static void take_listener(struct role *role, const void *body, int fd)
 {
     const struct parent_listener *message = body;
-    take(role, (struct kept){ true, message->listener, message->address, fd });
+    if (fd < 0)
+        fail(role, no_room);
+    else
+        take(role, (struct kept){ true, message->listener, message->address, fd });
 }
 
 static void take_start(struct role *role, const void *body, int fd)

@@ -2,12 +2,13 @@
 no such call. The client is answered, what got a 250 arrives, and no other role notices. POSTERN_CRASH_LONG=1 goes through every point."""
 import os
 import pathlib
+import resource
 import sys
 import time
 
 from ledger import LONG, RECORDS, Client, Ledger, Strace, need_strace, one_core, threads  # noqa: E402  (finds the lab, too)
 from case import main  # noqa: E402
-from world import World  # noqa: E402
+from world import World, wait_for  # noqa: E402
 
 SIZES = (300, 20000, 1100000)
 MOST = 80 if LONG else 7
@@ -34,13 +35,13 @@ SPOOL_CALLS = [
 ]
 SOCKET_CALLS = [
     ("submission", MAIN, "accept4", ("EMFILE", "ENFILE", "ECONNABORTED"), True),
-    ("submission", MAIN, "sendmsg", ("EAGAIN", "ENOBUFS", "ENOMEM"), False),
+    ("submission", MAIN, "sendmsg", ("EAGAIN", "ENOMEM", "ENOBUFS"), False),
     ("submission", MAIN, "recvmsg", ("EAGAIN", "EINTR"), False),
     ("submission", MAIN, "sendto", ("EAGAIN", "ECONNRESET"), True),
     ("submission", MAIN, "read", ("EAGAIN", "ECONNRESET"), True),
-    ("queue", MAIN, "sendmsg", ("EAGAIN", "ENOBUFS", "ENOMEM"), False),
+    ("queue", MAIN, "sendmsg", ("EAGAIN", "ENOMEM", "ENOBUFS"), False),
     ("queue", MAIN, "recvmsg", ("EAGAIN", "EINTR"), False),
-    ("delivery", MAIN, "sendmsg", ("EAGAIN", "ENOBUFS", "ENOMEM"), False),
+    ("delivery", MAIN, "sendmsg", ("EAGAIN", "ENOMEM", "ENOBUFS"), False),
     ("delivery", MAIN, "recvmsg", ("EAGAIN", "EINTR"), False),
     ("delivery", MAIN, "socket", ("EMFILE", "ENOBUFS"), False),
     ("delivery", MAIN, "connect", ("ECONNREFUSED", "ENETUNREACH"), False),
@@ -60,9 +61,10 @@ class Run:
         self.points = self.restarts = self.unhit = self.attempts = 0
         self.deaths = {}
 
-    def mail(self, what):
-        """A connection with small messages, one that is returned, and a large one, which gets a segment of its own."""
-        client, answers = Client(self.daemon.open_port), []
+    def mail(self, what, client=None):
+        """A connection (or CLIENT) with small messages, one that is returned, and a large one, which gets a segment of its own."""
+        answers = []
+        client = client or Client(self.daemon.open_port)
         for recipients, size in ((["bob@example.com"], SIZES[0]), (["never-KEY@example.com"], SIZES[0]), (["carol@example.com", "later-KEY@example.com"], SIZES[1]),
                                  (["bob@example.com"], SIZES[2])):
             answers.append(self.ledger.submit(client, recipients, size, what))
@@ -99,6 +101,21 @@ class Run:
         assert not self.ledger.altered, what
         self.points += hit
         return hit
+
+    def starve(self, role, spare):
+        """Mail while ROLE has room for only SPARE more descriptors; then room again."""
+        what = f"{role} with {spare} descriptors left"
+        before = self.daemon.pids()
+        pid = before[role][0]
+        client = Client(self.daemon.open_port)
+        client.open()
+        limits = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (len(os.listdir(f"/proc/{pid}/fd")) + spare, limits[1]))
+        self.mail(what, client)
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)
+        wait_for(lambda: self.mail(what)[-1].code == 250, what=f"{what}: a message that is taken again")
+        assert self.ledger.await_all(20) and self.daemon.pids() == before, f"{what}: lost {self.ledger.missing()}, {before} {self.daemon.pids()}"
+        self.points += 1
 
     def meet_all(self, rows, more=()):
         for role, thread, call, errors, cut_off in rows:
@@ -144,6 +161,16 @@ def case_sockets_and_channels_say_no():
     with World(RECORDS) as world:
         run = Run(world, 1)
         run.meet_all(SOCKET_CALLS)
+        run.close()
+
+
+def case_no_descriptor_is_left():
+    """A role that can open and take no descriptor for a while answers, and goes on when it can again: its channels to the others last."""
+    with World(RECORDS) as world:
+        run = Run(world)
+        for role in ("submission", "delivery", "queue"):
+            for spare in range(6) if LONG else range(3):
+                run.starve(role, spare)
         run.close()
 
 
