@@ -193,7 +193,10 @@ def case_a_role_that_dies_comes_back_in_its_sandbox():
             before = gateway.pids().get(role, ())
             for pid in before:
                 os.kill(pid, 9)
-            wait_for(lambda: len(gateway.pids().get(role, ())) == len(before) and not set(before) & set(gateway.pids()[role]), 30, f"{role} again")
+            def is_back():
+                now = gateway.pids().get(role, ())
+                return len(now) == len(before) and not set(before) & set(now)
+            wait_for(is_back, 30, f"{role} again")
         def through():
             code, _ = swaks(network, "--to", "bob@example.com", "--server", GATEWAY_IN, "--port", "587", "-tls", "--auth-user", "alice", "--auth-password", "secret")
             return code == 0
