@@ -25,6 +25,7 @@ struct finding {
     struct queue *queue;
     struct pair *pair;
     struct map *history;
+    bool open; /* the segment was never sealed, and nobody writes */
 };
 
 static void complain(struct pair *pair, const char *what, const char *why)
@@ -49,8 +50,9 @@ static bool found_record(void *context, const struct record *record)
 static void found_damage(void *context, uint64_t offset, const char *what)
 {
     const struct finding *finding = context;
-    log_say(LOG_ERROR, "error", "segment %016llx, at %llu: %s; that record is set aside, the others are sent",
-            (unsigned long long)finding->pair->number, (unsigned long long)offset, what);
+    log_say(LOG_ERROR, "error", "segment %016llx, at %llu: %s; %s", (unsigned long long)finding->pair->number,
+            (unsigned long long)offset, what,
+            offset ? "that record is set aside, the others are sent" : "what is in the segment is sent");
     finding->pair->damaged = true;
 }
 
@@ -93,8 +95,7 @@ static void read_segment(struct finding *finding, int fd)
     if (pair->known_end < end)
         pair->known_end = end;
     pair->settled_end = pair->known_end;
-    if (pair->writer == PAIR_NO_WRITER && verdict == RECORD_OK && !is_sealed(fd))
-        store_seal(store, pair);
+    finding->open = pair->writer == PAIR_NO_WRITER && verdict == RECORD_OK && !is_sealed(fd);
 }
 
 /* Does the log speak of a message that waits, and that is not there? */
@@ -128,6 +129,18 @@ static void read_open(struct finding *finding, int fd)
     complain(pair, "another segment lies here", what);
 }
 
+/* A log is made before anybody may write to its segment. */
+static void miss_log(const struct finding *finding)
+{
+    const struct pair *pair = finding->pair;
+    char name[SEGMENT_NAME_SIZE];
+    struct stat status;
+    segment_log_name(pair->number, name);
+    if (pair->live && fstatat(finding->queue->store->folder, name, &status, AT_SYMLINK_NOFOLLOW) != 0 && errno == ENOENT)
+        log_say(LOG_WARNING, "error", "segment %016llx has no outcome log; it is sent as if nothing had been tried",
+                (unsigned long long)pair->number);
+}
+
 static void read_pair(struct finding *finding)
 {
     struct pair *pair = finding->pair;
@@ -138,8 +151,12 @@ static void read_pair(struct finding *finding)
         read_open(finding, fd);
     if (fd >= 0)
         close(fd);
-    if (pair->recovered)
-        map_each(finding->history, look_for, finding);
+    if (!pair->recovered)
+        return;
+    map_each(finding->history, look_for, finding);
+    miss_log(finding);
+    if (finding->open)
+        store_seal(finding->queue->store, pair);
 }
 
 /* Not yet to be read again, or its log, which was read and is to be read anew, lacks what could not be written. */

@@ -56,7 +56,7 @@ const struct disk *disk_calls(void)
 
 int disk_open(int folder, const char *name, int flags)
 {
-    return calls->openat(folder, name, flags | O_CLOEXEC | O_NOFOLLOW, 0600);
+    return calls->openat(folder, name, flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
 }
 
 void disk_close(int fd)
