@@ -51,6 +51,7 @@ uint64_t map_hash(struct span key)
         random_bytes(secret, sizeof secret);
         drawn = true;
     }
+    /* SipHash's own constants. One round a word and three at the end: enough against keys that are chosen without knowing the secret. */
     uint64_t v[4] = { secret[0] ^ 0x736f6d6570736575u, secret[1] ^ 0x646f72616e646f6du, secret[0] ^ 0x6c7967656e657261u,
                       secret[1] ^ 0x7465646279746573u };
     uint64_t last = (uint64_t)key.n << 56;
@@ -168,6 +169,8 @@ void *map_remove(struct map *map, struct span key)
     map->count--;
     for (size_t at = (hole + 1) & mask; map->slots[at]; at = (at + 1) & mask) {
         size_t home = map->slots[at]->hash & mask;
+        /* It may fill the hole only where its way from home leads over the hole (all of it around the table's end); else it would stand
+         * before its home, where no look-up comes by. */
         if (((at - home) & mask) >= ((at - hole) & mask)) {
             map->slots[hole] = map->slots[at];
             map->slots[at] = NULL;

@@ -165,6 +165,8 @@ static bool fail(const char *what)
     return false;
 }
 
+/* Groups first, since afterwards it is too late; real, effective and saved ids, or root could be had back. A user's further groups are
+ * kept on purpose (the auth role reads a sasldb by one). At the end the promise is put to the test. */
 static bool drop_user(const char *name)
 {
     if (!name)
@@ -192,6 +194,8 @@ static int landlock_create(const struct landlock_ruleset_attr *attributes, size_
     return (int)syscall(SYS_landlock_create_ruleset, attributes, size, flags);
 }
 
+/* Rights of Landlock's first version, so that one build serves every kernel that has it. What later ones can restrict beyond (truncation,
+ * ports, abstract sockets) is left to the filter of system calls and to the user. */
 #define LANDLOCK_READ (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
 #define LANDLOCK_WRITE                                                                                                           \
     (LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_REMOVE_DIR |                            \
@@ -263,7 +267,7 @@ static bool confine_calls(const struct sandbox *sandbox)
         error = add(filter, SCMP_ACT_KILL_PROCESS, deadly, sizeof deadly / sizeof *deadly);
     if (!error && !SANDBOX_SANITIZER)
         error = seccomp_rule_add(filter, SCMP_ACT_KILL_PROCESS, S(ptrace), 0);
-    if (!error)
+    if (!error) /* for threads that run already, too: submission's writer was started before */
         error = seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1);
     if (!error)
         error = seccomp_load(filter);

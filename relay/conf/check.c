@@ -114,7 +114,7 @@ static void check_auth(struct conf *conf, struct scan *scan)
     for (size_t i = 0; i < conf->auth.mechanisms.count; i++) {
         char *mechanism = conf->auth.mechanisms.items[i];
         bool found = false;
-        for (char *at = mechanism; *at; at++)
+        for (char *at = mechanism; *at; at++) /* a mechanism's name is in capitals (RFC 4422 3.1); who writes plain means PLAIN */
             *at = (char)(*at >= 'a' && *at <= 'z' ? *at - 'a' + 'A' : *at);
         for (size_t j = 0; j < sizeof known / sizeof *known; j++)
             found = found || strcmp(mechanism, known[j]) == 0;
@@ -143,7 +143,7 @@ static void check_limits(struct conf *conf, struct scan *scan)
     for (size_t i = 0; i < conf->nlimits; i++) {
         struct conf_limit *limit = &conf->limits[i];
         if (!limit->burst)
-            limit->burst = limit->rate.count;
+            limit->burst = limit->rate.count; /* who gives only a rate may use it up at once, as by any clock's hour */
         if (limit->key != CONF_KEY_ACCOUNT && limit->key != CONF_KEY_CLIENT)
             scan_complain_at(scan, "limit", limit->name, "key",
                              "this key is not available in this version; use account or client");

@@ -33,6 +33,7 @@ static enum stage connect_lost(struct client *client)
     return client_fail(client, &reason);
 }
 
+/* `helo`: this connection is the second one, after EHLO led nowhere on the first. */
 static enum stage banner_taken(struct client *client)
 {
     return client->setup.helo ? STAGE_HELO : STAGE_EHLO;
@@ -81,6 +82,8 @@ static enum stage lacks_tls(struct client *client)
     return client_fail(client, &reason);
 }
 
+/* Opportunistic TLS takes what it is offered, and where that failed a moment ago (`plain`) does without: mail in clear is better than no
+ * mail to those who demand nothing (RFC 7435). Whoever stands in between can bring that about; who must not be read demands TLS. */
 static enum stage hello_taken(struct client *client)
 {
     if (client->secured || client->setup.route->tls == CONF_DELIVERY_NONE)
@@ -90,7 +93,8 @@ static enum stage hello_taken(struct client *client)
     return demands_tls(client) ? lacks_tls(client) : log_in(client);
 }
 
-/* A server that knows no EHLO gets HELO on a new connection, since some close or lose their way after an unknown command. */
+/* A server that knows no EHLO gets HELO on a new connection, since some close or lose their way after an unknown command. Not where TLS is
+ * demanded or there already: HELO has no STARTTLS, and a server that speaks TLS knows EHLO. */
 static enum stage try_helo(struct client *client, const struct reason *reason)
 {
     if (client->secured || demands_tls(client))
@@ -156,6 +160,7 @@ static enum stage handshake_lost(struct client *client)
     reason_local(&reason, "4.7.5", "%s: the TLS handshake failed: %s", client->setup.host, stream_problem(client->stream));
     if (demands_tls(client) || is_implicit(client))
         return client_fail(client, &reason);
+    /* On a new connection: nobody knows what of the failed handshake the server still takes for a command. */
     return client_end(client, CLIENT_RETRY_PLAIN, &reason);
 }
 

@@ -123,7 +123,8 @@ static void send_listeners(struct process *process)
     }
 }
 
-/* What the child does between fork and exec: nothing but what is safe there. */
+/* What the child does between fork and exec: nothing but what is safe there. It executes the very program that runs and not the file of
+ * that name: an upgrade may have put another version there, whose messages have other sizes. */
 static void become(const char *title, const char *argument, int fd)
 {
     char *const arguments[] = { (char *)(uintptr_t)title, (char *)(uintptr_t)argument, NULL };

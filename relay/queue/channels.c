@@ -129,7 +129,7 @@ static void received(void *context, unsigned type, const void *body, size_t size
     struct peer *peer = context;
     (void)size;
     if (fd >= 0)
-        close(fd);
+        close(fd); /* nobody hands the queue a descriptor: it makes those of the spool itself */
     if (peer->service->handlers[type])
         peer->service->handlers[type](peer, body);
 }
@@ -138,7 +138,7 @@ static void gone(void *context)
 {
     struct peer *peer = context;
     struct peer **at = &peer->queue->channels->peers[peer->service - services][peer->slot];
-    *at = NULL;
+    *at = NULL; /* first, so that nothing is sent to it while its room cleans up */
     peer->service->gone(peer);
     ipc_free(&peer->ipc);
     free(peer);

@@ -54,6 +54,7 @@ struct unit *fair_next(struct site *site)
     if (list_empty(&site->flows))
         return NULL;
     struct flow *flow = LIST_ENTRY(site->flows.next, struct flow, in_site);
+    /* To the end at once: the turn is used up by being offered, whatever then becomes of the unit. */
     list_remove(&flow->in_site);
     list_append(&site->flows, &flow->in_site);
     return unit_of_place(flow->units.next);

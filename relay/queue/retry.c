@@ -52,9 +52,10 @@ bool retry_expired(const struct conf *conf, struct entry *entry)
     if (!entry->recovered)
         return true;
     int64_t now_ms = clock_monotonic_ms();
+    /* Not a whole step: jitter takes up to a tenth off it, and recipients of one message that travel apart fail at moments apart. */
     if (entry->over_ms)
         return now_ms - entry->over_ms >= shortest_step(conf) * 8 / 10;
-    entry->over_ms = now_ms ? now_ms : 1;
+    entry->over_ms = now_ms ? now_ms : 1; /* 0 is "not yet" */
     return false;
 }
 

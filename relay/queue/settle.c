@@ -112,6 +112,7 @@ struct settlement {
     uint32_t done;
 };
 
+/* To the sender the reason is time (4.4.7, RFC 3463 3.5), whatever code came last; what the server said last is still told. */
 static void expire_part(struct settlement *settlement, uint32_t recipient, const struct cause *cause)
 {
     struct cause old = *cause;
@@ -202,6 +203,7 @@ static void settle_all(struct queue *queue, struct unit *unit, enum verdict_kind
     free(verdicts);
 }
 
+/* An attempt that ended before anything was sent. Beyond 65,535 the number stays: at the schedule's end it makes no difference. */
 static void count_attempt(struct unit *unit)
 {
     if (unit->attempts < UINT16_MAX)
@@ -232,6 +234,7 @@ void settle_waiting(struct queue *queue, struct unit *unit, struct cause *cause,
         cause_drop(&kept);
         return;
     }
+    /* No attempt is counted: nothing was tried for this unit, and its own schedule is not to be used up by others' failures. */
     struct notice *delay = retry_late(conf, unit->entry) ? notice_new(unit->entry, unit->attempts, true) : NULL;
     for (uint32_t i = 0; i < unit->count; i++) {
         if (tell)

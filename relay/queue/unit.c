@@ -45,6 +45,7 @@ static void enter(struct queue *queue, struct unit *unit, enum unit_state state)
     queue->recipients[unit->state] -= unit->count;
     queue->recipients[state] += unit->count;
     unit->state = (uint8_t)state;
+    /* What the unions held belongs to the old state; all zero is in no heap, in no list, with nobody. */
     unit->due = (struct heap_node){ 0 };
     unit->domain = NULL;
 }

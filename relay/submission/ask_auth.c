@@ -100,7 +100,9 @@ void ask_auth_peer(struct ask_auth *auth, unsigned slot, int fd)
                    ipc_new(auth->front->role->loop, fd, &submission_auth_channel, IPC_FRONT, received, closed, peer));
 }
 
-/* The slot of the process for CLIENT; false where there is none at all. */
+/* The slot of the process for CLIENT; false where there is none at all. Every submission process must choose the same one, or a client's
+ * failures would be counted in several places. So each process has a weight for each client, which follows from both alone, and the
+ * greatest wins (rendezvous hashing); when a process goes, its own clients alone get another one. */
 static bool choose(const struct ask_auth *auth, const struct netaddr *client, unsigned *ret_slot)
 {
     struct {

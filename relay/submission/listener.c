@@ -94,6 +94,7 @@ static void take(struct listener *listener, int fd, const struct sockaddr_storag
         close(fd);
         return;
     }
+    /* Only a proxy's word about an address is taken. Whoever else comes here directly is a client like any other. */
     if (conf->proxy_protocol && in_networks(&conf->proxies, &client))
         arrival_new(front, listener->index, fd, &client);
     else

@@ -158,7 +158,7 @@ static void begin_handshake(struct session *session)
 
 void session_start_tls(struct session *session)
 {
-    hand_over(session);
+    hand_over(session); /* the 220, still in clear */
     session_reset(session);
     free(session->helo);
     free(session->account);
@@ -206,6 +206,7 @@ static void rest(struct session *session)
         return;
     }
     hand_over(session);
+    /* A deadline begins with a new command and not with new bytes: who sends one a minute would else stay for ever. */
     if (session->stalled)
         wait_deadline(session, SESSION_STALLED_MS);
     else if (session->fresh && session->phase >= SESSION_HELO && session->phase != SESSION_DATA)
