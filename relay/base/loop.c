@@ -27,9 +27,9 @@ struct loop *loop_new(void)
     struct event_config *config = event_config_new();
     struct event_base *base = NULL;
     if (config) {
-        event_config_set_flag(config, EVENT_BASE_FLAG_IGNORE_ENV); /* the environment does not choose how we wait */
-        event_config_set_flag(config,
-                              EVENT_BASE_FLAG_NOLOCK); /* one thread: another one wakes it by an eventfd that it watches */
+        /* The environment does not choose how we wait; and the loop is one thread's, which others wake by an eventfd. */
+        event_config_set_flag(config, EVENT_BASE_FLAG_IGNORE_ENV);
+        event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
         base = event_base_new_with_config(config);
         event_config_free(config);
     }
