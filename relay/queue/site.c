@@ -138,6 +138,8 @@ bool site_rests(const struct site *site)
     return site->next_ms && clock_monotonic_ms() < site->next_ms;
 }
 
+/* Every waiting unit has work for a connection, and so has every busy one; their sum is compared with what is open. A site
+ * that failed is probed by one connection: 20 to a host that is down would be 20 timeouts that say the same. */
 unsigned site_wanted(const struct queue *queue, const struct site *site)
 {
     if (!site->ready || queue->role->draining || site_rests(site))
@@ -262,7 +264,8 @@ static void log_backoff(const struct site *site, const struct cause *cause)
     log_end(&entry);
 }
 
-/* The site rests and its units wait. HEAD_PAYS: no unit was tried, so the one whose turn it was pays with an attempt. */
+/* The site rests and its units wait. HEAD_PAYS: no unit was tried, so the one whose turn it was pays with an attempt. If all
+ * did, an hour's outage would use up the schedule of a thousand messages. */
 static void rest(struct queue *queue, struct site *site, const struct cause *cause, bool head_pays)
 {
     site->failures++;
@@ -293,7 +296,7 @@ void site_unreachable(struct queue *queue, struct site *site, const struct cause
 
 void site_lost(struct queue *queue, struct site *site, const struct cause *cause)
 {
-    site->limit = site->limit > 1 ? site->limit / 2 : 1;
+    site->limit = site->limit > 1 ? site->limit / 2 : 1; /* grows by ones, shrinks by halves: as TCP finds out what a way bears */
     site->lost++;
     if (site->lost >= SITE_LOST_MAX && !site_rests(site))
         rest(queue, site, cause, false);
