@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import pathlib
+import random
 import shutil
 import signal
 import socket
@@ -20,10 +21,13 @@ RELEASE = TOP / "build"
 
 
 def free_port(address="127.0.0.1", kind=socket.SOCK_STREAM):
-    """A port that nobody uses now on any loopback address."""
-    with contextlib.closing(socket.socket(socket.AF_INET, kind)) as probe:
-        probe.bind(("0.0.0.0" if address is None else address, 0))
-        return probe.getsockname()[1]
+    """A port that nobody uses now; below those that the kernel gives to connections, so that none takes it while a daemon starts again."""
+    while True:
+        with contextlib.closing(socket.socket(socket.AF_INET, kind)) as probe:
+            port = random.randrange(10240, 32768)
+            with contextlib.suppress(OSError):
+                probe.bind(("0.0.0.0" if address is None else address, port))
+                return port
 
 
 def wait_for(condition, seconds=20, what="the expected event"):
