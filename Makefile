@@ -10,12 +10,14 @@ BUILD_PACKAGES = gcc make pkg-config libssl-dev libc-ares-dev libsasl2-dev libev
                  libseccomp-dev libjansson-dev
 RUN_PACKAGES   = $(BUILD_PACKAGES) libsasl2-modules python3 openssl knot unbound
 CHECK_PACKAGES = $(RUN_PACKAGES) libcmocka-dev swaks libnet-ssleay-perl libio-socket-ssl-perl libauthen-sasl-perl \
-                 libdigest-hmac-perl msmtp curl nodejs node-nodemailer postfix libpython3.11-testsuite iproute2 nftables strace e2fsprogs qemu-system-common fuse3 procps mandoc systemd util-linux
+                 libdigest-hmac-perl msmtp curl nodejs node-nodemailer postfix libpython3.11-testsuite iproute2 \
+                 nftables strace e2fsprogs qemu-system-common fuse3 procps mandoc systemd util-linux
 BENCH_PACKAGES = $(CHECK_PACKAGES) sasl2-bin
 FUZZ_PACKAGES  = $(BUILD_PACKAGES) clang-14 libclang-rt-14-dev
 LINT_PACKAGES  = $(BUILD_PACKAGES) clang-format-14 mandoc universal-ctags python3
 
 PREFIX  ?= /usr/local
+JOBS    := $(shell nproc)
 CC      ?= gcc
 WARN     = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wconversion -Wformat=2 -Wvla $(WERROR)
 HARDEN   = -fPIE -fstack-protector-strong -fstack-clash-protection -fcf-protection $(FORTIFY)
@@ -118,24 +120,24 @@ run:
 
 check:
 	@tests/install $(CHECK_PACKAGES)
-	@$(MAKE) --no-print-directory -j2 programs
-	@$(MAKE) --no-print-directory -j2 MODE=check programs unit crash-tools
+	@$(MAKE) --no-print-directory -j$(JOBS) programs
+	@$(MAKE) --no-print-directory -j$(JOBS) MODE=check programs unit crash-tools
 	@tests/run
 
 crash:
 	@tests/install $(BUILD_PACKAGES)
-	@$(MAKE) --no-print-directory -j2 crash-tools
+	@$(MAKE) --no-print-directory -j$(JOBS) crash-tools
 	@build/crash/power --seeds 1 $(CRASH_SEEDS)
 
 bench:
 	@tests/install $(BENCH_PACKAGES)
-	@$(MAKE) --no-print-directory -j2 programs
+	@$(MAKE) --no-print-directory -j$(JOBS) programs
 	@$(MAKE) --no-print-directory bench-tools
 	@tests/bench/run
 
 fuzz:
 	@tests/install $(FUZZ_PACKAGES)
-	@$(MAKE) --no-print-directory -j2 MODE=fuzz fuzzers
+	@$(MAKE) --no-print-directory -j$(JOBS) MODE=fuzz fuzzers
 	@tests/fuzz/run $(FUZZ_SECONDS)
 
 # The enumerator of power cuts; `make crash` has it look at CRASH_SEEDS runs, some thousand disk states each.
