@@ -6,14 +6,16 @@ on purpose. One pair is copied under many numbers, each copy with ids and subjec
 import contextlib
 import os
 import pathlib
+import smtplib
 import socket
 import struct
+import subprocess
 import sys
 
 from case import main
 from receiver import Receiver
 from submit import connect, message, send, submit, without_added
-from world import World, wait_for
+from world import Skip, World, wait_for, which
 
 TABLE = []
 for byte in range(256):
@@ -361,6 +363,128 @@ def case_damage_of_every_kind_is_met_by_one_start():
         submit(daemon, "alice@example.net", ["carol@dead.example"], message("after all"))
         wait_for(lambda: len(dead.messages) > before)
         assert len(dead.messages) == before + 1, "what was damaged came out at the second start"
+
+
+def case_a_segment_deleted_under_the_queue():
+    """What is open goes out all the same; after a start the messages of which the log knows are missed by name, and no start fails."""
+    with World() as world:
+        daemon = start_daemon(world, queue="retry = { 1h }")
+        first = [submit(daemon, "alice@example.net", ["carol@dead.example"], original(number)) for number in range(3)]
+        wait_for(lambda: daemon.events("deferred") and len(daemon.events("accepted")) == 3)
+        spool = daemon.folder / "spool"
+        for segment in list(spool.glob("*.seg")):
+            segment.unlink()
+        waits = daemon.events("deferred")[0]["id"]
+        daemon.stop()
+        daemon.start()
+        wait_for(lambda: len(damaged(daemon)) == 1)
+        assert [e for e in daemon.events("error") if f"message {waits} waits" in e["text"]], daemon.events("error")
+        assert daemon.cli("check", check=False).returncode == 1
+        second = [submit(daemon, "alice@example.net", ["carol@dead.example"], original(number)) for number in range(3)]
+        for segment in spool.glob("*.seg"):
+            segment.unlink()
+        dead = world.add(Receiver(GONE, world.delivery_port))
+        daemon.cli("queue", "retry", "--all")
+        wait_for(lambda: len(daemon.events("delivered")) == 3, what="the messages of a deleted segment that is open")
+        assert not set(first) & {e["id"] for e in daemon.events("delivered")} and set(second) == {e["id"] for e in daemon.events("delivered")}
+        check_arrived(dead, "carol@dead.example", [(b"pp00", number) for number in range(3)])
+
+
+def private_mount(script):
+    """A prefix for a daemon that sees what SCRIPT (sh) mounts, and nobody else does."""
+    if os.geteuid() != 0 or subprocess.run([which("unshare"), "-m", "true"], capture_output=True).returncode:
+        raise Skip("needs root and a mount namespace of its own")
+    return ["unshare", "-m", "--propagation", "private", "sh", "-ec", script + '; exec "$@"', "sh"]
+
+
+def mount_in(daemon, *arguments):
+    subprocess.run(["nsenter", "-m", "-t", str(daemon.process.pid), "mount", *arguments], check=True)
+
+
+def start_with(daemon, prefix):
+    """Starts DAEMON behind PREFIX; its commands go without."""
+    daemon.prefix = prefix
+    daemon.start()
+    daemon.prefix = []
+
+
+def refused(call, *arguments, **named):
+    """The code that CALL is refused with; None where it is not."""
+    try:
+        call(*arguments, **named)
+    except smtplib.SMTPResponseException as error:
+        return error.smtp_code
+    return None
+
+
+def case_a_spool_that_became_read_only():
+    """The start succeeds, clients get 451, nothing is sent since it could not be remembered, and the log, status and check tell; when it can be written again
+    all goes out once."""
+    with World() as world:
+        daemon = start_daemon(world, queue="retry = { 1h }")
+        for number in range(3):
+            submit(daemon, "alice@example.net", ["carol@dead.example"], original(number))
+        wait_for(lambda: daemon.events("deferred"))
+        daemon.stop()
+        spool = daemon.folder / "spool"
+        dead = world.add(Receiver(GONE, world.delivery_port))
+        start_with(daemon, private_mount(f"mount --bind {spool} {spool}; mount -o remount,bind,ro {spool}"))
+        wait_for(lambda: daemon.cli("status", json_output=True)["queue"]["messages"] == 3)
+        daemon.cli("queue", "retry", "--all")
+        wait_for(lambda: damaged(daemon), what="a log that cannot be written")
+        assert daemon.cli("check", check=False).returncode == 1
+        assert refused(submit, daemon, "alice@example.net", ["carol@dead.example"], original(3)) in (451, 452)
+        assert [e for e in daemon.events("error") if "Read-only file system" in e["text"]] and not dead.messages
+        mount_in(daemon, "-o", "remount,bind,rw", spool)
+        daemon.cli("queue", "retry", "--all")
+        wait_for(lambda: len(dead.messages) == 3)
+        wait_for(lambda: not refused(submit, daemon, "alice@example.net", ["carol@dead.example"], original(3)))
+        wait_for(lambda: len(dead.messages) == 4)
+        check_arrived(dead, "carol@dead.example", [(b"pp00", number) for number in range(4)])
+        wait_for_names(daemon, set())
+
+
+def case_a_spool_that_is_full():
+    """A message that does not fit is refused with 452 and takes no room; all that was accepted goes out unaltered, and then there is room again."""
+    with World() as world:
+        daemon = start_daemon(world)
+        daemon.stop()
+        spool = daemon.folder / "spool"
+        start_with(daemon, private_mount(f"mount -t tmpfs -o size=6m,mode=755 none {spool}"))
+        seen = f"/proc/{daemon.process.pid}/root{spool}"
+
+        def room():
+            status = os.statvfs(seen)
+            return status.f_bavail * status.f_frsize
+
+        def large(name, size):
+            return message(name, (b"x" * 76 + b"\r\n") * (size // 78))
+        accepted = {"first": large("first", 3500000)}
+        submit(daemon, "alice@example.net", ["carol@dead.example"], accepted["first"])
+        before = room()
+        for _ in range(3):
+            assert refused(submit, daemon, "alice@example.net", ["carol@dead.example"], large("no", 3500000)) == 452
+        wait_for(lambda: room() > before - 300000, what="the room that a refused message took")
+        for number in range(100):
+            data = large(f"n{number}", 200000)
+            code = refused(submit, daemon, "alice@example.net", ["carol@dead.example"], data)
+            if code:
+                break
+            accepted[f"n{number}"] = data
+        assert code == 452 and 1 < len(accepted) < 20, (code, len(accepted))
+        with contextlib.suppress(OSError), open(f"{seen}/ballast", "wb") as ballast:  # the last bytes go to somebody else
+            while ballast.write(bytes(4096)):
+                ballast.flush()
+        assert room() < 4096
+        dead = world.add(Receiver(GONE, world.delivery_port))
+        daemon.cli("queue", "retry", "--all")
+        wait_for(lambda: len(dead.messages) == len(accepted))
+        os.unlink(f"{seen}/ballast")
+        assert {m.header("subject"): without_added(m.data) for m in dead.messages} == accepted
+        wait_for(lambda: not refused(submit, daemon, "alice@example.net", ["carol@dead.example"], original(0)), what="acceptance when there is room")
+        wait_for(lambda: len(dead.messages) == len(accepted) + 1)
+        wait_for(lambda: daemon.cli("status", json_output=True)["queue"]["messages"] == 0)
+        wait_for_names(daemon, set())
 
 
 if __name__ == "__main__":
