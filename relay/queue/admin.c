@@ -257,8 +257,7 @@ static bool remove_one(struct queue *queue, struct job_of_admin *job, struct ent
 
 static bool retry_one(struct queue *queue, struct job_of_admin *job, struct entry *entry)
 {
-    (void)job;
-    return intervene_retry(queue, entry, by_admin);
+    return intervene_retry(queue, entry, job->since_ms);
 }
 
 static enum step tell_status(struct queue *queue, struct job_of_admin *job)

@@ -271,7 +271,8 @@ static void rest(struct queue *queue, struct site *site, const struct cause *cau
     site->failures++;
     site->limit = 1;
     int64_t delay_ms = retry_delay(queue_conf(queue), site->failures);
-    site->next_ms = clock_monotonic_ms() + (delay_ms < SITE_REST_MAX_MS ? delay_ms : SITE_REST_MAX_MS);
+    site->since_ms = clock_monotonic_ms();
+    site->next_ms = site->since_ms + (delay_ms < SITE_REST_MAX_MS ? delay_ms : SITE_REST_MAX_MS);
     schedule_set(queue->backoff, &site->backoff, site->next_ms);
     cause_drop(&site->cause);
     site->cause = cause_keep(cause);
@@ -326,9 +327,9 @@ void site_due(void *context, struct heap_node *node)
     site_consider(queue, site);
 }
 
-void site_retry(struct queue *queue, struct site *site)
+void site_retry(struct queue *queue, struct site *site, int64_t asked_ms)
 {
-    if (!site_rests(site))
+    if (!site_rests(site) || site->since_ms > asked_ms)
         return;
     schedule_remove(queue->backoff, &site->backoff);
     site->next_ms = 0;

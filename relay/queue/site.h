@@ -48,6 +48,7 @@ struct site {
     unsigned lost;     /* one after the other: a connection broke in use */
     int64_t quiet_ms;  /* no growth before (monotonic) */
     int64_t next_ms;   /* rests until (monotonic) */
+    int64_t since_ms;  /* rests since */
     struct heap_node backoff;
     struct cause *cause;          /* of the last failure */
     char route[SMTP_DOMAIN_SIZE]; /* the route whose tls, user and password count; "" = none */
@@ -119,8 +120,8 @@ void site_impossible(struct queue *queue, struct site *site, const struct cause 
 /* SITE's rest is over (the schedule tells). */
 void site_due(void *queue, struct heap_node *node);
 
-/* A person wants SITE tried now: ends its rest, if it rests. */
-void site_retry(struct queue *queue, struct site *site);
+/* A person wanted SITE tried, at ASKED_MS (monotonic): ends its rest, unless it was tried since and rests again. */
+void site_retry(struct queue *queue, struct site *site, int64_t asked_ms);
 
 /* All ready units of all sites leave for UNPLACED: the routes may have changed. */
 void sites_unplace(struct queue *queue);

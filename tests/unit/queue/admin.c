@@ -107,6 +107,23 @@ static void a_long_list_comes_in_pieces(void **state)
     world_free(&world);
 }
 
+/* Retrying all messages of a dead site tries the site once, however many rounds that takes. */
+static void a_dead_site_is_retried_once(void **state)
+{
+    (void)state;
+    struct world *world = world_new("");
+    world->refuse = DELIVERY_UNREACHABLE;
+    for (unsigned i = 0; i < 1000; i++)
+        world_send(world, "alice", "alice@here.example", "bob@dead.example");
+    WORLD_UNTIL(world, entries_count(world->queue) == 1000 && world_logged(world, "event=site-backoff", NULL) == 1);
+    struct admin_ask ask = { .verb = ADMIN_QUEUE_RETRY, .all = 1 };
+    assert_int_equal(changed(world, &ask), 1000);
+    WORLD_UNTIL(world, world_logged(world, "event=site-backoff", NULL) >= 2);
+    world_serve(world, 50);
+    assert_int_equal(world_logged(world, "event=site-backoff", NULL), 2);
+    world_free(&world);
+}
+
 /* One element may be larger than a piece. */
 static void a_large_element_is_cut(void **state)
 {
@@ -303,7 +320,7 @@ int main(void)
         WORLD_TEST(the_list_tells_all),     WORLD_TEST(filters_are_heeded), WORLD_TEST(a_long_list_comes_in_pieces),
         WORLD_TEST(a_large_element_is_cut), WORLD_TEST(hold_and_release),   WORLD_TEST(while_it_is_sent),
         WORLD_TEST(a_life_is_told),         WORLD_TEST(status_counts),      WORLD_TEST(a_site_is_resolved_for_trace),
-        WORLD_TEST(what_is_refused),        WORLD_TEST(control_goes),
+        WORLD_TEST(what_is_refused),        WORLD_TEST(control_goes),       WORLD_TEST(a_dead_site_is_retried_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
