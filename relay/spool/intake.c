@@ -232,15 +232,20 @@ void intake_give(struct intake *intake, struct tail *tail)
         post(intake, PARCEL_FINISH);
 }
 
-void intake_fail(struct intake *intake, enum writer_verdict verdict)
+/* WAS_FULL: the caller was told to stop. */
+static void fail(struct intake *intake, enum writer_verdict verdict, bool was_full)
 {
-    bool was_full = intake_is_full(intake);
     intake->verdict = verdict;
     forget(intake);
     if (intake->committed)
         post(intake, PARCEL_MESSAGE);
     else
         tell_drained(intake, was_full);
+}
+
+void intake_fail(struct intake *intake, enum writer_verdict verdict)
+{
+    fail(intake, verdict, intake_is_full(intake));
 }
 
 void intake_chunk_back(struct chunk *chunk)
@@ -255,7 +260,7 @@ void intake_chunk_back(struct chunk *chunk)
         if (!intake->in_flight)
             destroy(intake);
     } else if (verdict != WRITER_STORED && intake->verdict == WRITER_STORED && !intake->posted && !is_over(intake)) {
-        intake_fail(intake, verdict);
+        fail(intake, verdict, was_full);
     } else {
         tell_drained(intake, was_full);
     }
