@@ -213,6 +213,7 @@ int parent_main(const struct parent_options *options)
     } else {
         log_setup(parent.now.conf->log.format, options->debug ? LOG_DEBUG : parent.now.conf->log.level, "parent");
         raise_limits();
+        ports_take(&parent.ports);
         if (folders_make(parent.now.conf, options->keep_user) &&
             ports_open(&parent.ports, parent.now.conf, print_complaint, NULL))
             status = run(&parent);

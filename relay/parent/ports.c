@@ -5,6 +5,8 @@
  * lost with it); who is idle is the next to accept. IPv6 sockets are IPV6_V6ONLY, so that 0.0.0.0:587 and [::]:587 can both be
  * listed and a client of IPv4 never looks like ::ffff:192.0.2.1.
  *
+ * A restart gives the sockets to systemd to keep (its file descriptor store) and has them back: connections that come meanwhile wait.
+ *
  * A limit: an address that overlaps with one that is open (0.0.0.0:587 when 10.0.0.1:587 is to take its place) cannot be bound
  * by a reload, because the old socket is needed until the new one is there. It is refused as a whole; stop and start does it. */
 #include "ports.h"
@@ -12,8 +14,10 @@
 #include "../base/text.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <systemd/sd-daemon.h>
 #include <unistd.h>
 
 #define PORTS_BACKLOG 4096 /* connections that wait to be accepted; the kernel's somaxconn may allow less */
@@ -45,6 +49,57 @@ static int listen_on(const struct netaddr *address)
     return -1;
 }
 
+static void add(struct ports *ports, const struct netaddr *address, int fd)
+{
+    ports->items = text_realloc(ports->items, (ports->count + 1) * sizeof *ports->items);
+    ports->items[ports->count++] = (struct port){ *address, fd, true };
+}
+
+void ports_take(struct ports *ports)
+{
+    int count = sd_listen_fds(1);
+    for (int fd = SD_LISTEN_FDS_START; fd < SD_LISTEN_FDS_START + count; fd++) {
+        struct sockaddr_storage sockaddr;
+        struct netaddr address;
+        socklen_t size = sizeof sockaddr;
+        int flags = fcntl(fd, F_GETFL);
+        if (sd_is_socket_inet(fd, AF_UNSPEC, SOCK_STREAM, 1, 0) > 0 && flags >= 0 &&
+            fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0 && getsockname(fd, (struct sockaddr *)&sockaddr, &size) == 0 &&
+            netaddr_from_sockaddr((struct sockaddr *)&sockaddr, &address) && !find(ports, &address))
+            add(ports, &address, fd);
+        else
+            close(fd);
+    }
+}
+
+/* The name under which systemd keeps the socket of ADDRESS: no colon may be in it. */
+static void store_name(const struct netaddr *address, char name[NETADDR_PORT_TEXT_SIZE])
+{
+    netaddr_print_port(address, name);
+    for (char *at = name; *at; at++)
+        if (*at == ':' || *at == '[' || *at == ']')
+            *at = '-';
+}
+
+void ports_store(const struct ports *ports)
+{
+    for (size_t i = 0; i < ports->count; i++) {
+        char name[NETADDR_PORT_TEXT_SIZE], state[NETADDR_PORT_TEXT_SIZE + 32];
+        store_name(&ports->items[i].address, name);
+        text_format(state, sizeof state, "FDSTORE=1\nFDNAME=%s", name);
+        sd_pid_notify_with_fds(0, 0, state, &ports->items[i].fd, 1);
+    }
+}
+
+/* Closes PORT, also where systemd keeps it. */
+static void close_port(const struct port *port)
+{
+    char name[NETADDR_PORT_TEXT_SIZE];
+    store_name(&port->address, name);
+    sd_notifyf(0, "FDSTOREREMOVE=1\nFDNAME=%s", name);
+    close(port->fd);
+}
+
 static const char *advice(int problem)
 {
     if (problem == EADDRINUSE)
@@ -70,8 +125,7 @@ static bool open_one(struct ports *ports, const struct conf_listener *listener, 
         complain(context, line);
         return false;
     }
-    ports->items = text_realloc(ports->items, (ports->count + 1) * sizeof *ports->items);
-    ports->items[ports->count++] = (struct port){ *address, fd, true };
+    add(ports, address, fd);
     return true;
 }
 
@@ -103,7 +157,7 @@ void ports_trim(struct ports *ports, const struct conf *conf)
         if (ports->items[i].wanted)
             ports->items[kept++] = ports->items[i];
         else
-            close(ports->items[i].fd);
+            close_port(&ports->items[i]);
     }
     ports->count = kept;
 }

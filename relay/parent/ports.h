@@ -17,6 +17,14 @@ struct ports {
     size_t count;
 };
 
+/* Takes over the listening sockets that systemd hands over at a start: those of socket units, and those that the daemon before gave it to
+ * keep. They count as open; ports_trim closes what the configuration does not name. */
+void ports_take(struct ports *ports);
+
+/* Gives systemd copies of all sockets to keep over a restart, so that connections wait in them and are not refused meanwhile. Does nothing
+ * where no systemd is. */
+void ports_store(const struct ports *ports);
+
 /* Opens a socket for every address of CONF's listeners that has none yet. False where one cannot be bound: each is told to COMPLAIN,
  * and those that were opened now are closed again. */
 bool ports_open(struct ports *ports, const struct conf *conf, conf_complain complain, void *context);

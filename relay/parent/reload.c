@@ -124,6 +124,8 @@ void reload_progress(struct parent *parent)
         if (process->kind != ROLE_AUTH || !process_any(parent, ROLE_SUBMISSION, process->generation))
             process_drain(process, RELOAD_PATIENCE_MS);
     }
-    if (!old)
+    if (!old) {
         ports_trim(&parent->ports, parent->now.conf);
+        ports_store(&parent->ports);
+    }
 }

@@ -152,6 +152,7 @@ control {{ socket = "{self.control}" }}
         self.text += sections
         self.file.write_text(self.text)
         self.process = None
+        self.pass_fds = ()
 
     def user(self, name, password):
         """Adds an account as an administrator does."""
@@ -171,7 +172,7 @@ control {{ socket = "{self.control}" }}
         self.seen = os.path.getsize(self.log_path)
         environment = dict(os.environ, ASAN_OPTIONS="detect_leaks=1:abort_on_error=0:exitcode=86", UBSAN_OPTIONS="print_stacktrace=1")
         self.process = subprocess.Popen(self.prefix + [str(self.build / "posternd"), "-f", str(self.file)] + self.options,
-                                        stderr=self.log_file, stdout=self.log_file, env=environment)
+                                        stderr=self.log_file, stdout=self.log_file, env=environment, pass_fds=self.pass_fds)
         if wait:
             wait_for(lambda: "text=\"ready:" in self.new_log() or self.process.poll() is not None, what="posternd's being ready")
             if self.process.poll() is not None:
