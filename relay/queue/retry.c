@@ -45,12 +45,22 @@ static int64_t shortest_step(const struct conf *conf)
     return shortest;
 }
 
+/* Does the wall clock say by now that ENTRY is younger than the lifetime? The time in its id is that of its arrival, or later: one that
+ * lies ahead says nothing. */
+static bool is_younger_by_wall(const struct conf *conf, const struct entry *entry)
+{
+    int64_t age_ms = clock_wall_ms() - uid_time_ms(entry->id);
+    return age_ms >= 0 && age_ms < conf->queue.lifetime_ms;
+}
+
 bool retry_expired(const struct conf *conf, struct entry *entry)
 {
     if (entry->held || retry_age(entry) < conf->queue.lifetime_ms)
         return false;
     if (!entry->recovered)
         return true;
+    if (is_younger_by_wall(conf, entry))
+        return false;
     int64_t now_ms = clock_monotonic_ms();
     /* Not a whole step: jitter takes up to a tenth off it, and recipients of one message that travel apart fail at moments apart. */
     if (entry->over_ms)
@@ -88,7 +98,9 @@ int64_t retry_recovered_due(const struct conf *conf, int64_t next_ms)
 
 int64_t retry_recovered_age(const struct conf *conf, int64_t arrived_ms)
 {
-    int64_t age_ms = clock_wall_ms() - arrived_ms;
-    age_ms = age_ms < conf->queue.lifetime_ms ? age_ms : conf->queue.lifetime_ms;
+    int64_t age_ms = clock_wall_ms() - arrived_ms, lifetime_ms = conf->queue.lifetime_ms;
+    if (age_ms > lifetime_ms + longest_step(conf))
+        return lifetime_ms - (lifetime_ms / 2 < RETRY_GRACE_MS ? lifetime_ms / 2 : RETRY_GRACE_MS);
+    age_ms = age_ms < lifetime_ms ? age_ms : lifetime_ms;
     return age_ms > 0 ? age_ms : 0;
 }

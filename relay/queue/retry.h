@@ -12,7 +12,8 @@ int64_t retry_age(const struct entry *entry);
 
 /* An attempt for ENTRY has just failed for now: is it too old for another? For a message that an earlier process took in, the age
  * comes from the wall clock at the start, which may have been wrong: there the lifetime must have passed already when an attempt
- * failed, and another one, a retry step later, must have failed too. Held messages do not grow too old. */
+ * failed, another one, a retry step later, must have failed too, and the wall clock, which may have been set right since, must still
+ * say the same. Held messages do not grow too old. */
 bool retry_expired(const struct conf *conf, struct entry *entry);
 
 /* Should its sender be told that ENTRY is late, now that an attempt failed for now? */
@@ -25,7 +26,10 @@ int64_t retry_wall(int64_t due_ms);
  * than the schedule's longest step from now, whatever the wall clock says. */
 int64_t retry_recovered_due(const struct conf *conf, int64_t next_ms);
 
-/* The age of a message that arrived at ARRIVED_MS of the wall clock: never negative, at most the lifetime. */
+/* The age of a message that arrived at ARRIVED_MS of the wall clock: never negative, at most the lifetime. One that should have ended
+ * longer than a retry step ago comes from a clock that jumped, or from a relay that was switched off for days: it is tried for another
+ * RETRY_GRACE_MS, or half the lifetime where that is shorter. */
+#define RETRY_GRACE_MS (12 * 60 * 60 * 1000)
 int64_t retry_recovered_age(const struct conf *conf, int64_t arrived_ms);
 
 #endif

@@ -11,11 +11,12 @@ import socket
 import struct
 import subprocess
 import sys
+import time
 
 from case import main
 from receiver import Receiver
 from submit import connect, message, send, submit, without_added
-from world import Skip, World, wait_for, which
+from world import TOP, Skip, World, wait_for, which
 
 TABLE = []
 for byte in range(256):
@@ -485,6 +486,60 @@ def case_a_spool_that_is_full():
         wait_for(lambda: len(dead.messages) == len(accepted) + 1)
         wait_for(lambda: daemon.cli("status", json_output=True)["queue"]["messages"] == 0)
         wait_for_names(daemon, set())
+
+
+DAY, YEAR = 86400, 365 * 86400
+
+
+class Clock:
+    """The time of day of programs that are started behind `prefix`; the others keep theirs."""
+
+    def __init__(self, folder):
+        library, self.file = folder / "clock.so", folder / "clock"
+        subprocess.run([os.environ.get("CC", "cc"), "-D_GNU_SOURCE", "-shared", "-fPIC", "-O2", "-o", library, TOP / "tests/lab/clock.c", "-ldl"], check=True)
+        self.file.write_bytes(bytes(8))
+        self.prefix = ["env", f"LD_PRELOAD={library}", f"POSTERN_TEST_CLOCK={self.file}"]
+
+    def shift(self, seconds):
+        """It is SECONDS later than it is from now on."""
+        with open(self.file, "r+b", buffering=0) as file:
+            file.write(struct.pack("<q", int(seconds)))
+
+
+def case_the_clock_jumps():
+    """Ten years forward, a day back, 1970 at a start, ten years forward at a start: nobody gets a bounce, each message is tried again, ids are unique, and all
+    arrive once."""
+    with World() as world:
+        clock = Clock(world.folder)
+        daemon = world.posternd(release=True, queue="retry = { 1s } lifetime = 2d delay-warning = 0s")
+        daemon.user("alice", "secret")
+        start_with(daemon, clock.prefix)
+        identities, shifts = [], []
+
+        def go_on(name, seconds, restart=False, attempts=1):
+            """Another message is taken in at this time, and ATTEMPTS more fail."""
+            if restart:
+                assert daemon.stop() == 0
+            clock.shift(seconds)
+            if restart:
+                start_with(daemon, clock.prefix)
+            before = len(daemon.events("site-backoff"))
+            shifts.append(name)
+            identities.append(submit(daemon, "alice@example.net", ["carol@dead.example"], message(name)))
+            wait_for(lambda: len(daemon.events("site-backoff")) > before + attempts, what=f"attempts when it is {name}")
+            assert not daemon.events("bounced"), daemon.events("bounced")
+            assert daemon.cli("status", json_output=True)["queue"]["messages"] == len(identities)
+        go_on("now", 0)
+        go_on("in ten years", 10 * YEAR)
+        go_on("yesterday", -DAY)
+        go_on("1970", 1000 - time.time(), restart=True)
+        go_on("in ten years, again", 10 * YEAR, restart=True, attempts=3)
+        go_on("now, again", 0)
+        assert any(e["time"].startswith("1970-01-01") for e in daemon.events("accepted")) and len({e["time"][:4] for e in daemon.events("accepted")}) == 3
+        assert len(set(identities)) == len(identities), identities
+        dead = world.add(Receiver(GONE, world.delivery_port))
+        wait_for(lambda: len(daemon.events("delivered")) == len(identities), what="all messages")
+        assert sorted(m.header("subject") for m in dead.messages) == sorted(shifts)
 
 
 if __name__ == "__main__":
