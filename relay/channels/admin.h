@@ -1,5 +1,8 @@
 /* Control asks on behalf of an administrator, queue or policy answers: with JSON text in pieces, then an end. FRONT is control.
  *
+ * A list is as long as it is, and whoever reads it may be slow: control then has the queue rest (ADMIN_WANT). Policy's answers are
+ * short and it does not heed that.
+ *
  * If the asked role goes, control answers that it is being started again. If control goes, what it asked is dropped. */
 #ifndef POSTERN_CHANNELS_ADMIN_H
 #define POSTERN_CHANNELS_ADMIN_H
@@ -54,9 +57,21 @@ struct admin_end {
     char reason[400]; /* not done: why, and what to do; sent in part */
 };
 
+/* What control wants of an answer that comes in many pieces. */
+enum admin_pace {
+    ADMIN_REST,   /* it is not read as fast as it comes: nothing more until ADMIN_GO_ON */
+    ADMIN_GO_ON,  /* it was read */
+    ADMIN_FORGET, /* nobody waits for it any more; what changes something is done to its end all the same */
+};
+struct admin_want {
+    uint64_t ticket;
+    uint32_t pace; /* enum admin_pace */
+};
+
 #define ADMIN_MESSAGES(X)                                                                                                        \
     X(ADMIN_ASK, IPC_FRONT, struct admin_ask, IPC_WHOLE(struct admin_ask), false)                                                \
     X(ADMIN_TEXT, IPC_BACK, struct admin_text, IPC_PART(struct admin_text, text), false)                                         \
+    X(ADMIN_WANT, IPC_FRONT, struct admin_want, IPC_WHOLE(struct admin_want), false)                                             \
     X(ADMIN_END, IPC_BACK, struct admin_end, IPC_PART(struct admin_end, reason), false)
 
 enum admin_message { IPC_ENUM(ADMIN_MESSAGES) ADMIN_COUNT };

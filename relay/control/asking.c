@@ -114,12 +114,30 @@ uint64_t asking_start(struct asking *asking, enum control_peer peer, struct admi
     return ask->ticket;
 }
 
+/* Where the peer takes no more it has gone, or its channel ends, and the question with it. */
+static void want(const struct asking *asking, const struct question *question, enum admin_pace pace)
+{
+    struct admin_want want = { .ticket = question->ticket, .pace = pace };
+    if (question->peer == CONTROL_QUEUE && !question->unheard)
+        ipc_send(asking->control->peers[CONTROL_QUEUE], ADMIN_WANT, &want, sizeof want, -1);
+}
+
+void asking_pace(struct asking *asking, const void *context, bool rest)
+{
+    LIST_EACH(node, &asking->questions) {
+        const struct question *question = LIST_ENTRY(node, struct question, node);
+        if (question->context == context)
+            want(asking, question, rest ? ADMIN_REST : ADMIN_GO_ON);
+    }
+}
+
 void asking_forget(struct asking *asking, const void *context)
 {
     LIST_EACH(node, &asking->questions) {
         struct question *question = LIST_ENTRY(node, struct question, node);
         if (question->context != context)
             continue;
+        want(asking, question, ADMIN_FORGET);
         list_remove(node);
         free(question);
     }

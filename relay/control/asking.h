@@ -25,6 +25,9 @@ void asking_free(struct asking **asking);
 uint64_t asking_start(struct asking *asking, enum control_peer peer, struct admin_ask *ask, const struct asking_events *events,
                       void *context);
 
+/* CONTEXT has more than it can take now, or can take more again: what it asked of the queue rests meanwhile. */
+void asking_pace(struct asking *asking, const void *context, bool rest);
+
 /* CONTEXT has gone: nothing that it asked is told any more. */
 void asking_forget(struct asking *asking, const void *context);
 

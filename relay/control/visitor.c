@@ -19,7 +19,8 @@
 #include <unistd.h>
 
 #define REQUEST_PATIENCE_MS (10 * 1000)
-#define ANSWER_PATIENCE_MS  (2 * 60 * 1000) /* without a piece of it */
+#define ANSWER_PATIENCE_MS  (2 * 60 * 1000)  /* without a piece of it */
+#define READER_PATIENCE_MS  (60 * 60 * 1000) /* without reading on: a person looks at a page of it */
 #define VISITOR_REASON_SIZE (16 * 1024)
 #define LINGER_MS           2000
 #define ACCEPT_ROUND        16   /* connections taken in one round of the loop */
@@ -43,6 +44,7 @@ struct visitor {
     unsigned user;
     bool asked;
     bool in_value; /* a piece was written that did not end its value */
+    bool rests;    /* whoever answers was asked to rest */
 };
 
 /* Forgets VISITOR and what it waits for. Its stream is closed at once unless it was given up before. */
@@ -100,10 +102,27 @@ void visitor_end(struct visitor *visitor, bool done, const char *reason)
 /* Another part of the answer was written: there is more time for the next, unless nobody reads. */
 static void written(struct visitor *visitor)
 {
-    if (stream_pending(visitor->stream) <= VISITOR_OUTPUT_MAX)
-        stream_deadline(visitor->stream, ANSWER_PATIENCE_MS);
-    else
+    size_t unread = stream_pending(visitor->stream);
+    if (unread > VISITOR_OUTPUT_MAX) {
         visitor_end(visitor, false, "the answer was not read fast enough; what came before this is true but not all");
+        return;
+    }
+    if (unread > VISITOR_OUTPUT_SLOW && !visitor->rests) {
+        visitor->rests = true;
+        asking_pace(visitor->visitors->control->asking, visitor, true);
+    }
+    stream_deadline(visitor->stream, visitor->rests ? READER_PATIENCE_MS : ANSWER_PATIENCE_MS);
+}
+
+/* All that was written has been read. */
+static void drained(void *context)
+{
+    struct visitor *visitor = context;
+    if (!visitor->rests)
+        return;
+    visitor->rests = false;
+    asking_pace(visitor->visitors->control->asking, visitor, false);
+    stream_deadline(visitor->stream, ANSWER_PATIENCE_MS);
 }
 
 void visitor_value(struct visitor *visitor, json_t *value)
@@ -185,7 +204,7 @@ static void ended(void *context, enum stream_end why)
         drop(visitor);
 }
 
-static const struct stream_events events = { .readable = readable, .ended = ended };
+static const struct stream_events events = { .readable = readable, .drained = drained, .ended = ended };
 
 static void welcome(struct visitors *visitors, int fd)
 {

@@ -12,9 +12,10 @@
 
 #include <jansson.h>
 
-#define VISITORS_MAX       64
-#define VISITOR_LINE_MAX   (64 * 1024)
-#define VISITOR_OUTPUT_MAX (64 * 1024 * 1024) /* of an answer that is not read */
+#define VISITORS_MAX        64
+#define VISITOR_LINE_MAX    (64 * 1024)
+#define VISITOR_OUTPUT_MAX  (64 * 1024 * 1024) /* of an answer that is not read */
+#define VISITOR_OUTPUT_SLOW (1024 * 1024)      /* from here on whoever answers is asked to rest */
 
 struct visitors;
 struct visitor;

@@ -1,5 +1,5 @@
 /* A question is a job. Those about one thing are answered in one step; those about many go through all entries, some in a round of the
- * loop, and rest while control does not read (ipc_backlog), so that a list of any length takes bounded memory and stops no mail. The
+ * loop, and rest while control does not read (ipc_backlog) or says that the administrator does not (admin_want), so that a list of any length takes bounded memory and stops no mail. The
  * place in the list is kept as segment number and offset, which stays valid whatever comes and goes meanwhile. */
 #include "admin.h"
 
@@ -34,6 +34,7 @@ struct job_of_admin {
     uint64_t offset;  /* entries of `segment` before this are done */
     uint64_t count;   /* changed or listed */
     int64_t since_ms;
+    bool rests; /* until control wants more */
 };
 
 /* MANY: `each` sees every entry that fits the filters. Otherwise `one` is called until it says STEP_DONE. */
@@ -56,6 +57,8 @@ struct admin *admin_new(void)
     list_init(&admin->jobs);
     return admin;
 }
+
+static void pump(void *context);
 
 static void drop(struct admin *admin, struct job_of_admin *job)
 {
@@ -82,6 +85,21 @@ void admin_gone(struct queue *queue, struct ipc *control)
         struct job_of_admin *job = LIST_ENTRY(node, struct job_of_admin, node);
         if (job->control == control)
             drop(queue->admin, job);
+    }
+}
+
+void admin_want(struct queue *queue, struct ipc *control, const struct admin_want *want)
+{
+    struct admin *admin = queue->admin;
+    LIST_EACH(node, &admin->jobs) {
+        struct job_of_admin *job = LIST_ENTRY(node, struct job_of_admin, node);
+        if (job->control != control || job->ask.ticket != want->ticket)
+            continue;
+        job->rests = want->pace == ADMIN_REST;
+        if (want->pace == ADMIN_FORGET && !job->verb->changes)
+            drop(admin, job);
+        else
+            timer_set(&admin->pump, queue->loop, 0, pump, queue);
     }
 }
 
@@ -328,15 +346,18 @@ static void pump(void *context)
     struct queue *queue = context;
     struct admin *admin = queue->admin;
     unsigned budget = ROUND_MAX;
-    bool slow = true;
+    bool slow = true, works = false;
     LIST_EACH(node, &admin->jobs) {
         struct job_of_admin *job = LIST_ENTRY(node, struct job_of_admin, node);
+        if (job->rests)
+            continue;
+        works = true;
         if (step(queue, job, &budget) == STEP_DONE)
             drop(admin, job);
         else if (job->verb->many && ipc_backlog(job->control) <= BACKLOG_MAX)
             slow = false;
     }
-    if (admin->njobs)
+    if (works)
         timer_set(&admin->pump, queue->loop, slow ? PACE_MS : 0, pump, queue);
 }
 

@@ -17,6 +17,9 @@ void admin_free(struct admin **admin);
 /* A question that came over CONTROL; it is answered there, at once or bit by bit. */
 void admin_ask(struct queue *queue, struct ipc *control, const struct admin_ask *ask);
 
+/* How fast the answer to a question of CONTROL should come. */
+void admin_want(struct queue *queue, struct ipc *control, const struct admin_want *want);
+
 /* CONTROL has gone: what it asked is dropped. */
 void admin_gone(struct queue *queue, struct ipc *control);
 

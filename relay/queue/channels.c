@@ -91,7 +91,15 @@ static void take_admin(struct peer *peer, const void *body)
     admin_ask(peer->queue, peer->ipc, body);
 }
 
-static void (*const control_handlers[ADMIN_COUNT])(struct peer *, const void *) = { [ADMIN_ASK] = take_admin };
+static void take_want(struct peer *peer, const void *body)
+{
+    admin_want(peer->queue, peer->ipc, body);
+}
+
+static void (*const control_handlers[ADMIN_COUNT])(struct peer *, const void *) = {
+    [ADMIN_ASK] = take_admin,
+    [ADMIN_WANT] = take_want,
+};
 
 static void control_gone(struct peer *peer)
 {

@@ -30,6 +30,8 @@ struct stage_peer {
     struct ipc *own;     /* the test's end */
     struct admin_ask asked[STAGE_ASKED_MAX];
     unsigned count;
+    struct admin_want want; /* the last */
+    unsigned wants;
 };
 
 struct stage {
@@ -55,9 +57,13 @@ STAGE void stage_policy_said(void *context, unsigned type, const void *body, siz
 STAGE void stage_asked(void *context, unsigned type, const void *body, size_t size, int fd)
 {
     struct stage_peer *peer = context;
-    (void)type;
     (void)size;
     (void)fd;
+    if (type == ADMIN_WANT) {
+        peer->want = *(const struct admin_want *)body;
+        peer->wants++;
+        return;
+    }
     assert_true(peer->count < STAGE_ASKED_MAX);
     peer->asked[peer->count++] = *(const struct admin_ask *)body;
 }

@@ -257,6 +257,47 @@ static void who_does_not_read_is_let_go(void **state)
     stage_close(&stage);
 }
 
+/* Turns until the queue heard PACE about TICKET as the COUNTth of all. */
+static void await_pace(struct stage *stage, uint64_t ticket, enum admin_pace pace, unsigned count)
+{
+    int64_t end = clock_monotonic_ms() + PATIENCE_MS;
+    while (stage->queue.wants < count) {
+        stage_turn(stage);
+        assert_true(clock_monotonic_ms() < end);
+    }
+    assert_int_equal(stage->queue.wants, count);
+    assert_int_equal(stage->queue.want.ticket, ticket);
+    assert_int_equal(stage->queue.want.pace, pace);
+}
+
+/* The queue rests while a long list is not read, goes on when it was, and forgets it when the reader has gone. */
+static void a_slow_reader_makes_the_queue_rest(void **state)
+{
+    static char piece[ADMIN_TEXT_MAX];
+    struct stage stage;
+    uint64_t ticket;
+    size_t said = 0, got = 0;
+    (void)state;
+    memset(piece, '7', sizeof piece - 1);
+    stage_open(&stage, true);
+    int fd = begin(&stage, &ticket);
+    for (; !stage.queue.wants && said < VISITOR_OUTPUT_MAX; said += strlen(piece)) {
+        stage_say(&stage.queue, ticket, piece, true);
+        stage_turn(&stage);
+    }
+    await_pace(&stage, ticket, ADMIN_REST, 1);
+    assert_true(said < 4 * VISITOR_OUTPUT_SLOW);
+    while (got < said) {
+        ssize_t n = recv(fd, piece, sizeof piece, MSG_DONTWAIT);
+        got += n > 0 ? (size_t)n : 0;
+        stage_turn(&stage);
+    }
+    await_pace(&stage, ticket, ADMIN_GO_ON, 2);
+    close(fd);
+    await_pace(&stage, ticket, ADMIN_FORGET, 3);
+    stage_close(&stage);
+}
+
 /* Only the visitor whose ticket it is hears the parent's answer; the lines of a refused configuration stay lines. */
 static void the_parents_answer_finds_its_visitor(void **state)
 {
@@ -284,6 +325,7 @@ int main(void)
         cmocka_unit_test(endless_lines_end),
         cmocka_unit_test(crowds_are_bounded),
         cmocka_unit_test(who_does_not_read_is_let_go),
+        cmocka_unit_test(a_slow_reader_makes_the_queue_rest),
         cmocka_unit_test(the_parents_answer_finds_its_visitor),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

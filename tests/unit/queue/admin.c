@@ -314,13 +314,64 @@ static void control_goes(void **state)
     world_free(&world);
 }
 
+/* Tells the queue how fast the answer to TICKET should come. */
+static void want(struct world *world, uint64_t ticket, enum admin_pace pace)
+{
+    struct admin_want want = { .ticket = ticket, .pace = pace };
+    ipc_send(world->control, ADMIN_WANT, &want, sizeof want, -1);
+}
+
+static void expect_end(struct world *world)
+{
+    world->values = 0;
+    world->result = -1;
+}
+
+/* A list rests while control wants that, whatever else is asked meanwhile, and one that nobody waits for is dropped; a removal is done. */
+static void lists_rest_and_are_forgotten(void **state)
+{
+    (void)state;
+    struct world *world = world_of_deferred(500);
+    struct admin_ask status = { .ticket = 1, .verb = ADMIN_STATUS }, list = { .ticket = 2, .verb = ADMIN_QUEUE_LIST },
+                     removal = { .ticket = 3, .verb = ADMIN_QUEUE_REMOVE, .all = 1 };
+    assert_int_equal(world_ask(world, &status), ADMIN_DONE);
+    ipc_send(world->control, ADMIN_ASK, &list, sizeof list, -1);
+    want(world, 2, ADMIN_REST);
+    world_serve(world, 20);
+    assert_int_equal(world_ask(world, &status), ADMIN_DONE);
+    assert_int_equal(world->values, 1);
+    expect_end(world);
+    want(world, 99, ADMIN_GO_ON);
+    want(world, 2, ADMIN_GO_ON);
+    WORLD_UNTIL(world, world->result == ADMIN_DONE);
+    assert_int_equal(world->values, 500);
+    expect_end(world);
+    ipc_send(world->control, ADMIN_ASK, &list, sizeof list, -1);
+    want(world, 2, ADMIN_FORGET);
+    ipc_send(world->control, ADMIN_ASK, &removal, sizeof removal, -1);
+    want(world, 3, ADMIN_FORGET);
+    WORLD_UNTIL(world, world->result == ADMIN_DONE);
+    assert_int_equal(world->values, 1);
+    assert_int_equal(entries_count(world->queue), 0);
+    world_free(&world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        WORLD_TEST(the_list_tells_all),     WORLD_TEST(filters_are_heeded), WORLD_TEST(a_long_list_comes_in_pieces),
-        WORLD_TEST(a_large_element_is_cut), WORLD_TEST(hold_and_release),   WORLD_TEST(while_it_is_sent),
-        WORLD_TEST(a_life_is_told),         WORLD_TEST(status_counts),      WORLD_TEST(a_site_is_resolved_for_trace),
-        WORLD_TEST(what_is_refused),        WORLD_TEST(control_goes),       WORLD_TEST(a_dead_site_is_retried_once),
+        WORLD_TEST(the_list_tells_all),
+        WORLD_TEST(filters_are_heeded),
+        WORLD_TEST(a_long_list_comes_in_pieces),
+        WORLD_TEST(a_large_element_is_cut),
+        WORLD_TEST(hold_and_release),
+        WORLD_TEST(while_it_is_sent),
+        WORLD_TEST(a_life_is_told),
+        WORLD_TEST(status_counts),
+        WORLD_TEST(a_site_is_resolved_for_trace),
+        WORLD_TEST(what_is_refused),
+        WORLD_TEST(control_goes),
+        WORLD_TEST(a_dead_site_is_retried_once),
+        WORLD_TEST(lists_rest_and_are_forgotten),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
