@@ -120,7 +120,7 @@ run:
 
 check:
 	@tests/install $(CHECK_PACKAGES)
-	@$(MAKE) --no-print-directory -j$(JOBS) programs
+	@$(MAKE) --no-print-directory -j$(JOBS) programs bench-tools
 	@$(MAKE) --no-print-directory -j$(JOBS) MODE=check programs unit crash-tools
 	@tests/run
 

@@ -9,6 +9,7 @@
 #include "../../relay/base/crc32c.h"
 #include "../../relay/base/text.h"
 #include "../../relay/message/envelope.h"
+#include "../../relay/spool/outcome.h"
 #include "../../relay/spool/segment.h"
 
 #include <errno.h>
@@ -67,6 +68,10 @@ static void begin(void)
     segment.fd = segment_create(segment.folder, segment.number);
     if (segment.fd < 0 || segment_tag(segment.fd, &segment.tag, NULL) != RECORD_OK)
         die("a segment cannot be made");
+    int log = outcome_open(segment.folder, segment.number);
+    if (log < 0)
+        die("a log cannot be made");
+    close(log);
     segment.written = SEGMENT_HEADER_SIZE;
     segment.count = 0;
 }
