@@ -28,6 +28,10 @@ def read_all(daemon):
     assert f"{MESSAGES} messages are queued" in daemon.log()
 
 
+def await_empty(daemon):
+    wait_for(lambda: not [path for path in (daemon.folder / "spool").iterdir() if path.suffix in (".seg", ".log")], 60, "an empty spool")
+
+
 def listed(daemon, *filters):
     return daemon.cli("queue", "list", *filters, json_output=True)
 
@@ -49,8 +53,7 @@ def come_up(port, expect):
 def check_delivered(daemon, sink, ids):
     text = sink.communicate()[0].splitlines()
     assert json.loads(text[-1])["received"] == MESSAGES, text
-    wait_for(lambda: not list((daemon.folder / "spool").glob("*.seg")), 30, "an empty spool")
-    assert not list((daemon.folder / "spool").glob("*.log"))
+    await_empty(daemon)
     assert listed(daemon) == []
     delivered = re.findall(r" event=delivered id=(\S+) to=(\S+)", daemon.log())
     assert len(delivered) == MESSAGES and {id for id, to in delivered} == ids
@@ -91,7 +94,7 @@ def case_a_long_queue_of_a_crash_is_delivered():
         assert sink.stdout.readline() == "first\n"
         daemon.kill()
         daemon.start()
-        wait_for(lambda: not list((daemon.folder / "spool").glob("*.seg")), 60, "an empty spool")
+        await_empty(daemon)
         stop(sink)
         delivered = set(re.findall(r" event=delivered id=(\S+)", daemon.log()))
         assert len(delivered) == MESSAGES, len(delivered)
