@@ -61,7 +61,7 @@ BELOW_message  = message channels spool smtp conf base
 BELOW_role     = role $(BELOW_message)
 BELOW_role_of  = $1 role $(BELOW_message)
 
-.PHONY: all build run check crash bench fuzz lint format install uninstall clean programs unit
+.PHONY: all build run check crash bench bench-scale fuzz lint format install uninstall clean programs unit
 .SECONDARY:
 
 all: build
@@ -124,16 +124,26 @@ check:
 	@$(MAKE) --no-print-directory -j$(JOBS) MODE=check programs unit crash-tools
 	@tests/run
 
+# Power cuts, errors of each system call, and kills of the running roles, in thousands: the better part of an hour.
 crash:
-	@tests/install $(BUILD_PACKAGES)
-	@$(MAKE) --no-print-directory -j$(JOBS) crash-tools
+	@tests/install $(CHECK_PACKAGES)
+	@$(MAKE) --no-print-directory -j$(JOBS) programs crash-tools
 	@build/crash/power --seeds 1 $(CRASH_SEEDS)
+	@POSTERN_CRASH_LONG=1 python3 tests/crash/fault_crash.py
+	@POSTERN_CRASH_LONG=1 python3 tests/crash/kill_crash.py
 
 bench:
 	@tests/install $(BENCH_PACKAGES)
 	@$(MAKE) --no-print-directory -j$(JOBS) programs
 	@$(MAKE) --no-print-directory bench-tools
 	@tests/bench/run
+	@tests/bench/scale
+
+# The same with a million messages in the queue.
+bench-scale:
+	@tests/install $(BENCH_PACKAGES)
+	@$(MAKE) --no-print-directory -j$(JOBS) programs bench-tools
+	@tests/bench/scale 100000 1000000
 
 fuzz:
 	@tests/install $(FUZZ_PACKAGES)

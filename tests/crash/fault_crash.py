@@ -6,7 +6,7 @@ import resource
 import sys
 import time
 
-from ledger import LONG, RECORDS, Client, Ledger, Strace, need_strace, one_core, threads  # noqa: E402  (finds the lab, too)
+from ledger import LONG, RECORDS, Client, Ledger, Strace, need_strace, one_core, ready, thread_of  # noqa: E402  (finds the lab, too)
 from case import main  # noqa: E402
 from world import World, wait_for  # noqa: E402
 
@@ -76,8 +76,8 @@ class Run:
     def meet(self, role, thread, call, deed, when, cut_off, also=()):
         """Mail with one fault. True where the fault was met."""
         what = f"{role}, thread {thread}, {call} {when}: {deed}"
-        before, since = self.daemon.pids(), len(self.ledger.told)
-        harm = Strace(threads(before[role][0])[thread], call, deed, when, also)
+        before, since = ready(self.daemon), len(self.ledger.told)
+        harm = Strace(thread_of(before[role][0], thread), call, deed, when, also)
         try:
             answers = self.mail(what)
             end = time.monotonic() + 0.12

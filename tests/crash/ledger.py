@@ -1,7 +1,8 @@
 """The books of what clients were told and what receivers got, and strace(1) as the one who does harm.
 
 Given 250 means: arrives at least once, unchanged. Anything else means: arrives at most once. A copy too many is allowed only where the queue
-or the delivery process ended between the receiver's 250 and the outcome's record; for that the outcome logs are kept (a link to each) and
+or the delivery process ended between the message's last byte and the outcome's record (what is not wholly sent when the queue goes is not
+sent on: relay/delivery/connection.c; here the window begins with the receiver's 354); for that the outcome logs are kept (a link to each) and
 read at the end: who was recorded as delivered and got a copy afterwards was not allowed one."""
 import contextlib
 import hashlib
@@ -113,11 +114,11 @@ class Ledger:
         self.logs = world.folder / f"{daemon.folder.name}-logs"
         self.logs.mkdir()
         self.linked = set()
-        self.lock = threading.Lock()
+        self.lock, self.session = threading.Lock(), threading.local()
         self.told, self.copies, self.reports, self.altered, self.put_off = {}, {}, {}, [], set()
         self.number = 0
         self.whole_kills = []
-        self.receiver = world.add(Receiver("127.0.1.1", world.delivery_port, {"rcpt": self.answer_rcpt}))
+        self.receiver = world.add(Receiver("127.0.1.1", world.delivery_port, {"rcpt": self.answer_rcpt, "data": self.answer_data}))
         self.receiver.messages = self  # takes each message by append(), before it is answered
 
     def answer_rcpt(self, address):
@@ -127,6 +128,9 @@ class Ledger:
             self.put_off.add(address)
             return "451 4.2.0 later"
         return None
+
+    def answer_data(self, _):
+        self.session.begun = time.time()
 
     def keep_logs(self):
         """Links each outcome log that is there, so that it can be read when the spool is done with it."""
@@ -151,7 +155,7 @@ class Ledger:
             self.altered.append(key or message.data[:200])
             return
         for recipient in message.recipients:
-            self.copies.setdefault((key, recipient), []).append((now, ID.search(message.data).group(1).decode()))
+            self.copies.setdefault((key, recipient), []).append((self.session.begun, now, ID.search(message.data).group(1).decode()))
 
     def submit(self, client, recipients, size, what=""):
         """One message over CLIENT while WHAT happens; in a recipient, KEY stands for the message's key. Returns the answer, which must be a 250,
@@ -209,9 +213,9 @@ class Ledger:
             recipients, answer = self.told[key]
             events = events or self.ends()
             number = (answer.taken or recipients).index(recipient)
-            records = delivered.get((copies[0][1], number), 0)
-            assert records <= 1 and len({i for _, i in copies}) == 1, f"{key} to {recipient}: {len(copies)} copies, recorded as delivered {records} times"
-            for (before, i), (after, _) in zip(copies, copies[1:]):
+            records = delivered.get((copies[0][2], number), 0)
+            assert records <= 1 and len({i for *_, i in copies}) == 1, f"{key} to {recipient}: {len(copies)} copies, recorded as delivered {records} times"
+            for (before, _, i), (_, after, _) in zip(copies, copies[1:]):
                 cause = self.cause(events, i, before, after)
                 assert cause, f"{key} to {recipient}: a second copy, and neither queue nor delivery ended between {before:.3f} and {after:.3f}"
                 causes[cause] = causes.get(cause, 0) + 1
@@ -303,9 +307,10 @@ def need_strace():
         victim.wait()
 
 
-def threads(pid):
-    """The threads of PID in the order of their making."""
-    return sorted(int(tid) for tid in os.listdir(f"/proc/{pid}/task"))
+def thread_of(pid, turn):
+    """The thread of PID that was made as the TURN-th; waits for it."""
+    threads = wait_for(lambda: len(os.listdir(f"/proc/{pid}/task")) > turn and os.listdir(f"/proc/{pid}/task"), what="a thread of the role")
+    return sorted(map(int, threads))[turn]
 
 
 def one_core(turn=0):
