@@ -15,6 +15,8 @@
 #define BODY_KEEP       (16u * 1024) /* memory kept between messages */
 #define BODY_FIRST_READ (8u * 1024)  /* header and, mostly, all that follows */
 
+const char body_unreadable[] = "it cannot be read";
+
 void body_init(struct body *body)
 {
     *body = (struct body){ .fd = -1 };
@@ -79,7 +81,7 @@ static const char *load_whole(struct body *body, struct envelope *envelope)
     size_t have = buffer_size(&body->bytes);
     size_t size = (size_t)(record_prefix_offset(record) + record->prefix_size - record->offset);
     if (have < size && !read_at(body, record->offset + have, size - have))
-        return "it cannot be read";
+        return body_unreadable;
     struct span stored = part_of(body, record_envelope_offset(record), record->envelope_size);
     body->content = part_of(body, record_content_offset(record), record->content_size);
     body->prefix = part_of(body, record_prefix_offset(record), record->prefix_size);
@@ -105,7 +107,7 @@ static const char *load_large(struct body *body, struct envelope *envelope)
         verdict = record_check_content(body->fd, &body->record);
     if (verdict == RECORD_OK)
         return loaded ? NULL : "its envelope is malformed";
-    return verdict == RECORD_IO ? "it cannot be read" : "its checksum is wrong";
+    return verdict == RECORD_IO ? body_unreadable : "its checksum is wrong";
 }
 
 const char *body_load(struct body *body, int fd, uint64_t offset, struct uid id, struct envelope *envelope)
@@ -113,7 +115,7 @@ const char *body_load(struct body *body, int fd, uint64_t offset, struct uid id,
     const struct record *record = &body->record;
     body->fd = fd;
     if (!read_at(body, offset, BODY_FIRST_READ))
-        return "it cannot be read";
+        return body_unreadable;
     struct span bytes = buffer_span(&body->bytes);
     if (bytes.n < RECORD_HEADER_SIZE || record_decode((const unsigned char *)bytes.p, offset, &body->record) != RECORD_OK)
         return "its header is damaged";

@@ -37,6 +37,9 @@ void body_fini(struct body *body);
 /* Makes it ready for the next message: as body_fini, but memory of ordinary size is kept. */
 void body_reset(struct body *body);
 
+/* What body_load says where the disk fails, or FD is -1: nothing is known to be wrong with the message. */
+extern const char body_unreadable[];
+
 /* Reads the record at OFFSET of the segment FD (the body's from here on), checks that it is the message ID and every CRC of it, and
  * loads its envelope into *ENVELOPE (which was initialised). NULL, or what is wrong with it, in a few words. */
 const char *body_load(struct body *body, int fd, uint64_t offset, struct uid id, struct envelope *envelope);

@@ -56,7 +56,7 @@ void transaction_begin(struct transaction *transaction, const struct delivery_as
     log_end(&entry);
     struct reason reason;
     reason_local(&reason, "4.3.0", "the message's record in the relay's spool is not usable: %s", wrong);
-    transaction_settle_rest(transaction, DELIVERY_DAMAGED, &reason);
+    transaction_settle_rest(transaction, wrong == body_unreadable ? DELIVERY_TEMPORARY : DELIVERY_DAMAGED, &reason);
 }
 
 const char *transaction_address(const struct transaction *transaction, unsigned i)

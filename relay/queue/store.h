@@ -26,7 +26,8 @@ struct store {
     struct timer flush;
     struct timer recovery;
     uint64_t next_number;
-    bool enough; /* there is more room than spool.minimum-free */
+    int64_t complained_ms; /* when it was said last that a segment cannot be made */
+    bool enough;           /* there is more room than spool.minimum-free */
 };
 
 /* Opens the spool folder of the settings (makes it with mode 0700), locks it, starts the threads. NULL, with a log line, where that

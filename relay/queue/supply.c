@@ -15,6 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#define COMPLAINT_MS 60000
 #define NUMBER_TRIES 16 /* numbers that may be taken by files of somebody else */
 
 struct making {
@@ -68,13 +69,23 @@ static bool give(struct queue *queue, const struct making *making)
     return given;
 }
 
+/* Says why there is no segment, once a minute: who is refused tries again at once. */
+static void complain(struct store *store, const struct making *making)
+{
+    int64_t now_ms = clock_monotonic_ms();
+    if (store->complained_ms && now_ms - store->complained_ms < COMPLAINT_MS)
+        return;
+    store->complained_ms = now_ms;
+    log_say(LOG_ERROR, "error", "segment %016llx cannot be made: %s; senders are told to try again later",
+            (unsigned long long)making->number, strerror(making->problem));
+}
+
 static void made(void *context, struct job *job)
 {
     struct queue *queue = context;
     struct making *making = (struct making *)job;
     if (making->fd < 0) {
-        log_say(LOG_ERROR, "error", "segment %016llx cannot be made: %s; senders are told to try again later",
-                (unsigned long long)making->number, strerror(making->problem));
+        complain(queue->store, making);
         refuse(queue, making->writer, making->large, making->ticket, making->problem == ENOSPC || making->problem == EDQUOT);
     } else {
         struct pair *pair = pair_new(queue->store, making->number);

@@ -6,6 +6,7 @@ on purpose. One pair is copied under many numbers, each copy with ids and subjec
 import contextlib
 import os
 import pathlib
+import resource
 import smtplib
 import socket
 import struct
@@ -540,6 +541,75 @@ def case_the_clock_jumps():
         dead = world.add(Receiver(GONE, world.delivery_port))
         wait_for(lambda: len(daemon.events("delivered")) == len(identities), what="all messages")
         assert sorted(m.header("subject") for m in dead.messages) == sorted(shifts)
+
+
+ROLES = ["submission", "queue", "delivery", "dns", "auth", "policy", "control"]
+
+
+@contextlib.contextmanager
+def no_descriptors(pids):
+    """As long as it lasts the processes PIDS can open nothing more; what they have they keep."""
+    before = {pid: resource.prlimit(pid, resource.RLIMIT_NOFILE) for pid in pids}
+    for pid, (_, hard) in before.items():
+        used = {int(name) for name in os.listdir(f"/proc/{pid}/fd")}
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (min(set(range(len(used) + 1)) - used), hard))  # the lowest number that is free
+    yield
+    for pid, limits in before.items():
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)
+
+
+def processor_seconds(pids):
+    """Processor time that PIDS have used."""
+    ticks = 0
+    for pid in pids:
+        fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def try_to_submit(daemon, subject):
+    """Submits from a connection of its own with little patience; the id, or None."""
+    try:
+        session = smtplib.SMTP("127.0.0.1", daemon.open_port, timeout=0.5)
+        session.ehlo("client.example.net")
+        return send(session, "alice@example.net", ["bob@example.com"], message(subject))
+    except (OSError, smtplib.SMTPException):
+        return None
+
+
+def case_no_descriptor_is_left():
+    """No role that can open nothing more ends, spins or loses what it accepted: sessions go on, and all works again when there are descriptors."""
+    with World() as world:
+        daemon = start_daemon(world)
+        receiver = world.add(Receiver(HERE, world.delivery_port))
+        session = connect(daemon)
+        roles, accepted = daemon.pids(), set()
+        for role in ROLES:
+            pids = roles[role]
+            with no_descriptors(pids):
+                asked = subprocess.Popen([daemon.build / "postern", "-f", daemon.file, "status"], stdout=subprocess.DEVNULL)
+                used, begun, n = processor_seconds(pids), time.monotonic(), 0
+                while time.monotonic() < begun + 0.7:
+                    n += 1
+                    time.sleep(0.03)  # some load, not all that the machine can give
+                    if try_to_submit(daemon, f"{role}-{n}"):
+                        accepted.add(f"{role}-{n}")
+                assert session.noop()[0] == 250, role
+                used, whole = processor_seconds(pids) - used, time.monotonic() - begun
+                assert used < 0.7 * whole * len(pids), f"{role} used {used} s of {whole} s"
+            assert asked.wait(30) == 0, role
+            wait_for(lambda: try_to_submit(daemon, f"{role}-after"), what=f"acceptance after {role} had no descriptors")
+        session.close()
+        accepted |= {f"{role}-after" for role in ROLES}
+        daemon.cli("queue", "retry", "--all")
+        with contextlib.suppress(AssertionError):
+            wait_for(lambda: accepted <= {m.header("subject") for m in receiver.messages})
+        missing = accepted - {m.header("subject") for m in receiver.messages}
+        assert not missing, (missing, daemon.cli("queue", "list"), daemon.events("error"))
+        assert daemon.pids() == roles, "a role ended"
+        assert len([e for e in daemon.events("error") if "cannot be made" in e["text"]]) < 3, "complaints without end"
+        wait_for(lambda: daemon.cli("status", json_output=True)["queue"]["messages"] == 0)
+        wait_for_names(daemon, set())
 
 
 if __name__ == "__main__":
