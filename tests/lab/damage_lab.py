@@ -3,6 +3,7 @@ is whole is sent once, and a person is told.
 
 A spool is damaged by editing a pair of files that the daemon wrote: `Pair` has what is needed of relay/spool/README.md, written down a second time
 on purpose. One pair is copied under many numbers, each copy with ids and subjects of its own, so that one start meets every damage at once."""
+import concurrent.futures
 import contextlib
 import os
 import pathlib
@@ -610,6 +611,81 @@ def case_no_descriptor_is_left():
         assert len([e for e in daemon.events("error") if "cannot be made" in e["text"]]) < 3, "complaints without end"
         wait_for(lambda: daemon.cli("status", json_output=True)["queue"]["messages"] == 0)
         wait_for_names(daemon, set())
+
+
+def case_thousands_of_idle_connections_from_one_address():
+    """All above the cap are told 421 4.7.0 and closed; a good client from elsewhere is served at once."""
+    with World() as world:
+        daemon = start_daemon(world)
+        receiver = world.add(Receiver(HERE, world.delivery_port))
+        count = min(10000, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 1000)
+        if count < 2000:
+            raise Skip("too few descriptors")
+        idle = []
+        try:
+            for _ in range(count):
+                idle.append(socket.create_connection(("127.0.0.1", daemon.open_port), timeout=30, source_address=("127.0.0.9", 0)))
+            submit(daemon, "alice@example.net", ["bob@example.com"], message("good"))
+            lines = [connection.recv(200) for connection in idle]
+            served = sum(line.startswith(b"220 ") for line in lines)
+            assert 0 < served <= 50 * len(daemon.pids()["submission"]), served
+            assert all(line.startswith((b"220 ", b"421 4.7.0 too many connections from your address")) for line in lines)
+        finally:
+            for connection in idle:
+                connection.close()
+        wait_for(lambda: len(receiver.messages) == 1)
+        wait_for(lambda: try_from(daemon, "127.0.0.9"), what="service for that address when its connections have gone")
+
+
+def try_from(daemon, address):
+    try:
+        with smtplib.SMTP("127.0.0.1", daemon.open_port, timeout=10, source_address=(address, 0)) as session:
+            return session.noop()[0] == 250
+    except (OSError, smtplib.SMTPException):
+        return False
+
+
+def begin_data(daemon):
+    """A plain connection behind the 354, with a socket that resets when it is closed."""
+    connection = socket.create_connection(("127.0.0.1", daemon.open_port), timeout=30)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    connection.sendall(b"EHLO client\r\nMAIL FROM:<alice@example.net>\r\nRCPT TO:<bob@example.com>\r\nDATA\r\n")
+    seen = b""
+    while b"\r\n354 " not in seen:
+        got = connection.recv(4096)
+        assert got and b"\r\n45" not in seen, seen
+        seen += got
+    return connection
+
+
+def case_clients_that_go_before_the_end():
+    """1000 connections end just below the size limit, small messages and large ones: nothing stays on the disk. A hundred are reset behind the final dot, before
+    the reply: what was accepted arrives once, and nothing else does."""
+    with World() as world:
+        daemon = world.posternd(listener="max-message-size = 2M")
+        daemon.user("alice", "secret")
+        daemon.start()
+        receiver = world.add(Receiver(HERE, world.delivery_port))
+        spool = daemon.folder / "spool"
+        line = b"y" * 76 + b"\r\n"
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            def abort(number):
+                with begin_data(daemon) as connection:
+                    connection.sendall(message(f"abort {number}", line * (26500 if number % 50 == 0 else 300)))
+            list(pool.map(abort, range(1000)))
+
+            def reset(number):
+                with begin_data(daemon) as connection:
+                    connection.sendall(message(f"reset-{number}", line) + b".\r\n")
+            list(pool.map(reset, range(100)))
+        submit(daemon, "alice@example.net", ["bob@example.com"], message("last"))
+        wait_for(lambda: daemon.cli("status", json_output=True)["queue"]["messages"] == 0 and any(m.header("subject") == "last" for m in receiver.messages))
+        wait_for(lambda: len(daemon.events("delivered")) == len(daemon.events("accepted")), what="the delivery of what was accepted, and no more")
+        subjects = [m.header("subject") for m in receiver.messages]
+        assert len(subjects) == len(set(subjects)) == len(daemon.events("accepted")) and not any("abort" in subject for subject in subjects), subjects
+        wait_for(lambda: sum(path.stat().st_blocks * 512 for path in spool.iterdir()) < 1000000, what="room on the disk")
+        print(f"note {len(subjects) - 1} of 100 that were reset behind the dot were taken")
 
 
 if __name__ == "__main__":
