@@ -1,0 +1,58 @@
+"""What the benchmarks measure with: processor time and memory of processes from /proc, and a table of it."""
+import os
+import pathlib
+import sys
+
+TESTS = pathlib.Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(TESTS / "lab"))
+from world import children  # noqa: E402
+
+TICK_MS = 1000 / os.sysconf("SC_CLK_TCK")
+TOOLS = TESTS.parent / "build" / "bench"
+
+
+def tree(pid):
+    found = [pid]
+    for child in children(pid):
+        found += tree(child)
+    return found
+
+
+def processor_ms(pid):
+    """Milliseconds of the process PID, all its children, and those it has waited for."""
+    total = 0
+    for each in tree(pid):
+        try:
+            fields = pathlib.Path(f"/proc/{each}/stat").read_text().rsplit(") ", 1)[1].split()
+        except OSError:
+            continue
+        total += sum(int(fields[i]) for i in (11, 12, 13, 14))
+    return total * TICK_MS
+
+
+def memory_kb(pid):
+    """Proportional set size of the tree."""
+    total = 0
+    for each in tree(pid):
+        try:
+            for line in pathlib.Path(f"/proc/{each}/smaps_rollup").read_text().splitlines():
+                if line.startswith("Pss:"):
+                    total += int(line.split()[1])
+        except OSError:
+            continue
+    return total
+
+
+def status_kb(pid, name):
+    """A field of /proc/PID/status: VmRSS, VmHWM (the most it ever was)."""
+    for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith(name + ":"):
+            return int(line.split()[1])
+    return 0
+
+
+def table(rows, names):
+    width = max(len(row[0]) for row in rows) + 2
+    print(" " * width + "".join(f"{name:>14}" for name in names))
+    for row in rows:
+        print(f"{row[0]:<{width}}" + "".join(f"{value:>14}" for value in row[1:]))
