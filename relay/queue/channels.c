@@ -176,7 +176,8 @@ void channels_peer(struct queue *queue, enum role_kind kind, unsigned slot, int 
 
 static struct ipc *submission_of(const struct queue *queue, unsigned slot)
 {
-    const struct peer *peer = slot < ROLE_SLOTS ? queue->channels->peers[ROLE_SUBMISSION][slot] : NULL;
+    /* At the end a segment may still come from the worker when the channels have gone. */
+    const struct peer *peer = queue->channels && slot < ROLE_SLOTS ? queue->channels->peers[ROLE_SUBMISSION][slot] : NULL;
     return peer ? peer->ipc : NULL;
 }
 
