@@ -37,7 +37,7 @@ static void test_idle(void **state)
     (void)state;
     world_init(&world);
     world.keep = true;
-    world.conf.delivery.idle_timeout_ms = 100;
+    world.conf.delivery.idle_timeout_ms = 800;
     begin(LINES(PIPELINING, SENT, "< QUIT"));
     world_open(&world, "mx.test", server.port, NULL);
     assert_true(world_run(&world, &world.closed, 3000));
