@@ -86,7 +86,7 @@ class Run:
             hit = harm.hit()
         finally:
             harm.close()
-        if not self.ledger.await_all(0.5, since):  # some of it waits until the disk is asked again
+        if not self.ledger.await_all(0.3, since):  # some of it waits until the disk is asked again
             self.late += [f"{what}: {missing}" for missing in self.ledger.missing(since)]
         after = self.daemon.pids()
         changed = {r for r in before if before[r] != after.get(r)}

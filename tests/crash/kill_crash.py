@@ -17,7 +17,8 @@ from world import World, children, wait_for
 
 MOST = 100 if LONG else 6
 KILLS = int(os.environ.get("KILLS", "10000"))
-DAEMONS = 6 if LONG else 1  # of the load
+KILLS_OF_A_LIFE = 200  # of one daemon under load in the long mode
+DAEMONS = 6  # at once there
 LIVES_SECONDS = 2.1  # the parent starts one that lived so long again at once (relay/parent/process.c)
 MAIN, SECOND, THIRD = 0, 1, 2
 
@@ -110,7 +111,8 @@ class Life:
     def close(self):
         assert self.ledger.await_all(120), f"lost {self.ledger.missing()[:20]}, kills {self.kills}"
         reloads = self.kills.pop("reload", 0)
-        self.ledger.close(f"{sum(self.kills.values())} kills {self.kills}, {reloads} reloads, ")
+        figures = self.ledger.close(f"{sum(self.kills.values())} kills {self.kills}, {reloads} reloads, ")
+        return {**figures, "kills": sum(self.kills.values()), "reloads": reloads}
 
 
 def case_killed_at_each_call():
@@ -205,7 +207,7 @@ class Killer:
 
 
 def load(kills, seed, seconds=None):
-    """A daemon under steady load whose roles are killed KILLS times, or for SECONDS."""
+    """A daemon under steady load whose roles are killed KILLS times, or for SECONDS; the figures."""
     with World(RECORDS) as world:
         life = Life(world)
         traffic, killer = Load(life), Killer(life, seed)
@@ -213,7 +215,7 @@ def load(kills, seed, seconds=None):
         while sum(life.kills.values()) < kills and time.monotonic() < end and not traffic.problem:
             killer.strike()
         traffic.close()
-        life.close()
+        return life.close()
 
 
 def case_killed_under_load():
@@ -221,8 +223,13 @@ def case_killed_under_load():
     if not LONG:
         load(1000, 1, 8)
         return
+    lives = -(-KILLS // KILLS_OF_A_LIFE)
     with concurrent.futures.ProcessPoolExecutor(DAEMONS) as pool:
-        list(pool.map(load, [KILLS // DAEMONS] * DAEMONS, range(DAEMONS)))
+        results = [pool.submit(load, KILLS_OF_A_LIFE, seed) for seed in range(lives)]
+    figures = [result.result() for result in results if not result.exception()]
+    print("note in all:", {what: sum(f.get(what, 0) for f in figures) for what in sorted(set().union(*figures))}, flush=True)
+    problems = [str(result.exception()) for result in results if result.exception()]
+    assert not problems, f"{len(problems)} of {lives} daemons: {problems[:5]}"
 
 
 def case_killed_while_it_recovers():

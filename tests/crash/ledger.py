@@ -242,13 +242,14 @@ class Ledger:
         return {"sent": len(answers), "accepted": answers.count(250), "refused": sum(400 <= code for code in answers), "broken": answers.count(0)}
 
     def close(self, extra=""):
-        """The last word: prints the figures and raises where something was lost, altered, or came twice without a cause."""
+        """The last word: prints the figures, raises where something was lost, altered, or came twice without a cause, and returns the figures."""
         missing = self.missing()
         twice = self.twice()
         counts = self.counts()
         print(f"note {extra}{counts['sent']} messages: {counts['accepted']} accepted, {counts['refused']} refused, {counts['broken']} cut off; "
               f"{len(missing)} lost, {len(self.altered)} altered, {sum(twice.values())} twice {twice or ''}".rstrip(), flush=True)
         assert not missing and not self.altered, f"lost {missing[:20]}, altered {self.altered[:20]}"
+        return {**counts, **{f"twice: {cause}": n for cause, n in twice.items()}}
 
 
 def uid(data):

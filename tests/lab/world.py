@@ -219,9 +219,9 @@ control {{ socket = "{self.control}" }}
 
     def kill(self):
         """Everything at once, as a power cut would, but for the disk."""
-        pids = [self.process.pid] + children(self.process.pid)
         self.process.send_signal(signal.SIGSTOP)
-        for pid in pids[1:]:
+        os.waitid(os.P_PID, self.process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)  # it forks no more
+        for pid in children(self.process.pid):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self.process.kill()
