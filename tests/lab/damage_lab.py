@@ -401,7 +401,7 @@ def private_mount(script):
 
 
 def mount_in(daemon, *arguments):
-    subprocess.run(["nsenter", "-m", "-t", str(daemon.process.pid), "mount", *arguments], check=True)
+    subprocess.run(["nsenter", "-m", "-r", "-t", str(daemon.process.pid), "mount", *arguments], check=True)
 
 
 def start_with(daemon, prefix):
