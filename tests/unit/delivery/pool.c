@@ -115,7 +115,7 @@ static void test_stale_and_away(void **state)
     (void)state;
     world_init(&world);
     world.messages = 2;
-    begin(LINES(PIPELINING, SENT, ASKED, "close"));
+    begin(LINES(PIPELINING, SENT, ASKED, "away", "close"));
     world_open(&world, "mx.test", server.port, NULL);
     assert_true(world_run(&world, &world.closed, 3000));
     end("next;0 done 2.0.0 remote;next;0 temporary 4.4.1;unreachable 4.4.1;");

@@ -248,6 +248,14 @@ static inline void do_close(struct world_server *server, const char *text)
     world_hang_up(server);
 }
 
+/* No further connection is taken: before the one that is there ends, so that the next cannot come in between. */
+static inline void do_away(struct world_server *server, const char *text)
+{
+    (void)text;
+    close(server->listener);
+    server->listener = -1;
+}
+
 static inline void do_reset(struct world_server *server, const char *text)
 {
     (void)text;
@@ -261,9 +269,9 @@ static inline void *world_play(void *context)
         const char *verb;
         void (*play)(struct world_server *server, const char *text);
     } verbs[] = {
-        { "accept", do_accept },   { ">", do_send },    { "raw", do_raw },     { "<", do_expect },
-        { "content", do_content }, { "tls", do_tls },   { "drip", do_drip },   { "silent", do_silent },
-        { "stall", do_stall },     { "gone", do_gone }, { "close", do_close }, { "reset", do_reset },
+        { "accept", do_accept }, { ">", do_send },      { "raw", do_raw },       { "<", do_expect },    { "content", do_content },
+        { "tls", do_tls },       { "drip", do_drip },   { "silent", do_silent }, { "stall", do_stall }, { "gone", do_gone },
+        { "close", do_close },   { "reset", do_reset }, { "away", do_away },
     };
     struct world_server *server = context;
     for (const char *const *line = server->script; *line && !server->problem[0]; line++) {
@@ -274,7 +282,8 @@ static inline void *world_play(void *context)
                 verbs[i].play(server, text);
     }
     world_hang_up(server);
-    close(server->listener);
+    if (server->listener >= 0)
+        close(server->listener);
     return NULL;
 }
 
