@@ -13,7 +13,7 @@ import time
 
 from ledger import LONG, RECORDS, Client, Ledger, Strace, need_strace, one_core, ready, thread_of  # noqa: E402  (finds the lab, too)
 from case import main  # noqa: E402
-from world import World, children, wait_for
+from world import World, wait_for
 
 MOST = 100 if LONG else 6
 KILLS = int(os.environ.get("KILLS", "10000"))
@@ -39,14 +39,6 @@ def kill(pid):
         os.kill(pid, signal.SIGKILL)
 
 
-def is_alive(pid):
-    """Is PID there, and not only waited for by nobody?"""
-    try:
-        return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
-
-
 class Life:
     """One daemon that is killed over and over."""
 
@@ -66,16 +58,10 @@ class Life:
 
     def die(self):
         """All at once, or the parent and with it the others, and back."""
+        roles = sum(self.kills.values()) % 3 > 0
+        self.count("everything" if roles else "parent")
+        self.daemon.kill(roles)
         self.ledger.whole_kills.append(time.time())
-        if sum(self.kills.values()) % 3:
-            self.count("everything")
-            self.daemon.kill()
-        else:
-            self.count("parent")
-            roles = children(self.daemon.process.pid)
-            self.daemon.process.kill()
-            self.daemon.process.wait()
-            wait_for(lambda: not any(is_alive(pid) for pid in roles), what="the end of all roles")
         self.daemon.start()
 
     def mail(self, what):

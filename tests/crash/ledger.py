@@ -217,7 +217,8 @@ class Ledger:
             assert records <= 1 and len({i for *_, i in copies}) == 1, f"{key} to {recipient}: {len(copies)} copies, recorded as delivered {records} times"
             for (before, _, i), (_, after, _) in zip(copies, copies[1:]):
                 cause = self.cause(events, i, before, after)
-                assert cause, f"{key} to {recipient}: a second copy, and neither queue nor delivery ended between {before:.3f} and {after:.3f}"
+                near = [(round(at - before, 3), *what) for at, *what in events if abs(at - before) < 2 and what[1] in (None, i)]
+                assert cause, f"{i}, {key} to {recipient}: a second copy {after - before:.3f} s after the first, and of queue and delivery ended {near}"
                 causes[cause] = causes.get(cause, 0) + 1
         return causes
 

@@ -217,15 +217,17 @@ control {{ socket = "{self.control}" }}
         self.process = None
         return code
 
-    def kill(self):
-        """Everything at once, as a power cut would, but for the disk."""
+    def kill(self, roles=True):
+        """Everything at once, as a power cut would, but for the disk; or, without ROLES, the parent alone, which ends the others."""
         self.process.send_signal(signal.SIGSTOP)
         os.waitid(os.P_PID, self.process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)  # it forks no more
-        for pid in children(self.process.pid):
+        pids = children(self.process.pid)
+        for pid in pids if roles else ():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self.process.kill()
         self.process.wait()
+        wait_for(lambda: not any(is_alive(pid) for pid in pids), what="the end of all roles")
         self.log_file.close()
         self.process = None
 
@@ -236,6 +238,14 @@ control {{ socket = "{self.control}" }}
             if word in log:
                 at = log.index(word)
                 raise AssertionError(f"the log has {word}: {log[max(0, at - 300):at + 3000]}")
+
+
+def is_alive(pid):
+    """Is PID there, and not only waited for by nobody?"""
+    try:
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def children(pid):
