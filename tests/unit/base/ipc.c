@@ -3,6 +3,7 @@
 #include "../unit.h"
 
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -47,7 +48,7 @@ static void on_received(void *context, unsigned type, const void *body, size_t s
         world->in_order = world->in_order && ((const struct number *)body)->value == world->next++;
     if (type == WORDS)
         memcpy(&world->words, body, sizeof world->words);
-    if (type == FILE_GIVEN) {
+    if (type == FILE_GIVEN && fd >= 0) {
         assert_int_equal(read(fd, &world->file_byte, 1), 1);
         close(fd);
     }
@@ -181,6 +182,24 @@ static void test_descriptor(void **state)
     assert_int_equal(world->file_byte, '!');
 }
 
+/* A process without room for a descriptor gets the message all the same, and keeps the channel. */
+static void test_no_room_for_a_descriptor(void **state)
+{
+    struct world *world = *state;
+    struct rlimit limit;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    int first_free = dup(0);
+    ipc_send(world->front, FILE_GIVEN, &(struct number){ 1 }, sizeof(struct number), first_free);
+    close(first_free);
+    setrlimit(RLIMIT_NOFILE, &(struct rlimit){ (rlim_t)first_free, limit.rlim_max });
+    serve(world);
+    setrlimit(RLIMIT_NOFILE, &limit);
+    assert_int_equal(world->received, 1);
+    assert_int_equal(world->closed, 0);
+    assert_int_equal(world->file_byte, 0);
+    test_descriptor(state);
+}
+
 static void test_peer_gone(void **state)
 {
     struct world *world = *state;
@@ -258,6 +277,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_nothing_of_a_refused_packet_shows_behind_the_next, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_secret_is_wiped_once_it_was_handled, setup, teardown),
         cmocka_unit_test_setup_teardown(test_descriptor, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_no_room_for_a_descriptor, setup, teardown),
         cmocka_unit_test_setup_teardown(test_peer_gone, setup, teardown),
         cmocka_unit_test_setup_teardown(test_free_inside_the_handler, setup, teardown),
         cmocka_unit_test_setup_teardown(test_forged_packets_end_the_channel, setup, teardown),

@@ -41,6 +41,7 @@ static const struct fault faults[] = {
     { "no file can be made", CALL_OPEN, ENOSPC, false, false, CALL_NONE, WRITER_FULL },
     { "no lock", CALL_FLOCK, ENOLCK, false, false, CALL_NONE, WRITER_FAILED },
     { "the header cannot be read", CALL_READ, EIO, false, false, CALL_NONE, WRITER_STORED },
+    { "no header can be read", CALL_READ, EIO, true, false, CALL_NONE, WRITER_FAILED },
     { "no stat", CALL_STAT, EIO, true, false, CALL_NONE, WRITER_STORED },
     { "no cutting", CALL_CUT, EIO, true, false, CALL_NONE, WRITER_STORED },
 };

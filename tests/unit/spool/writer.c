@@ -233,6 +233,33 @@ static void test_large_waits_in_bounded_memory(void **state)
     scene_free(scene);
 }
 
+/* Who waits for room is told when the very write fails that would have made it. */
+static void test_large_fails_while_it_waits_for_room(void **state)
+{
+    (void)state;
+    struct scene *scene = scene_new();
+    struct sample sample = sample_make(1, 2u << 20);
+    struct intake *intake = intake_new(scene->writer, sample.id, 50u << 20);
+    struct span rest = span_make(sample.content, sample.content_size);
+    unsigned drained = 0;
+    scene->late = true;
+    while (!intake_is_full(intake)) {
+        assert_true(intake_add(intake, span_head(rest, 4096)));
+        rest = span_skip(rest, 4096);
+    }
+    intake_on_drained(intake, count_call, &drained);
+    uint64_t number = scene->next_number++;
+    close(segment_create(scene->box.folder, number));
+    scene->given++;
+    writer_give(scene->writer, number, segment_open(scene->box.folder, number), true, scene->last_ticket); /* to read only */
+    while (!drained)
+        loop_once(scene->loop, true);
+    assert_int_equal(intake_verdict(intake), WRITER_FAILED);
+    intake_free(&intake);
+    sample_free(&sample);
+    scene_free(scene);
+}
+
 /* A large message is complete before its segment comes. */
 static void test_large_committed_before_its_segment(void **state)
 {
@@ -381,6 +408,7 @@ int main(void)
         cmocka_unit_test(test_too_large_is_never_stored),
         cmocka_unit_test(test_abort_frees_space),
         cmocka_unit_test(test_large_waits_in_bounded_memory),
+        cmocka_unit_test(test_large_fails_while_it_waits_for_room),
         cmocka_unit_test(test_large_committed_before_its_segment),
         cmocka_unit_test(test_no_segment_to_be_had),
         cmocka_unit_test(test_abandon),
