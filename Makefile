@@ -129,6 +129,7 @@ crash:
 	@tests/install $(CHECK_PACKAGES)
 	@$(MAKE) --no-print-directory -j$(JOBS) programs crash-tools
 	@build/crash/power --seeds 1 $(CRASH_SEEDS)
+	@POSTERN_CRASH_LONG=1 python3 tests/crash/powercut_crash.py
 	@POSTERN_CRASH_LONG=1 python3 tests/crash/fault_crash.py
 	@POSTERN_CRASH_LONG=1 python3 tests/crash/kill_crash.py
 
