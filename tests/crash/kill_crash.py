@@ -198,7 +198,7 @@ def load(kills, seed, seconds=None):
         life = Life(world)
         traffic, killer = Load(life), Killer(life, seed)
         end = time.monotonic() + (seconds or 1e9)
-        while sum(life.kills.values()) < kills and time.monotonic() < end and not traffic.problem:
+        while sum(life.kills.values()) - life.kills.get("reload", 0) < kills and time.monotonic() < end and not traffic.problem:
             killer.strike()
         traffic.close()
         return life.close()
