@@ -55,13 +55,14 @@ class Life:
     def kill(self, role, pid):
         self.count(role)
         kill(pid)
+        self.ledger.killed.append((time.time(), role, None))
 
     def die(self):
         """All at once, or the parent and with it the others, and back."""
         roles = sum(self.kills.values()) % 3 > 0
         self.count("everything" if roles else "parent")
         self.daemon.kill(roles)
-        self.ledger.whole_kills.append(time.time())
+        self.ledger.killed.append((time.time(), "everything", None))
         self.daemon.start()
 
     def mail(self, what):

@@ -117,7 +117,7 @@ class Ledger:
         self.lock, self.session = threading.Lock(), threading.local()
         self.told, self.copies, self.reports, self.altered, self.put_off = {}, {}, {}, [], set()
         self.number = 0
-        self.whole_kills = []
+        self.killed = []  # (time, what, None), what being "everything" or a role
         self.receiver = world.add(Receiver("127.0.1.1", world.delivery_port, {"rcpt": self.answer_rcpt, "data": self.answer_data}))
         self.receiver.messages = self  # takes each message by append(), before it is answered
 
@@ -218,13 +218,14 @@ class Ledger:
             for (before, _, i), (_, after, _) in zip(copies, copies[1:]):
                 cause = self.cause(events, i, before, after)
                 near = [(round(at - before, 3), *what) for at, *what in events if abs(at - before) < 2 and what[1] in (None, i)]
-                assert cause, f"{i}, {key} to {recipient}: a second copy {after - before:.3f} s after the first, and of queue and delivery ended {near}"
+                assert cause, f"{i}, {key} to {recipient}: a second copy {after - before:.3f} s after the first, and of queue and delivery ended {near}: " \
+                              + "; ".join(line for line in self.daemon.log().splitlines() if i in line)
                 causes[cause] = causes.get(cause, 0) + 1
         return causes
 
     def ends(self):
-        """[(time, what ended, id or None)], from the log and from kills of everything."""
-        found = [(t, "everything", None) for t in self.whole_kills]
+        """[(time, what ended, id or None)], from the log and from the kills; the log does not tell of a process that was to end anyway."""
+        found = [(at, what, i) for at, what, i in self.killed if what in ("queue", "delivery", "everything")]
         for event in self.daemon.events():
             at = timestamp(event["time"])
             if event.get("died") in ("queue", "delivery"):
