@@ -263,9 +263,10 @@ static bool receive(struct ipc *ipc)
         .msg_iov = parts, .msg_iovlen = 2, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes
     };
     ssize_t n;
+    /* ECONNRESET, once: the peer ended and left something unread. What it had sent before is there all the same. */
     do
         n = recvmsg(ipc->fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    while (n < 0 && errno == EINTR);
+    while (n < 0 && (errno == EINTR || errno == ECONNRESET));
     if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
         return false;
     if (n <= 0) {

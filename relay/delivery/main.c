@@ -14,6 +14,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#define BACKLOG_WAIT_MS 20 /* between two looks at it */
+
 struct delivery {
     struct role *role;
     struct own own;
@@ -22,6 +24,7 @@ struct delivery {
     struct pool pool;
     struct ipc *queue;
     struct ipc *dns;
+    struct timer end; /* of a drain, once the queue has taken all outcomes */
 };
 
 static void take_open(struct delivery *delivery, const void *body, int fd)
@@ -108,9 +111,15 @@ static void peer(struct role *role, enum role_kind kind, unsigned slot, int fd)
     }
 }
 
+/* An outcome that the channel did not take yet would end with this process, and its message be sent again. */
 static void emptied(void *context)
 {
-    role_finished(context);
+    struct role *role = context;
+    struct delivery *delivery = role->state;
+    if (ipc_backlog(delivery->queue))
+        timer_set(&delivery->end, role->loop, BACKLOG_WAIT_MS, emptied, role);
+    else
+        role_finished(role);
 }
 
 /* Every connection is a descriptor, and every message at work another. */
@@ -182,6 +191,7 @@ static void stop(struct role *role)
 {
     struct delivery *delivery = role->state;
     pool_fini(&delivery->pool);
+    timer_fini(&delivery->end);
     ipc_free(&delivery->queue);
     ipc_free(&delivery->dns);
     tls_free(&delivery->tls);

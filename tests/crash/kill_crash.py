@@ -219,6 +219,21 @@ def case_killed_under_load():
     assert not problems, f"{len(problems)} of {lives} daemons: {problems[:5]}"
 
 
+def case_reloaded_under_load():
+    """Settings are loaded anew all the time: nothing comes twice, and no attempt is cut off."""
+    with World(RECORDS) as world:
+        life = Life(world)
+        traffic, chance = Load(life), random.Random(1)
+        end = time.monotonic() + (60 if LONG else 4)
+        while time.monotonic() < end and not traffic.problem:
+            life.count("reload")
+            life.daemon.process.send_signal(signal.SIGHUP)
+            time.sleep(0.05 + chance.random() * 0.3)
+        traffic.close()
+        figures = life.close()
+        assert not any(what.startswith("twice") for what in figures) and "delivery process ended" not in life.daemon.log(), figures
+
+
 def case_killed_while_it_recovers():
     """The queue process dies before its n-th call while it reads a full spool, and so does its successor."""
     need_strace()

@@ -80,7 +80,11 @@ class Client:
     def transaction(self, recipients, data):
         lines = ["MAIL FROM:<alice@example.net>", *(f"RCPT TO:<{recipient}>" for recipient in recipients), "DATA"]
         self.sock.sendall("".join(line + "\r\n" for line in lines).encode())
-        replies = [self.reply() for _ in lines]
+        replies = []
+        for _ in lines:
+            replies.append(self.reply())
+            if replies[-1][0] == 421:
+                return Answer(*replies[-1])
         taken = [recipient for recipient, reply in zip(recipients, replies[1:]) if reply[0] == 250]
         if replies[-1][0] != 354:
             return Answer(*next(reply for reply in replies if reply[0] >= 400))

@@ -210,6 +210,19 @@ static void test_peer_gone(void **state)
     assert_false(ipc_send(NULL, NUMBER, &(struct number){ 0 }, sizeof(struct number), -1));
 }
 
+/* What a peer had sent arrives, though it ended with something unread, of which the kernel tells first. */
+static void test_last_words_of_a_peer_that_did_not_listen(void **state)
+{
+    struct world *world = *state;
+    ipc_send(world->front, NUMBER, &(struct number){ 1 }, sizeof(struct number), -1);
+    ipc_send(world->back, ANSWER, &(struct number){ 2 }, sizeof(struct number), -1);
+    ipc_send(world->back, ANSWER, &(struct number){ 3 }, sizeof(struct number), -1);
+    ipc_free(&world->back);
+    serve(world);
+    assert_int_equal(world->received, 2);
+    assert_int_equal(world->closed, 1);
+}
+
 static void test_free_inside_the_handler(void **state)
 {
     struct world *world = *state;
@@ -279,6 +292,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_descriptor, setup, teardown),
         cmocka_unit_test_setup_teardown(test_no_room_for_a_descriptor, setup, teardown),
         cmocka_unit_test_setup_teardown(test_peer_gone, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_last_words_of_a_peer_that_did_not_listen, setup, teardown),
         cmocka_unit_test_setup_teardown(test_free_inside_the_handler, setup, teardown),
         cmocka_unit_test_setup_teardown(test_forged_packets_end_the_channel, setup, teardown),
     };
