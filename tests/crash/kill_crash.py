@@ -52,17 +52,20 @@ class Life:
     def count(self, what):
         self.kills[what] = self.kills.get(what, 0) + 1
 
-    def kill(self, role, pid):
+    def kill(self, role, pid, since=None):
+        """Kills PID, which may have died since SINCE."""
         self.count(role)
+        since = since or time.time()
         kill(pid)
-        self.ledger.killed.append((time.time(), role, None))
+        self.ledger.killed.append((since, time.time(), role))
 
     def die(self):
         """All at once, or the parent and with it the others, and back."""
         roles = sum(self.kills.values()) % 3 > 0
         self.count("everything" if roles else "parent")
+        since = time.time()
         self.daemon.kill(roles)
-        self.ledger.killed.append((time.time(), "everything", None))
+        self.ledger.killed.append((since, time.time(), "everything"))
         self.daemon.start()
 
     def mail(self, what):
@@ -78,7 +81,7 @@ class Life:
         what = f"{role}, thread {thread}, killed {'after' if after else 'before'} {call} {when}"
         pid = ready(self.daemon)[role][0]
         harm = Strace(thread_of(pid, thread), call, AFTER if after else "signal=KILL", when)
-        mail = threading.Thread(target=self.mail, args=(what,))
+        mail, since = threading.Thread(target=self.mail, args=(what,)), time.time()
         try:
             mail.start()
             while mail.is_alive() and not harm.hit():
@@ -88,7 +91,7 @@ class Life:
                 time.sleep(0.002)
             hit = harm.hit()
             if hit:
-                self.kill(role, pid)
+                self.kill(role, pid, since)
         finally:
             harm.close()
         mail.join()

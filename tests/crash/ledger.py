@@ -23,6 +23,7 @@ from world import Skip, World, wait_for  # noqa: E402
 
 LONG = os.environ.get("POSTERN_CRASH_LONG") == "1"
 HANG_SECONDS = 20
+HEARS_SECONDS = 0.05  # within which the delivery process hears of the queue's end, and sends what it had begun to send no more
 ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 ID = re.compile(rb"[\s;]id ([0-9a-z]{20})\b")
 RECORDS = World.RECORDS + ["example.net. 300 IN MX 10 mx1.example.com."]
@@ -121,7 +122,7 @@ class Ledger:
         self.lock, self.session = threading.Lock(), threading.local()
         self.told, self.copies, self.reports, self.altered, self.put_off = {}, {}, {}, [], set()
         self.number = 0
-        self.killed = []  # (time, what, None), what being "everything" or a role
+        self.killed = []  # (from, until, what): died in between, WHAT being "everything" or a role
         self.receiver = world.add(Receiver("127.0.1.1", world.delivery_port, {"rcpt": self.answer_rcpt, "data": self.answer_data}))
         self.receiver.messages = self  # takes each message by append(), before it is answered
 
@@ -210,38 +211,40 @@ class Ledger:
 
     def twice(self):
         """{cause: how often a recipient got another copy}; raises where one has no allowed cause."""
-        causes, delivered, events = {}, self.delivered(), None
+        causes, delivered, deferred = {}, self.delivered(), None
         for (key, recipient), copies in self.copies.items():
             if len(copies) == 1:
                 continue
             recipients, answer = self.told[key]
-            events = events or self.ends()
+            deferred = self.deferrals() if deferred is None else deferred
             number = (answer.taken or recipients).index(recipient)
             records = delivered.get((copies[0][2], number), 0)
             assert records <= 1 and len({i for *_, i in copies}) == 1, f"{key} to {recipient}: {len(copies)} copies, recorded as delivered {records} times"
             for (before, _, i), (_, after, _) in zip(copies, copies[1:]):
-                cause = self.cause(events, i, before, after)
-                near = [(round(at - before, 3), *what) for at, *what in events if abs(at - before) < 2 and what[1] in (None, i)]
-                assert cause, f"{i}, {key} to {recipient}: a second copy {after - before:.3f} s after the first, and of queue and delivery ended {near}: " \
+                cause = self.cause(deferred.get((i, recipient), []), before, after)
+                near = [(what, round(start - before, 3), round(end - before, 3)) for start, end, what in self.killed if abs(start - before) < 2]
+                assert cause, f"{i}, {key} to {recipient}: a second copy {after - before:.3f} s after the first, without an allowed cause; killed were {near}; " \
                               + "; ".join(line for line in self.daemon.log().splitlines() if i in line)
                 causes[cause] = causes.get(cause, 0) + 1
         return causes
 
-    def ends(self):
-        """[(time, what ended, id or None)], from the log and from the kills; the log does not tell of a process that was to end anyway."""
-        found = [(at, what, i) for at, what, i in self.killed if what in ("queue", "delivery", "everything")]
-        for event in self.daemon.events():
-            at = timestamp(event["time"])
-            if event.get("died") in ("queue", "delivery"):
-                found.append((at, event["died"], None))
-            elif event["event"] == "deferred" and "whether it was taken is unknown" in event.get("reply", ""):
-                found.append((at, "connection", event["id"]))
+    def deferrals(self):
+        """{(id, recipient): [(time, reply)]} of the log."""
+        found = {}
+        for event in self.daemon.events("deferred"):
+            found.setdefault((event["id"], event["to"]), []).append((timestamp(event["time"]), event.get("reply", "")))
         return found
 
-    @staticmethod
-    def cause(events, i, before, after):
-        found = {what for at, what, whose in events if before - 0.002 <= at <= after and whose in (None, i)}
-        return next((what for what in ("connection", "delivery", "queue", "everything") if what in found), None)
+    def cause(self, deferrals, before, after):
+        """Why a recipient whose copies came at BEFORE and AFTER got the second: the queue died, and knew nothing of the first; or it lived and
+        noted that the delivery process died, or that a connection broke behind the message."""
+        until, reply = next(((at, reply) for at, reply in deferrals if before - 0.002 <= at <= after), (after, ""))
+        died = {what for start, end, what in self.killed if start <= until + 0.001 and end >= before - HEARS_SECONDS}
+        if died & {"queue", "everything"}:
+            return "queue" if "queue" in died else "everything"
+        if "delivery process ended" in reply and "delivery" in died:
+            return "delivery"
+        return "connection" if "whether it was taken is unknown" in reply else None
 
     def counts(self):
         answers = [answer.code for _, answer in self.told.values()]
