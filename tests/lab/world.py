@@ -3,6 +3,7 @@
 Receivers listen on addresses 127.x.y.z with one port that all share, since an MX has no port of its own: `delivery { port = … }`.
 Everything lives in one temporary folder and ends with `World.close()`."""
 import contextlib
+import itertools
 import json
 import os
 import pathlib
@@ -20,14 +21,30 @@ SANITIZED = TOP / "build" / "check"
 RELEASE = TOP / "build"
 
 
+PORTS = range(10240, 32640)  # below those that the kernel gives to connections, so that none takes one while a daemon starts again
+PORTS_OF_ONE = 256
+own_ports = {}  # {pid: (an endless iterator over its ports, the socket whose abstract name keeps others away from them)}
+
+
+def take_ports():
+    """Ports of this process alone: no other test program takes one while a daemon of ours, which had it, starts again."""
+    places = list(PORTS[::PORTS_OF_ONE])
+    random.shuffle(places)
+    lock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    for place in places:
+        with contextlib.suppress(OSError):
+            lock.bind(f"\0postern-test-ports-{place}")
+            return itertools.cycle(range(place, min(place + PORTS_OF_ONE, PORTS.stop))), lock
+    raise AssertionError("more test programs run than there are ports for")
+
+
 def free_port(address="127.0.0.1", kind=socket.SOCK_STREAM):
-    """A port that nobody uses now; below those that the kernel gives to connections, so that none takes it while a daemon starts again."""
-    while True:
-        with contextlib.closing(socket.socket(socket.AF_INET, kind)) as probe:
-            port = random.randrange(10240, 32768)
-            with contextlib.suppress(OSError):
-                probe.bind(("0.0.0.0" if address is None else address, port))
-                return port
+    """A port that nobody uses now; it does not come again for a long time."""
+    ports, _ = own_ports.get(os.getpid()) or own_ports.setdefault(os.getpid(), take_ports())
+    for port in ports:
+        with contextlib.closing(socket.socket(socket.AF_INET, kind)) as probe, contextlib.suppress(OSError):
+            probe.bind(("0.0.0.0" if address is None else address, port))
+            return port
 
 
 def wait_for(condition, seconds=20, what="the expected event"):
