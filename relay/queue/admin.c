@@ -88,6 +88,17 @@ void admin_gone(struct queue *queue, struct ipc *control)
     }
 }
 
+void admin_moved(struct queue *queue, uint64_t segment, uint64_t (*moved)(void *context, uint64_t offset), void *context)
+{
+    if (!queue->admin) /* the role ends */
+        return;
+    LIST_EACH(node, &queue->admin->jobs) {
+        struct job_of_admin *job = LIST_ENTRY(node, struct job_of_admin, node);
+        if (job->segment == segment)
+            job->offset = moved(context, job->offset);
+    }
+}
+
 void admin_want(struct queue *queue, struct ipc *control, const struct admin_want *want)
 {
     struct admin *admin = queue->admin;

@@ -38,8 +38,10 @@ static void judge(struct pair *pair, uint64_t offset, enum record_verdict verdic
 static void know(struct pair *pair, const struct record *record)
 {
     uint64_t next = record_next_offset(record);
-    if (next > pair->known_end)
-        pair->known_end = next;
+    if (next <= pair->known_end)
+        return;
+    pair->known_end = next;
+    pair->records++;
 }
 
 static struct entry *enter(struct queue *queue, struct pair *pair, const struct record *record, const struct envelope *envelope,

@@ -1,6 +1,6 @@
 /* A start reads each log once, from front to end, into one history a message: later events stand behind earlier ones, so the
- * last one counts, but for a final one, which nothing takes back. Offsets are the key and the id must fit: a log that speaks of
- * another message (a copied file, a number that was used twice) says nothing about this one.
+ * last one counts, but for a final one, which nothing takes back. Messages are told apart by their ids, not by where they lie: a segment
+ * may have been compacted since.
  *
  * Recipients are an array in ascending order, found by halving. Deferrals of a message mostly come in that order, which makes an
  * insertion an append; a message of 1,000 recipients in the worst order moves half a million items, once, at a start.
@@ -14,19 +14,19 @@
 #include <errno.h>
 #include <stdlib.h>
 
-static struct span offset_key(const uint64_t *offset)
+static struct span id_key(const struct uid *id)
 {
-    return span_make((const char *)offset, sizeof *offset);
+    return span_make((const char *)id->bytes, sizeof id->bytes);
 }
 
 static struct history *find_or_make(struct map *all, const struct outcome *outcome)
 {
-    struct history *history = map_get(all, offset_key(&outcome->record_offset));
+    struct history *history = map_get(all, id_key(&outcome->id));
     if (history)
         return history;
     history = text_zalloc(sizeof *history);
     history->id = outcome->id;
-    map_put(all, offset_key(&outcome->record_offset), history, NULL);
+    map_put(all, id_key(&history->id), history, NULL);
     return history;
 }
 
@@ -128,11 +128,9 @@ void history_free(struct map **all)
     map_free(all, free_one);
 }
 
-const struct history *history_of(const struct map *all, uint64_t offset, struct uid id, bool *ret_foreign)
+const struct history *history_of(const struct map *all, struct uid id)
 {
-    const struct history *history = map_get(all, offset_key(&offset));
-    *ret_foreign = history && uid_compare(history->id, id) != 0;
-    return *ret_foreign ? NULL : history;
+    return map_get(all, id_key(&id));
 }
 
 bool history_waits(const struct history *history)

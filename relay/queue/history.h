@@ -23,7 +23,7 @@ struct history {
     size_t capacity;
 };
 
-/* All messages of pair NUMBER's log in FOLDER (a descriptor), by the offset of their record; NULL, with errno, where it cannot be read.
+/* All messages of pair NUMBER's log in FOLDER (a descriptor), by their ids; NULL, with errno, where it cannot be read.
  * What is damaged in it is told to DAMAGED, and the rest is read on. */
 struct map *history_read(int folder, uint64_t number, void (*damaged)(void *context, uint64_t offset, const char *what),
                          void *context);
@@ -31,8 +31,8 @@ struct map *history_read(int folder, uint64_t number, void (*damaged)(void *cont
 /* Frees *ALL with every history in it, and nulls it. NULL is fine. */
 void history_free(struct map **all);
 
-/* The history of the message ID at OFFSET, or NULL. *ret_foreign: the log speaks of another message there. */
-const struct history *history_of(const struct map *all, uint64_t offset, struct uid id, bool *ret_foreign);
+/* The history of the message ID, or NULL. Borrowed. */
+const struct history *history_of(const struct map *all, struct uid id);
 
 /* Does HISTORY say that somebody waits for the message? False where nothing tells. */
 bool history_waits(const struct history *history);

@@ -56,7 +56,7 @@ static void set_text(json_t *object, const char *name, struct span text)
 static bool tell(void *context, const struct outcome *outcome)
 {
     struct telling *telling = context;
-    if (outcome->record_offset != telling->search->offset || uid_compare(outcome->id, telling->search->id) != 0)
+    if (uid_compare(outcome->id, telling->search->id) != 0)
         return true;
     telling->truncated = json_array_size(telling->events) >= LIFE_EVENTS_MAX;
     if (telling->truncated)

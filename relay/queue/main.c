@@ -2,7 +2,7 @@
  *
  * A message's way through the rooms: channels (told by submission) → arrive (its envelope is read) → place and domain (which site?) →
  * site and fair (whose turn is it?) → carrier (a connection that a deliverer holds) → settle (outcomes) → done, or schedule and place again, or
- * notify (a report to the sender). store, pair, supply, recover and worker keep the spool; admin and intervene serve the
+ * notify (a report to the sender). store, pair, supply, recover, compaction and worker keep the spool; admin and intervene serve the
  * administrator. All of it runs in one loop; one thread waits for the disk, and one writes reports. */
 #include "../role/mains.h"
 
@@ -10,6 +10,7 @@
 #include "admin.h"
 #include "carrier.h"
 #include "channels.h"
+#include "compaction.h"
 #include "deliverer.h"
 #include "domain.h"
 #include "entry.h"
@@ -98,6 +99,7 @@ static void tick(void *context)
 {
     struct queue *queue = context;
     store_tick(queue->store);
+    compaction_tick(queue);
     domains_tick(queue);
     sites_tick(queue);
     finish_when_idle(queue);

@@ -39,6 +39,7 @@ struct pair *pair_new(struct store *store, uint64_t number)
     pair->writer = PAIR_NO_WRITER;
     pair->segment_fd = pair->log_fd = -1;
     pair->oldest_ms = INT64_MAX;
+    pair->small_enough = UINT32_MAX;
     list_init(&pair->entries);
     list_init(&pair->in_dirty);
     list_init(&pair->in_open);
@@ -66,7 +67,7 @@ static void close_descriptors(struct store *store, struct pair *pair)
 
 void pair_close(struct store *store, struct pair *pair)
 {
-    if (!buffer_size(&pair->pending) && !pair->unsynced && !pair->syncing)
+    if (!buffer_size(&pair->pending) && !pair->unsynced && !pair->syncing && !pair->compacting)
         close_descriptors(store, pair);
 }
 

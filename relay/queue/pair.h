@@ -13,12 +13,14 @@ enum { PAIR_NO_WRITER = -1, PAIR_OWN_WRITER = -2, PAIR_FOREIGN_WRITER = -3 };
 
 struct pair {
     uint64_t number;
-    struct list in_store; /* in order of the number */
-    struct list entries;  /* messages with recipients without a final outcome, in order of the offset */
-    uint32_t live;        /* how many */
-    uint64_t known_end;   /* behind the last record that is known */
-    uint64_t settled_end; /* a record before this was seen by recovery: if its id is unknown it is done */
-    int64_t oldest_ms;    /* of the ids in it: finds the pair of a finished message */
+    struct list in_store;  /* in order of the number */
+    struct list entries;   /* messages with recipients without a final outcome, in order of the offset */
+    uint32_t live;         /* how many */
+    uint32_t records;      /* messages in the segment, finished ones too */
+    uint32_t small_enough; /* compaction is of no use before fewer than so many are left */
+    uint64_t known_end;    /* behind the last record that is known */
+    uint64_t settled_end;  /* a record before this was seen by recovery: if its id is unknown it is done */
+    int64_t oldest_ms;     /* of the ids in it: finds the pair of a finished message */
     int64_t newest_ms;
     int writer; /* a slot, or PAIR_… */
     int segment_fd;
@@ -36,7 +38,8 @@ struct pair {
     int64_t again_ms;
     bool unsynced; /* a final outcome was appended and not synced */
     bool syncing, sealing, removing;
-    bool failing; /* its log cannot be written now: nothing of it is sent */
+    bool compacting; /* the name may be another file's already: segment_fd stays open, and entries have its offsets */
+    bool failing;    /* its log cannot be written now: nothing of it is sent */
 };
 
 /* PAIR cannot be read: WHAT, because of errno. Said once; recover_pair reads it again after a while. */

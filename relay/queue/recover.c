@@ -6,6 +6,7 @@
 #include "../base/clock.h"
 #include "../base/log.h"
 #include "../base/text.h"
+#include "../spool/compact.h"
 #include "../spool/segment.h"
 #include "../spool/table.h"
 #include "arrive.h"
@@ -38,11 +39,7 @@ static void complain(struct pair *pair, const char *what, const char *why)
 static bool found_record(void *context, const struct record *record)
 {
     const struct finding *finding = context;
-    bool foreign;
-    const struct history *history = history_of(finding->history, record->offset, record->id, &foreign);
-    if (foreign)
-        log_say(LOG_ERROR, "error", "segment %016llx: its log speaks of another message at %llu; that is ignored",
-                (unsigned long long)finding->pair->number, (unsigned long long)record->offset);
+    const struct history *history = history_of(finding->history, record->id);
     arrive_recovered(finding->queue, finding->pair, record, history);
     return true;
 }
@@ -104,13 +101,12 @@ static bool look_for(void *context, struct span key, void *value)
     const struct finding *finding = context;
     const struct history *history = value;
     char id[UID_TEXT_SIZE];
-    uint64_t offset;
+    (void)key;
     if (!history_waits(history) || entry_find(finding->queue, history->id))
         return true;
-    memcpy(&offset, key.p, sizeof offset);
     uid_print(history->id, id);
-    log_say(LOG_ERROR, "error", "segment %016llx, at %llu: message %s waits, its log says, but is not there; restore the segment",
-            (unsigned long long)finding->pair->number, (unsigned long long)offset, id);
+    log_say(LOG_ERROR, "error", "segment %016llx: message %s waits, its log says, but is not there; restore the segment",
+            (unsigned long long)finding->pair->number, id);
     finding->pair->damaged = true;
     return true;
 }
@@ -162,7 +158,8 @@ static void read_pair(struct finding *finding)
 /* Not yet to be read again, or its log, which was read and is to be read anew, lacks what could not be written. */
 static bool must_wait(const struct queue *queue, struct pair *pair)
 {
-    return pair->again_ms > clock_monotonic_ms() || (buffer_size(&pair->pending) && !pair_flush(queue->store, pair));
+    return pair->compacting || pair->again_ms > clock_monotonic_ms() ||
+           (buffer_size(&pair->pending) && !pair_flush(queue->store, pair));
 }
 
 void recover_pair(struct queue *queue, struct pair *pair)
@@ -202,19 +199,28 @@ static void recover_next(void *context)
         log_say(LOG_INFO, "notice", "the spool has been read: %zu messages are queued", entries_count(queue));
 }
 
+/* Removes the unfinished file NAME of a compaction whose process died. */
+static void remove_rest(int folder, const char *name)
+{
+    if (unlinkat(folder, name, 0) != 0)
+        log_say(LOG_WARNING, "error", "%s, which is of no use any more, cannot be removed: %s", name, strerror(errno));
+}
+
 static int compare_numbers(const void *a, const void *b)
 {
     const uint64_t *x = a, *y = b;
     return *x < *y ? -1 : *x > *y;
 }
 
-/* The numbers of all segments and logs in FOLDER, ascending, some twice; NULL with errno. */
-static uint64_t *list_numbers(DIR *folder, size_t *ret_count)
+/* The numbers of all segments and logs in FOLDER, ascending, some twice. FIRST: the role has just begun. */
+static uint64_t *list_numbers(DIR *folder, bool first, size_t *ret_count)
 {
     uint64_t *numbers = text_zalloc(sizeof *numbers), number;
     const struct dirent *file;
     size_t count = 0;
     while ((file = readdir(folder))) {
+        if (first && compact_is_rest(file->d_name))
+            remove_rest(dirfd(folder), file->d_name);
         if (!segment_parse_name(file->d_name, ".seg", &number) && !segment_parse_name(file->d_name, ".log", &number))
             continue;
         if ((count & (count + 1)) == 0) /* 2^n - 1 */
@@ -248,7 +254,7 @@ static bool enlist(struct queue *queue, uint64_t least, unsigned *ret_found, uin
         return false;
     }
     size_t count;
-    uint64_t *numbers = list_numbers(folder, &count);
+    uint64_t *numbers = list_numbers(folder, !least, &count);
     closedir(folder);
     *ret_found = 0;
     *ret_highest = 0;

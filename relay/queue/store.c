@@ -165,7 +165,7 @@ void store_consider(struct store *store, struct pair *pair)
         return;
     if (pair->deferred)
         sync_pair(store, pair);
-    bool busy = pair->sealing || pair->syncing || pair->removing || buffer_size(&pair->pending);
+    bool busy = pair->sealing || pair->syncing || pair->removing || pair->compacting || buffer_size(&pair->pending);
     if (busy)
         return;
     pair->unsynced = false;

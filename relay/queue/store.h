@@ -27,6 +27,8 @@ struct store {
     struct timer recovery;
     uint64_t next_number;
     int64_t complained_ms; /* when it was said last that a segment cannot be made */
+    int64_t compact_ms;    /* monotonic: no compaction before */
+    bool compacting;       /* one pair is */
     bool enough;           /* there is more room than spool.minimum-free */
 };
 

@@ -59,20 +59,25 @@ bool segment_parse_name(const char *name, const char *ending, uint64_t *ret_numb
     return true;
 }
 
-/* Writes the header of a fresh segment and makes file and name durable. */
-static bool make_durable(int folder, int fd, uint64_t number)
+bool segment_write_header(int fd, uint64_t number, uint64_t *ret_tag)
 {
     unsigned char header[SEGMENT_HEADER_SIZE] = { 0 };
-    uint64_t tag;
-    random_bytes(&tag, sizeof tag);
+    random_bytes(ret_tag, sizeof *ret_tag);
     memcpy(header + AT_MAGIC, segment_magic, sizeof segment_magic);
     bytes_put32(header + AT_VERSION, SEGMENT_VERSION);
     bytes_put64(header + AT_NUMBER, number);
-    bytes_put64(header + AT_TAG, tag);
+    bytes_put64(header + AT_TAG, *ret_tag);
     bytes_put64(header + AT_CREATED, (uint64_t)clock_wall_ms());
     bytes_put32(header + AT_CRC, crc32c(0, header, AT_CRC));
+    return disk_write_bytes(fd, header, sizeof header, 0);
+}
+
+/* Writes the header of a fresh segment and makes file and name durable. */
+static bool make_durable(int folder, int fd, uint64_t number)
+{
     const struct disk *disk = disk_calls();
-    return disk->flock(fd, LOCK_EX | LOCK_NB) == 0 && disk_write_bytes(fd, header, sizeof header, 0) && disk->fsync(fd) == 0 &&
+    uint64_t tag;
+    return disk->flock(fd, LOCK_EX | LOCK_NB) == 0 && segment_write_header(fd, number, &tag) && disk->fsync(fd) == 0 &&
            disk->fsync(folder) == 0;
 }
 

@@ -27,6 +27,9 @@ bool segment_parse_name(const char *name, const char *ending, uint64_t *ret_numb
  * handed on). -1 with errno (EEXIST: the number is taken); nothing is left behind then unless the disk refuses that too. */
 int segment_create(int folder, uint64_t number);
 
+/* Writes the fixed header of segment NUMBER, with a fresh random tag, at the front of FD. Not synced. False with errno. */
+bool segment_write_header(int fd, uint64_t number, uint64_t *ret_tag);
+
 /* Opens segment NUMBER for reading only. -1 with errno. */
 int segment_open(int folder, uint64_t number);
 

@@ -85,10 +85,11 @@ static bool is_as_stored(const struct record *record, const struct message *mess
            part_is(record, message->number, 1, message->content_size, fd) && part_is(record, message->number, 2, prefix, fd);
 }
 
-static const struct message *message_at(const struct look *look, uint64_t offset)
+/* The message ID of the segment that is looked at. */
+static const struct message *message_of(const struct look *look, struct uid id)
 {
     for (size_t i = 0; i < look->books->nmessages; i++)
-        if (look->books->messages[i].segment == look->segment && look->books->messages[i].offset == offset)
+        if (look->books->messages[i].segment == look->segment && uid_compare(books_id(look->books->messages[i].number), id) == 0)
             return &look->books->messages[i];
     return NULL;
 }
@@ -96,13 +97,12 @@ static const struct message *message_at(const struct look *look, uint64_t offset
 static bool see_record(void *context, const struct record *record)
 {
     struct look *look = context;
-    const struct message *message = message_at(look, record->offset);
-    if (!message || message->stored.begun > look->after) {
+    const struct message *message = message_of(look, record->id);
+    if (!message || message->stored.begun > look->after || look->found[message - look->books->messages]) {
         look->verdict.strange++;
         return true;
     }
-    struct uid id = books_id(message->number);
-    if (uid_compare(id, record->id) != 0 || !is_as_stored(record, message, look->fd))
+    if (!is_as_stored(record, message, look->fd))
         look->verdict.altered++;
     look->found[message - look->books->messages] = true;
     return true;
@@ -119,9 +119,8 @@ static void see_damage(void *context, uint64_t offset, const char *what)
 static bool see_outcome(void *context, const struct outcome *outcome)
 {
     struct look *look = context;
-    const struct message *message = message_at(look, outcome->record_offset);
-    struct uid id = message ? books_id(message->number) : outcome->id;
-    if (!message || uid_compare(id, outcome->id) != 0 || outcome->recipient >= message->nrecipients) {
+    const struct message *message = message_of(look, outcome->id);
+    if (!message || outcome->recipient >= message->nrecipients) {
         look->verdict.strange++;
         return true;
     }
@@ -163,7 +162,7 @@ static void judge(struct look *look, size_t i)
 {
     const struct message *message = &look->books->messages[i];
     size_t segment = books_segment((struct books *)(uintptr_t)look->books, message->segment);
-    bool gone = !look->has_segment[segment] && may_be_gone(look, segment);
+    bool gone = (!look->has_segment[segment] && may_be_gone(look, segment)) || message->dropped <= look->after;
     if (message->stored.kept <= look->after && !look->found[i] && !gone)
         look->verdict.lost++;
     for (unsigned r = 0; r < message->nrecipients; r++)
@@ -182,6 +181,7 @@ static void keep(const struct look *look, struct books *found)
         /* What was not found must not come back. */
         message.stored =
             (struct promise){ look->found[i] ? 0 : NEVER, look->found[i] && message.stored.kept <= look->after ? 0 : NEVER };
+        message.dropped = NEVER;
         for (unsigned r = 0; r < message.nrecipients; r++) {
             message.sent[r] = look->finals[i][r];
             /* One that was torn may come back whole, where what is written over it happens to have its bytes: it is true all the same. */

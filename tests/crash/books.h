@@ -32,6 +32,7 @@ struct message {
     struct promise stored;
     struct promise finals[RECIPIENTS_MAX];
     bool sent[RECIPIENTS_MAX]; /* the program knows a final outcome */
+    size_t dropped;            /* finished, and left out when its segment was compacted */
 };
 
 struct books {
@@ -42,6 +43,7 @@ struct books {
         size_t removed; /* its removal began */
     } segments[SEGMENTS_MAX];
     size_t nsegments;
+    size_t compactions;
 };
 
 /* What is wrong with a disk, counted. */

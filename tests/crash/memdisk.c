@@ -10,8 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FILES_MAX 64
-#define NAMES_MAX 64
+#define FILES_MAX 128
+#define NAMES_MAX 96
 #define OPEN_MAX  64
 #define NAME_SIZE 32
 #define FIRST_FD  1000
@@ -21,7 +21,7 @@ struct content {
     size_t size, capacity;
 };
 
-enum change_kind { CHANGE_WRITE, CHANGE_LENGTH, CHANGE_LINK, CHANGE_UNLINK, CHANGE_SYNC, CHANGE_SYNC_FOLDER };
+enum change_kind { CHANGE_WRITE, CHANGE_LENGTH, CHANGE_LINK, CHANGE_UNLINK, CHANGE_RENAME, CHANGE_SYNC, CHANGE_SYNC_FOLDER };
 
 struct change {
     enum change_kind kind;
@@ -30,7 +30,7 @@ struct change {
     size_t size;
     size_t durable; /* the index of the sync that made it durable; SIZE_MAX: none yet */
     unsigned char *bytes;
-    char name[NAME_SIZE];
+    char name[NAME_SIZE], new_name[NAME_SIZE];
 };
 
 struct name {
@@ -125,7 +125,7 @@ static void settle(bool names, size_t file)
     size_t sync = used->nchanges - 1;
     for (size_t i = 0; i < sync; i++) {
         struct change *change = &used->changes[i];
-        bool is_name = change->kind == CHANGE_LINK || change->kind == CHANGE_UNLINK;
+        bool is_name = change->kind == CHANGE_LINK || change->kind == CHANGE_UNLINK || change->kind == CHANGE_RENAME;
         bool is_data = change->kind == CHANGE_WRITE || change->kind == CHANGE_LENGTH;
         if (change->durable == SIZE_MAX && (names ? is_name : is_data && change->file == file))
             change->durable = sync;
@@ -139,6 +139,13 @@ static size_t file_of(int fd)
 {
     assert(fd >= FIRST_FD && fd < FIRST_FD + OPEN_MAX && used->fds[fd - FIRST_FD].open);
     return used->fds[fd - FIRST_FD].file;
+}
+
+static int cut_length(size_t file, off_t size)
+{
+    record(CHANGE_LENGTH, file)->offset = (uint64_t)size;
+    set_length(&used->files[file], (size_t)size);
+    return 0;
 }
 
 static int mem_openat(int folder, const char *text, int flags, mode_t mode)
@@ -159,6 +166,8 @@ static int mem_openat(int folder, const char *text, int flags, mode_t mode)
     if (!name) {
         link_name(used, text, file);
         text_format(record(CHANGE_LINK, file)->name, NAME_SIZE, "%s", text);
+    } else if (flags & O_TRUNC && used->files[file].size) {
+        cut_length(file, 0);
     }
     for (int i = 0; i < OPEN_MAX; i++)
         if (!used->fds[i].open) {
@@ -250,11 +259,24 @@ static int mem_flock(int fd, int operation)
     return 0;
 }
 
-static int mem_renameat(int folder, const char *name, int new_folder, const char *new_name)
+static void rename_name(struct memdisk *disk, const char *text, const char *new_text, size_t file)
 {
-    (void)folder, (void)name, (void)new_folder, (void)new_name;
-    assert(!"the spool renames nothing");
-    return -1;
+    struct name *name = find(disk, text);
+    if (name)
+        name->there = false;
+    link_name(disk, new_text, file);
+}
+
+static int mem_renameat(int folder, const char *text, int new_folder, const char *new_text)
+{
+    const struct name *name = find(used, text);
+    assert(folder == MEMDISK_FOLDER && new_folder == MEMDISK_FOLDER && name);
+    size_t file = name->file;
+    struct change *change = record(CHANGE_RENAME, file);
+    text_format(change->name, NAME_SIZE, "%s", text);
+    text_format(change->new_name, NAME_SIZE, "%s", new_text);
+    rename_name(used, text, new_text, file);
+    return 0;
 }
 
 static int mem_unlinkat(int folder, const char *text)
@@ -423,6 +445,10 @@ static void replay(struct memdisk *disk, const struct change *change, enum fate 
     case CHANGE_UNLINK:
         if (stays && (name = find(disk, change->name)))
             name->there = false;
+        break;
+    case CHANGE_RENAME:
+        if (stays)
+            rename_name(disk, change->name, change->new_name, change->file);
         break;
     default:
         break;

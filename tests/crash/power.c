@@ -18,7 +18,7 @@
 #define SECOND_EVERY 151 /* one of so many disks is started and cut again */
 
 static struct {
-    size_t states, second, bad, promised;
+    size_t states, second, bad, promised, compactions;
     size_t begun; /* states before this seed: what a seed does depends on no other */
     struct verdict sum;
 } counts;
@@ -60,6 +60,7 @@ static void start_and_cut(const struct scene *scene, struct memdisk *disk, struc
     struct cut none = { .after = SIZE_MAX };
     memdisk_remember(disk);
     run_start(found, 100000 + (uint32_t)(counts.states - counts.begun) % 1000);
+    counts.compactions += found->compactions;
     struct verdict verdict = books_compare(found, memdisk_changes(disk), NULL);
     none.after = memdisk_changes(disk);
     if (verdict_is_bad(&verdict))
@@ -129,6 +130,7 @@ static void run_seed(uint64_t seed, unsigned steps)
     run_spool(seed, steps, &books);
     for (size_t i = 0; i < books.nmessages; i++)
         counts.promised += books.messages[i].stored.kept != NEVER;
+    counts.compactions += books.compactions;
     cut_everywhere(&scene);
     memdisk_free(&disk);
 }
@@ -165,9 +167,10 @@ int main(int argc, char **argv)
     }
     for (uint64_t seed = first; seed < first + count; seed++)
         run_seed(seed, (unsigned)steps);
-    printf("%zu disk states (%zu of a second cut), %zu messages promised: %zu lost, %zu altered, %zu strange, %zu sent to again, "
+    printf("%zu disk states (%zu of a second cut), %zu messages promised, %zu compactions: %zu lost, %zu altered, %zu strange, "
+           "%zu sent to again, "
            "%zu unreadable; %zu doubts told\n",
-           counts.states, counts.second, counts.promised, counts.sum.lost, counts.sum.altered, counts.sum.strange,
-           counts.sum.resurrected, counts.sum.unreadable, counts.sum.doubts);
+           counts.states, counts.second, counts.promised, counts.compactions, counts.sum.lost, counts.sum.altered,
+           counts.sum.strange, counts.sum.resurrected, counts.sum.unreadable, counts.sum.doubts);
     return counts.bad ? 1 : 0;
 }

@@ -9,7 +9,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lab"))
 from case import main  # noqa: E402
 from world import SANITIZED  # noqa: E402
 
-SEEDS = 12
+SEEDS = 18
 
 
 def power(*arguments):

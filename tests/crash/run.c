@@ -3,6 +3,7 @@
 #include "../../relay/base/crc32c.h"
 #include "../../relay/base/text.h"
 #include "../../relay/spool/batch.h"
+#include "../../relay/spool/compact.h"
 #include "../../relay/spool/disk.h"
 #include "../../relay/spool/outcome.h"
 #include "../../relay/spool/segment.h"
@@ -102,6 +103,7 @@ static struct message *note(struct run *run, const struct intake *intake, uint32
         .content_size = intake->record.content_size,
         .nrecipients = 1 + number % RECIPIENTS_MAX,
         .stored = { begun, NEVER },
+        .dropped = NEVER,
     };
     for (unsigned r = 0; r < RECIPIENTS_MAX; r++)
         message->finals[r] = (struct promise){ NEVER, NEVER };
@@ -217,6 +219,18 @@ static int log_of(struct run *run, uint64_t segment)
     return fd;
 }
 
+/* Makes what is in SEGMENT's log durable. */
+static void sync_log(struct run *run, uint64_t segment)
+{
+    bool done = outcome_sync(log_of(run, segment));
+    assert(done);
+    (void)done;
+    for (size_t i = 0; i < run->books->nmessages; i++)
+        for (unsigned r = 0; run->books->messages[i].segment == segment && r < RECIPIENTS_MAX; r++)
+            if (run->books->messages[i].sent[r] && run->books->messages[i].finals[r].kept == NEVER)
+                run->books->messages[i].finals[r].kept = now();
+}
+
 /* An outcome for RECIPIENT of MESSAGE; SYNC: told as durable behind it, with all before it in that log. */
 static void record_outcome(struct run *run, struct message *message, unsigned recipient, bool final, bool sync)
 {
@@ -243,15 +257,10 @@ static void record_outcome(struct run *run, struct message *message, unsigned re
     }
     bool done = outcome_append(fd, buffer_span(&bytes));
     assert(done);
+    (void)done;
     buffer_fini(&bytes);
-    if (!sync)
-        return;
-    done = outcome_sync(fd);
-    assert(done);
-    for (size_t i = 0; i < run->books->nmessages; i++)
-        for (unsigned r = 0; run->books->messages[i].segment == message->segment && r < RECIPIENTS_MAX; r++)
-            if (run->books->messages[i].sent[r] && run->books->messages[i].finals[r].kept == NEVER)
-                run->books->messages[i].finals[r].kept = now();
+    if (sync)
+        sync_log(run, message->segment);
 }
 
 static void send_one(struct run *run)
@@ -337,6 +346,78 @@ static void remove_finished(struct run *run)
     }
 }
 
+static bool is_sent(const struct message *message)
+{
+    for (unsigned r = 0; r < message->nrecipients; r++)
+        if (!message->sent[r])
+            return false;
+    return true;
+}
+
+struct live {
+    const struct books *books;
+    struct compact_item *items;
+    size_t count;
+};
+
+static bool add_live(void *context, const struct record *record)
+{
+    struct live *live = context;
+    for (size_t i = 0; i < live->books->nmessages; i++)
+        if (uid_compare(books_id(live->books->messages[i].number), record->id) == 0 && !is_sent(&live->books->messages[i]))
+            live->items[live->count++] = (struct compact_item){ .id = record->id, .offset = record->offset };
+    return true;
+}
+
+/* What is not finished in NUMBER, as a queue that has walked it knows it. */
+static size_t find_live(const struct books *books, uint64_t number, struct compact_item items[MESSAGES_MAX])
+{
+    struct live live = { books, items, 0 };
+    uint64_t end;
+    bool torn;
+    int fd = segment_open(MEMDISK_FOLDER, number);
+    segment_walk(fd, SEGMENT_HEADER_SIZE, add_live, NULL, &live, &end, &torn);
+    disk_close(fd);
+    return live.count;
+}
+
+/* From the change BEGUN on, a start may find the segment without its finished messages. */
+static void drop_finished(struct books *books, uint64_t number, size_t begun)
+{
+    books->compactions++;
+    for (size_t i = 0; i < books->nmessages; i++)
+        if (is_there(&books->messages[i], number) && is_sent(&books->messages[i]) && books->messages[i].dropped == NEVER)
+            books->messages[i].dropped = begun;
+}
+
+static void compact(struct run *run, uint64_t number)
+{
+    struct compact_item items[MESSAGES_MAX];
+    enum compact_verdict verdict = COMPACT_MORE;
+    size_t count = find_live(run->books, number, items);
+    sync_log(run, number);
+    struct compact *compact = compact_new(MEMDISK_FOLDER, number, items, count);
+    size_t begun = now() + 1;
+    while (verdict == COMPACT_MORE)
+        verdict = compact_step(compact);
+    compact_free(&compact);
+    if (verdict == COMPACT_DONE)
+        drop_finished(run->books, number, begun);
+}
+
+/* Each segment that is sealed, not finished, and of which enough is. */
+static void compact_some(struct run *run)
+{
+    if (chance(run, 2))
+        close_tail(run);
+    for (size_t i = 0; i < run->books->nsegments; i++) {
+        uint64_t number = run->books->segments[i].number;
+        bool written = run->tail && run->tail->number == number;
+        if (run->books->segments[i].removed == NEVER && !written && !is_finished(run->books, number))
+            compact(run, number);
+    }
+}
+
 static void finish(struct run *run)
 {
     while (run->nlogs)
@@ -348,8 +429,8 @@ static void finish(struct run *run)
 void run_spool(uint64_t seed, unsigned steps, struct books *books)
 {
     static void (*const doings[])(struct run *) = {
-        store_some, store_some, store_some, store_large, send_one,        send_one,
-        send_one,   send_one,   send_one,   close_tail,  remove_finished,
+        store_some, store_some, store_some, store_some, store_large,     send_one,     send_one,
+        send_one,   send_one,   send_one,   close_tail, remove_finished, compact_some, compact_some,
     };
     struct run run = { .books = books, .state = seed * 2 + 0x9e3779b97f4a7c15u, .next_message = 1, .next_segment = 1 };
     *books = (struct books){ 0 };
@@ -365,11 +446,20 @@ static bool no_outcome(void *context, const struct outcome *outcome)
     return true;
 }
 
+static void remove_rests(void)
+{
+    const char *name;
+    for (size_t cursor = 0; (name = memdisk_next(memdisk_used(), &cursor));)
+        if (compact_is_rest(name))
+            disk_calls()->unlinkat(MEMDISK_FOLDER, name);
+}
+
 void run_start(struct books *books, uint32_t number)
 {
     struct run run = { .books = books, .state = number * 77ull + 5, .next_message = number };
     uint64_t highest = 0;
     size_t nsegments = books->nsegments;
+    remove_rests();
     for (size_t i = 0; i < nsegments; i++) {
         uint64_t segment = books->segments[i].number;
         highest = segment > highest ? segment : highest;
@@ -387,5 +477,6 @@ void run_start(struct books *books, uint32_t number)
     store_some(&run);
     if (run.tail)
         promise(&run, run.tail);
+    compact_some(&run);
     finish(&run);
 }

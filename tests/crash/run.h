@@ -5,12 +5,12 @@
 
 #include "books.h"
 
-/* STEPS steps by SEED: messages alone and many at once, with and without a sync behind, large ones, outcomes, seals, removals. The books
+/* STEPS steps by SEED: messages alone and many at once, with and without a sync behind, large ones, outcomes, seals, removals, compactions. The books
  * begin empty. */
 void run_spool(uint64_t seed, unsigned steps, struct books *books);
 
 /* A start: BOOKS, as books_compare found them, is what there is. Cuts torn logs, seals, removes what is finished, then takes in
- * one more message (NUMBER) and records an outcome for what is still to be sent. */
+ * one more message (NUMBER), records an outcome for what is still to be sent, and compacts. */
 void run_start(struct books *books, uint32_t number);
 
 #endif

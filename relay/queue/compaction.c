@@ -1,0 +1,153 @@
+/* The thread copies and renames (spool/compact.h), in steps between which it does its other jobs. The loop goes on with the old file, whose
+ * descriptor the pair keeps, and with the old offsets, until it hears that the new one is there; what is being sent from the old one by
+ * then goes on too. Outcomes never stop: the log is the same before and after.
+ *
+ * The records of finished messages go with the old file. So their outcomes are synced first: a log that said no more than that one of
+ * them waits would tell of a loss. */
+#include "compaction.h"
+
+#include "../base/clock.h"
+#include "../base/log.h"
+#include "../base/text.h"
+#include "../spool/compact.h"
+#include "admin.h"
+#include "entry.h"
+#include "store.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define PAUSE_MS 60000 /* after the disk said no */
+
+struct compaction {
+    struct job job;
+    struct pair *pair;
+    struct compact *compact;
+    struct compact_item *items;
+    size_t count;
+    enum compact_verdict verdict;
+    int problem;
+};
+
+static bool is_worth(struct pair *pair, int64_t now_ms)
+{
+    bool at_rest = pair->recovered && pair->writer == PAIR_NO_WRITER && !pair->sealing && !pair->removing;
+    bool sound = !pair->damaged && !pair->log_damaged && !pair->unreadable && !pair->failing;
+    bool remembered = !pair->unsynced && !pair->syncing && !buffer_size(&pair->pending);
+    return at_rest && sound && remembered && pair->live && pair->live < pair->small_enough &&
+           pair->known_end >= COMPACTION_SIZE_MIN && pair->live <= pair->records / COMPACTION_SHARE &&
+           now_ms - pair->newest_ms > COMPACTION_AGE_MS;
+}
+
+static void step(struct job *job)
+{
+    struct compaction *compaction = (struct compaction *)job;
+    compaction->verdict = compact_step(compaction->compact);
+    compaction->problem = errno;
+}
+
+/* Index of the first item at or behind OFFSET. */
+static size_t search(const struct compaction *compaction, uint64_t offset)
+{
+    size_t low = 0, high = compaction->count;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        if (compaction->items[middle].offset < offset)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static uint64_t moved(void *context, uint64_t offset)
+{
+    const struct compaction *compaction = context;
+    size_t i = search(compaction, offset);
+    return i < compaction->count ? compaction->items[i].new_offset : UINT64_MAX;
+}
+
+/* The new file is there: entries get their new offsets, and the old one is closed. */
+static void change_over(struct queue *queue, struct compaction *compaction)
+{
+    struct pair *pair = compaction->pair;
+    uint64_t size = pair->known_end;
+    admin_moved(queue, pair->number, moved, compaction);
+    LIST_EACH(node, &pair->entries) {
+        struct entry *entry = LIST_ENTRY(node, struct entry, in_pair);
+        size_t i = search(compaction, entry->offset);
+        assert(i < compaction->count && compaction->items[i].offset == entry->offset);
+        entry->offset = compaction->items[i].new_offset;
+    }
+    close(pair->segment_fd);
+    pair->segment_fd = -1;
+    pair->known_end = compact_end(compaction->compact);
+    pair->records = (uint32_t)compaction->count;
+    log_say(LOG_INFO, "notice", "segment %016llx was compacted from %llu to %llu bytes; %zu messages in it are not finished",
+            (unsigned long long)pair->number, (unsigned long long)size, (unsigned long long)pair->known_end, compaction->count);
+}
+
+static void end(struct queue *queue, struct compaction *compaction)
+{
+    struct pair *pair = compaction->pair;
+    pair->compacting = queue->store->compacting = false;
+    if (compaction->verdict == COMPACT_DONE)
+        change_over(queue, compaction);
+    if (compaction->verdict == COMPACT_NOTHING || compaction->verdict == COMPACT_DAMAGED)
+        pair->small_enough = pair->live / 2 + 1;
+    if (compaction->verdict == COMPACT_FAILED) {
+        queue->store->compact_ms = clock_monotonic_ms() + PAUSE_MS;
+        log_say(LOG_WARNING, "error", "segment %016llx cannot be compacted: %s; it is used as it is",
+                (unsigned long long)pair->number, strerror(compaction->problem));
+    }
+    compact_free(&compaction->compact);
+    store_consider(queue->store, pair);
+    free(compaction->items);
+    free(compaction);
+}
+
+static void stepped(void *context, struct job *job)
+{
+    struct queue *queue = context;
+    struct compaction *compaction = (struct compaction *)job;
+    bool ends = queue->role->draining || !queue->store->writer || !compaction->pair->live;
+    if (compaction->verdict == COMPACT_MORE && !ends)
+        worker_submit(queue->store->worker, &compaction->job);
+    else
+        end(queue, compaction);
+}
+
+static void begin(struct queue *queue, struct pair *pair)
+{
+    struct compaction *compaction = text_zalloc(sizeof *compaction);
+    *compaction = (struct compaction){
+        .job = { .work = step, .done = stepped },
+        .pair = pair,
+        .items = text_zalloc(pair->live * sizeof *compaction->items),
+    };
+    LIST_EACH(node, &pair->entries) {
+        const struct entry *entry = LIST_ENTRY(node, struct entry, in_pair);
+        compaction->items[compaction->count++] = (struct compact_item){ .id = entry->id, .offset = entry->offset };
+    }
+    compaction->compact = compact_new(queue->store->folder, pair->number, compaction->items, compaction->count);
+    pair->compacting = queue->store->compacting = true;
+    worker_submit(queue->store->worker, &compaction->job);
+}
+
+void compaction_tick(struct queue *queue)
+{
+    struct store *store = queue->store;
+    int64_t now_ms = clock_wall_ms();
+    if (store->compacting || queue->role->draining || clock_monotonic_ms() < store->compact_ms)
+        return;
+    LIST_EACH(node, &store->all) {
+        struct pair *pair = LIST_ENTRY(node, struct pair, in_store);
+        if (is_worth(pair, now_ms) && pair_segment(store, pair) >= 0) {
+            begin(queue, pair);
+            return;
+        }
+    }
+}
