@@ -132,6 +132,7 @@ crash:
 	@POSTERN_CRASH_LONG=1 python3 tests/crash/powercut_crash.py
 	@POSTERN_CRASH_LONG=1 python3 tests/crash/fault_crash.py
 	@POSTERN_CRASH_LONG=1 python3 tests/crash/kill_crash.py
+	@POSTERN_CRASH_LONG=1 python3 tests/crash/compact_crash.py
 
 bench:
 	@tests/install $(BENCH_PACKAGES)
