@@ -35,7 +35,8 @@ static struct pair *fill(struct world *world, struct uid waiting[2])
             waiting[i / 4 - 1] = send_large(world, i == 4 ? "t4@there.example d@other.example" : "t8@there.example");
         send_large(world, "d@there.example");
     }
-    WORLD_UNTIL(world, world_logged(world, "event=delivered", NULL) == DEAD + 1 && world_logged(world, "event=deferred", NULL) == 2);
+    WORLD_UNTIL(world,
+                world_logged(world, "event=delivered", NULL) == DEAD + 1 && world_logged(world, "event=deferred", NULL) == 2);
     writer_free(&world->writer);
     struct pair *pair = entry_find(world->queue, waiting[0])->pair;
     WORLD_UNTIL(world, pair->writer == PAIR_NO_WRITER && !pair->sealing);
