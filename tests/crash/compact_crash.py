@@ -9,7 +9,7 @@ import time
 from ledger import LONG, RECORDS, Client, Strace, need_strace, one_core, ready, thread_of  # noqa: E402  (finds the lab, too)
 from kill_crash import AFTER, SECOND, Life
 from case import main  # noqa: E402
-from clock import Clock
+from preload import Clock
 from world import World, wait_for
 
 DONE, WAITING = 36, 6

@@ -1,13 +1,16 @@
 """Errors of system calls in the running roles: strace lets the n-th call of one thread fail while mail goes through, for n = 1, 2, … until there is
 no such call. The client is answered, what got a 250 arrives, and no other role notices. POSTERN_CRASH_LONG=1 goes through every point."""
+import base64
 import os
 import pathlib
 import resource
+import ssl
 import sys
 import time
 
 from ledger import LONG, RECORDS, Client, Ledger, Strace, need_strace, one_core, ready, thread_of  # noqa: E402  (finds the lab, too)
 from case import main  # noqa: E402
+from preload import Memory  # noqa: E402
 from world import World, wait_for  # noqa: E402
 
 SIZES = (300, 20000, 1100000)
@@ -53,11 +56,27 @@ SOCKET_CALLS = [
 ]
 
 
+class LoginClient(Client):
+    """The same with TLS and a login."""
+
+    def open(self):
+        code, text = super().open()
+        for command, good in (("STARTTLS", 220), ("EHLO client.example.net", 250), ("AUTH PLAIN " + base64.b64encode(b"\0alice\0secret").decode(), 235)):
+            if code not in (220, 250):
+                return code, text
+            self.sock.sendall(f"{command}\r\n".encode())
+            code, text = self.reply()
+            if command == "STARTTLS" and code == good:
+                self.sock = ssl._create_unverified_context().wrap_socket(self.sock)
+                self.file = self.sock.makefile("rb")
+        return (250 if code == 235 else code), text
+
+
 class Run:
     """One daemon that meets fault after fault."""
 
-    def __init__(self, world, turn=0):
-        self.daemon = world.posternd(release=True, prefix=one_core(turn), queue="retry = { 1s }", listener="max-messages = 100000")
+    def __init__(self, world, turn=0, prefix=()):
+        self.daemon = world.posternd(release=True, prefix=(*one_core(turn), *prefix), queue="retry = { 1s }", listener="max-messages = 100000")
         self.ledger = Ledger(world, self.daemon)
         self.daemon.start()
         self.points = 0
@@ -73,10 +92,16 @@ class Run:
         client.close()
         return answers
 
+    def count_deaths(self, roles, begun):
+        """ROLES died since BEGUN."""
+        for role in roles:
+            self.deaths[role] = self.deaths.get(role, 0) + 1
+            self.ledger.killed.append((begun, time.time(), role))
+
     def meet(self, role, thread, call, deed, when, cut_off, also=()):
         """Mail with one fault. True where the fault was met."""
         what = f"{role}, thread {thread}, {call} {when}: {deed}"
-        before, since = ready(self.daemon), len(self.ledger.told)
+        before, since, begun = ready(self.daemon), len(self.ledger.told), time.time()
         harm = Strace(thread_of(before[role][0], thread), call, deed, when, also)
         try:
             answers = self.mail(what)
@@ -92,8 +117,7 @@ class Run:
         changed = {r for r in before if before[r] != after.get(r)}
         assert changed <= {role}, f"{what}: {changed} started again"
         assert cut_off or changed or all(answer.code for answer in answers), f"{what}: {answers}"
-        for died in changed:
-            self.deaths[died] = self.deaths.get(died, 0) + 1
+        self.count_deaths(changed, begun)
         assert not self.ledger.altered, what
         self.points += hit
         return hit
@@ -112,6 +136,23 @@ class Run:
         wait_for(lambda: self.mail(what)[-1].code == 250, what=f"{what}: a message that is taken again")
         assert self.ledger.await_all(20) and self.daemon.pids() == before, f"{what}: lost {self.ledger.missing()}, {before} {self.daemon.pids()}"
         self.points += 1
+
+    def run_out(self, memory, role, n):
+        """Mail, with a login and without, and a question of an administrator, while the N-th allocation of ROLE fails. True where it came to so many."""
+        what = f"allocation {n} of {role}"
+        before, since, begun = ready(self.daemon), len(self.ledger.told), time.time()
+        memory.fail(before[role][0], n)
+        answers = self.mail(what) + self.mail(what, LoginClient(self.daemon.port))
+        self.daemon.cli("status", check=False)
+        failed = memory.has_failed()
+        assert self.ledger.await_all(10, since), f"{what}: lost {self.ledger.missing(since)}"
+        after = ready(self.daemon)
+        changed = {r for r in before if before[r] != after.get(r)}
+        assert changed <= {role}, f"{what}: {changed} started again"
+        assert changed or failed or all(answer.code == 250 for answer in answers), f"{what}: {answers}"
+        self.count_deaths(changed, begun)
+        self.points += failed
+        return failed
 
     def meet_all(self, rows, more=()):
         for role, thread, call, errors, cut_off in rows:
@@ -175,6 +216,21 @@ def case_no_descriptor_is_left():
         for role in ("submission", "delivery", "queue"):
             for spare in range(6) if LONG else range(3):
                 run.starve(role, spare)
+        run.close()
+
+
+def case_memory_runs_out():
+    """The n-th allocation of a role fails: it answers, or ends and is started again, and nothing that got a 250 is lost."""
+    with World(RECORDS) as world:
+        memory = Memory(world.folder)
+        run = Run(world, prefix=memory.prefix)
+        run.daemon.user("alice", "secret")
+        roles = {role: iter(range(1, 400) if LONG else (1, 5, 22, 90, 360)) for role in ("submission", "auth", "dns", "queue", "delivery", "policy", "control")}
+        while roles:
+            for role in list(roles):  # by turns, so that the parent starts each again at once
+                n = next(roles[role], None)
+                if n is None or not run.run_out(memory, role, n):
+                    del roles[role]
         run.close()
 
 

@@ -16,9 +16,9 @@ import sys
 import time
 
 from case import main
+from preload import Clock
 from receiver import Receiver
 from submit import connect, message, send, submit, without_added
-from clock import Clock
 from world import TOP, Skip, World, wait_for, which
 
 TABLE = []
