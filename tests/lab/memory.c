@@ -16,7 +16,7 @@ extern void *__libc_realloc(void *old, size_t size);
 
 static struct {
     _Atomic int64_t process, countdown;
-} *order;
+} * order;
 static int64_t self;
 
 __attribute__((constructor)) static void begin(void)
