@@ -2,6 +2,7 @@
  * back from the thread is told through a table by the kind of parcel. */
 #include "writer.h"
 
+#include "../base/clock.h"
 #include "../base/text.h"
 #include "appender.h"
 #include "intake.h"
@@ -16,8 +17,10 @@ struct writer {
     void *context;
     struct list large; /* large messages that are not with the thread as a whole */
     uint64_t last_ticket;
-    bool prepared; /* the thread was told that messages come */
-    bool ending;   /* the thread has ended */
+    unsigned awaited;    /* messages that the thread has as a whole */
+    int64_t progress_ms; /* monotonic: when the first of them went there, or one came back since */
+    bool prepared;       /* the thread was told that messages come */
+    bool ending;         /* the thread has ended */
 };
 
 static struct parcel *new_parcel(enum parcel_kind kind)
@@ -43,7 +46,8 @@ static void on_need(struct writer *writer, struct parcel *parcel)
 
 static void on_intake(struct writer *writer, struct parcel *parcel)
 {
-    (void)writer;
+    writer->awaited--;
+    writer->progress_ms = clock_monotonic_ms();
     intake_finish(parcel->intake);
 }
 
@@ -154,8 +158,15 @@ void writer_abandon(struct writer *writer)
     writer_post(writer, new_parcel(PARCEL_ABANDON));
 }
 
+int64_t writer_stalled_ms(const struct writer *writer)
+{
+    return writer->awaited ? clock_monotonic_ms() - writer->progress_ms : 0;
+}
+
 void writer_post(struct writer *writer, struct parcel *parcel)
 {
+    if ((parcel->kind == PARCEL_MESSAGE || parcel->kind == PARCEL_FINISH) && !writer->awaited++)
+        writer->progress_ms = clock_monotonic_ms();
     appender_post(writer->appender, parcel);
 }
 

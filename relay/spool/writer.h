@@ -49,6 +49,9 @@ void writer_give(struct writer *writer, uint64_t number, int fd, bool large, uin
 /* No segment can be had: messages that wait for one end with VERDICT. The writer asks again at the next message. */
 void writer_refuse(struct writer *writer, enum writer_verdict verdict, bool large, uint64_t ticket);
 
+/* How long messages have waited while none was finished, in milliseconds: 0 where none waits. A disk that does not answer. */
+int64_t writer_stalled_ms(const struct writer *writer);
+
 /* Gives up every segment without using it further (the queue that gave it has gone). Messages that are being written still
  * finish and are reported; large ones in progress end with WRITER_FAILED. */
 void writer_abandon(struct writer *writer);

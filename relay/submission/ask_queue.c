@@ -5,6 +5,7 @@
  * it ignores. Until it is there new messages get 451. */
 #include "ask_queue.h"
 
+#include "../base/log.h"
 #include "../base/text.h"
 
 #include <stdlib.h>
@@ -12,6 +13,7 @@
 
 #define UNTOLD_RETRY_MS 200
 #define UNTOLD_MAX      100000 /* durable messages that no queue process has heard of: beyond, new ones are not taken */
+#define STALLED_MS      10000  /* without a message stored, while some wait: no more are taken */
 #define WANTED_MAX      64     /* segments asked for and not given */
 
 struct wanted {
@@ -24,6 +26,7 @@ struct ask_queue {
     struct ipc *peer;
     struct writer *writer;
     bool no_space;
+    bool stalled; /* the disk, when it was looked at last */
     struct wanted wanted[WANTED_MAX];
     unsigned nwanted;
     struct message_stored *untold;
@@ -155,8 +158,23 @@ void ask_queue_peer(struct ask_queue *queue, unsigned slot, int fd)
         tell_untold(queue);
 }
 
-const char *ask_queue_objection(const struct ask_queue *queue)
+/* Has the disk not taken a message for long? Said when it begins and when it is over. */
+static bool is_stalled(struct ask_queue *queue)
 {
+    bool stalled = writer_stalled_ms(queue->writer) > STALLED_MS;
+    if (stalled && !queue->stalled)
+        log_say(LOG_ERROR, "error", "the disk has stored no message for %d seconds: senders are told to try again later",
+                STALLED_MS / 1000);
+    else if (!stalled && queue->stalled)
+        log_say(LOG_INFO, "notice", "the disk stores messages again");
+    queue->stalled = stalled;
+    return stalled;
+}
+
+const char *ask_queue_objection(struct ask_queue *queue)
+{
+    if (is_stalled(queue))
+        return "451 4.3.0 the disk does not answer now; try again later";
     if (!queue->peer || queue->nuntold >= UNTOLD_MAX)
         return "451 4.3.0 messages cannot be stored now; try again later";
     return queue->no_space ? "452 4.3.1 there is not enough space for messages now; try again later" : NULL;

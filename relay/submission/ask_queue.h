@@ -16,8 +16,9 @@ void ask_queue_free(struct ask_queue **queue);
 /* The queue process is there, at FD (owned from here on): it is told what its predecessor was not told. */
 void ask_queue_peer(struct ask_queue *queue, unsigned slot, int fd);
 
-/* May a message be taken now? NULL, or the reply that says why not: 451 4.3.0 without a queue process, 452 4.3.1 without space. */
-const char *ask_queue_objection(const struct ask_queue *queue);
+/* May a message be taken now? NULL, or the reply that says why not: 451 4.3.0 without a queue process, or
+ * where the disk has not answered for ten seconds, 452 4.3.1 without space. */
+const char *ask_queue_objection(struct ask_queue *queue);
 
 /* The writer that messages go to. Borrowed. */
 struct writer *ask_queue_writer(struct ask_queue *queue);

@@ -6,9 +6,10 @@ import pathlib
 import resource
 import ssl
 import sys
+import threading
 import time
 
-from ledger import LONG, RECORDS, Client, Ledger, Strace, need_strace, one_core, ready, thread_of  # noqa: E402  (finds the lab, too)
+from ledger import LONG, RECORDS, Answer, Client, Ledger, Strace, need_strace, one_core, ready, thread_of  # noqa: E402  (finds the lab, too)
 from case import main  # noqa: E402
 from preload import Memory  # noqa: E402
 from world import World, wait_for  # noqa: E402
@@ -216,6 +217,42 @@ def case_no_descriptor_is_left():
         for role in ("submission", "delivery", "queue"):
             for spare in range(6) if LONG else range(3):
                 run.starve(role, spare)
+        run.close()
+
+
+def mail_from(client):
+    """What MAIL gets, without a message behind it."""
+    client.sock.sendall(b"MAIL FROM:<alice@example.net>\r\n")
+    answer = Answer(*client.reply())
+    if answer.code == 250:
+        client.sock.sendall(b"RSET\r\n")
+        client.reply()
+        time.sleep(0.2)
+    return answer
+
+
+def case_the_disk_does_not_answer():
+    """A sync that takes 13 seconds: who waits for it gets a 250 then, who comes after ten is told to try later, and when it is over all goes on."""
+    need_strace()
+    with World(RECORDS) as world:
+        run = Run(world)
+        pid = ready(run.daemon)["submission"][0]
+        waiting, answers = Client(run.daemon.open_port), []
+        thread = threading.Thread(target=lambda: answers.append(run.ledger.submit(waiting, ["bob@example.com"], SIZES[0])))
+        harm = Strace(thread_of(pid, SECOND), "fdatasync", "delay_enter=13000000", 1)
+        thread.start()
+        early = Client(run.daemon.open_port)
+        early.open()
+        refused = wait_for(lambda: (answer := mail_from(early)).code == 451 and answer, 15, "a refusal")
+        assert "disk" in refused.text and not answers, (refused, answers)
+        thread.join()
+        harm.close()
+        assert answers[0].code == 250, answers
+        assert run.ledger.submit(early, ["bob@example.com"], SIZES[0]).code == 250
+        early.close(), waiting.close()
+        texts = [event["text"] for event in run.daemon.events() if "text" in event]
+        assert any("no message for 10 seconds" in text for text in texts) and any("stores messages again" in text for text in texts), texts[-5:]
+        run.points += 1
         run.close()
 
 
