@@ -47,13 +47,20 @@ static uint64_t at_least_one(uint64_t value)
     return value ? value : 1;
 }
 
+/* What may be used at most. */
+static uint64_t most_of(const struct bucket_rule *rule)
+{
+    return rule->burst + rule->debt;
+}
+
 static void set_rule(struct bucket_table *table, const struct bucket_rule *rule)
 {
     struct bucket_rule *mine = &table->rule;
     mine->count = at_least_one(rule->count);
     mine->burst = at_least_one(rule->burst);
+    mine->debt = rule->debt < UINT64_MAX - mine->burst ? rule->debt : UINT64_MAX - mine->burst;
     mine->per_ms = rule->per_ms < 1 ? 1 : rule->per_ms > BUCKET_TIME_MAX ? BUCKET_TIME_MAX : rule->per_ms;
-    amount drain = ((amount)mine->burst * (amount)mine->per_ms + mine->count - 1) / mine->count;
+    amount drain = ((amount)most_of(mine) * (amount)mine->per_ms + mine->count - 1) / mine->count;
     table->drain_ms = drain > BUCKET_TIME_MAX ? BUCKET_TIME_MAX : (int64_t)drain;
 }
 
@@ -182,7 +189,7 @@ static amount used_at(const struct bucket_table *table, const struct entry *entr
 
 static void set_used(struct bucket_table *table, struct entry *entry, amount used, int64_t now_ms)
 {
-    amount per = (amount)table->rule.per_ms, most = (amount)table->rule.burst * per;
+    amount per = (amount)table->rule.per_ms, most = (amount)most_of(&table->rule) * per;
     if (used > most)
         used = most;
     entry->used = (uint64_t)(used / per);
@@ -241,8 +248,8 @@ void bucket_restore(struct bucket_table *table, struct span key, uint64_t used, 
     struct entry *entry = find(table, cut(key));
     if (!entry)
         entry = add(table, cut(key));
-    if (used > table->rule.burst)
-        used = table->rule.burst;
+    if (used > most_of(&table->rule))
+        used = most_of(&table->rule);
     entry->used = used;
     entry->rest = 0;
     entry->at_ms = 0;
@@ -257,7 +264,7 @@ void bucket_change(struct bucket_table *table, const struct bucket_rule *rule, s
 {
     amount old_per = (amount)table->rule.per_ms;
     set_rule(table, rule);
-    amount per = (amount)table->rule.per_ms, most = (amount)table->rule.burst * per;
+    amount per = (amount)table->rule.per_ms, most = (amount)most_of(&table->rule) * per;
     table->max_bytes = max_bytes;
     make_room(table, 0);
     LIST_EACH(node, &table->used) {

@@ -14,11 +14,12 @@
 #define BUCKET_NEVER    INT64_MAX               /* wait of what is larger than the burst */
 #define BUCKET_TIME_MAX ((int64_t)315576000000) /* ten years: longer periods and pauses count as this */
 
-/* COUNT in PER_MS, at most BURST at once. Each at least 1. */
+/* COUNT in PER_MS, at most BURST at once. Each at least 1. Who counts what does not fit may owe up to DEBT more than the burst. */
 struct bucket_rule {
     uint64_t count;
     int64_t per_ms;
     uint64_t burst;
+    uint64_t debt;
 };
 
 struct bucket_table;
@@ -36,7 +37,7 @@ void bucket_change(struct bucket_table *table, const struct bucket_rule *rule, s
  * nothing else comes; BUCKET_NEVER where N is more than the burst. */
 bool bucket_fits(struct bucket_table *table, struct span key, uint64_t n, int64_t now_ms, int64_t *ret_wait_ms);
 
-/* Counts N for KEY, fit or not; used never passes the burst. */
+/* Counts N for KEY, fit or not; used never passes the burst and the debt. */
 void bucket_count(struct bucket_table *table, struct span key, uint64_t n, int64_t now_ms);
 
 /* Notes that KEY was refused just now, for bucket_each and so that it stays remembered. */

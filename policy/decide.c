@@ -14,11 +14,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define SHOWN_SIZE 100 /* bytes of a name or address in a reply, with a NUL */
+#define SHOWN_SIZE   100   /* bytes of a name or address in a reply, with a NUL */
+#define DELAY_MAX_MS 30000 /* then = slow: a client waits minutes for an answer, but not all do */
 
 struct decide {
     const struct conf *conf;
     struct account_table *accounts;
+    struct seen *seen;
     struct limit_set *limits;
 };
 
@@ -33,6 +35,7 @@ struct subject {
 struct decide *decide_new(const struct conf *conf)
 {
     struct decide *decide = text_zalloc(sizeof *decide);
+    decide->seen = seen_new(SEEN_MEMORY);
     decide_settings(decide, conf);
     return decide;
 }
@@ -43,6 +46,7 @@ void decide_free(struct decide **decide)
         return;
     account_free(&(*decide)->accounts);
     limit_free(&(*decide)->limits);
+    seen_free(&(*decide)->seen);
     free(*decide);
     *decide = NULL;
 }
@@ -52,12 +56,17 @@ void decide_settings(struct decide *decide, const struct conf *conf)
     decide->conf = conf;
     account_free(&decide->accounts);
     decide->accounts = account_new(conf);
-    decide->limits = limit_new(conf, &decide->limits);
+    decide->limits = limit_new(conf, decide->seen, &decide->limits);
 }
 
 struct limit_set *decide_limits(struct decide *decide)
 {
     return decide->limits;
+}
+
+struct seen *decide_seen(struct decide *decide)
+{
+    return decide->seen;
 }
 
 static void make_subject(const struct decide *decide, const struct policy_subject *from, struct subject *subject)
@@ -74,11 +83,11 @@ static void make_subject(const struct decide *decide, const struct policy_subjec
     };
 }
 
-/* Fills in a refusal with a reply of the formatted text. */
-static void refuse(struct policy_answer *answer, enum policy_verdict verdict, const char *format, ...)
+/* Fills in a verdict with a text. */
+static void say(struct policy_answer *answer, enum policy_verdict verdict, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-static void refuse(struct policy_answer *answer, enum policy_verdict verdict, const char *format, ...)
+static void say(struct policy_answer *answer, enum policy_verdict verdict, const char *format, ...)
 {
     va_list arguments;
     answer->verdict = verdict;
@@ -108,7 +117,7 @@ static bool check_address(const struct decide *decide, const struct subject *sub
     if (sender_allowed(decide->conf, subject->entry, address))
         return true;
     text_escape(shown, sizeof shown, address);
-    refuse(answer, POLICY_REJECT, "%s 5.7.1 <%s> as %s is not for %s to use", code, shown, role, who(subject, name));
+    say(answer, POLICY_REJECT, "%s 5.7.1 <%s> as %s is not for %s to use", code, shown, role, who(subject, name));
     return false;
 }
 
@@ -121,39 +130,63 @@ static void until(int64_t wait_ms, char text[CLOCK_TEXT_SIZE])
         text_copy(fraction, (size_t)(text + CLOCK_TEXT_SIZE - fraction), SPAN("Z"));
 }
 
-static void refuse_by_limit(const struct limit_refusal *refusal, struct policy_answer *answer)
+/* What a person needs to know of the limit, who reached it, and until when. */
+static void explain(const struct limit_refusal *refusal, enum policy_verdict verdict, const char *code,
+                    struct policy_answer *answer)
 {
     const struct conf_limit *conf = refusal->limit->conf;
     const char *count = limit_count_name(conf->count);
     char name[SHOWN_SIZE], key[SHOWN_SIZE], per[32], when[CLOCK_TEXT_SIZE];
-    bool final = limit_is_final(refusal);
     text_escape(name, sizeof name, span_of(conf->name));
     text_escape(key, sizeof key, span_of(refusal->key));
     values_time_print(conf->rate.per_ms, per);
     if (refusal->wait_ms == BUCKET_NEVER) {
-        refuse(answer, POLICY_REJECT, "550 5.7.1 limit %s of %s %s never allows %llu %s at once", name, key_name(conf->key), key,
-               (unsigned long long)refusal->n, count);
+        say(answer, verdict, "%slimit %s of %s %s never allows %llu %s at once", code, name, key_name(conf->key), key,
+            (unsigned long long)refusal->n, count);
         return;
     }
     until(refusal->wait_ms, when);
-    refuse(answer, final ? POLICY_REJECT : POLICY_DEFER, "%s limit %s of %s %s is used up: %llu %s in %s; more from %s on",
-           final ? "550 5.7.1" : "450 4.7.1", name, key_name(conf->key), key, (unsigned long long)conf->rate.count, count, per,
-           when);
+    say(answer, verdict, "%slimit %s of %s %s is used up: %llu %s in %s; more from %s on", code, name, key_name(conf->key), key,
+        (unsigned long long)conf->rate.count, count, per, when);
+}
+
+static void slow(const struct limit_refusal *refusal, struct policy_answer *answer)
+{
+    answer->delay_ms = refusal->wait_ms < DELAY_MAX_MS ? (uint32_t)refusal->wait_ms : DELAY_MAX_MS;
+}
+
+static void hold(const struct limit_refusal *refusal, struct policy_answer *answer)
+{
+    explain(refusal, POLICY_HOLD, "", answer);
+}
+
+static void refuse_by_limit(const struct limit_refusal *refusal, struct policy_answer *answer)
+{
+    if (limit_is_final(refusal))
+        explain(refusal, POLICY_REJECT, "550 5.7.1 ", answer);
+    else
+        explain(refusal, POLICY_DEFER, "450 4.7.1 ", answer);
 }
 
 static void take(struct decide *decide, const struct subject *subject, const struct limit_ask *asks, size_t nasks, int64_t now_ms,
                  struct policy_answer *answer)
 {
+    static void (*const acts[])(const struct limit_refusal *refusal, struct policy_answer *answer) = {
+        [LIMIT_SLOW] = slow,
+        [LIMIT_HOLD] = hold,
+        [LIMIT_REFUSE] = refuse_by_limit,
+    };
     struct limit_refusal refusal;
-    if (!limit_take(decide->limits, &subject->key, asks, nasks, now_ms, &refusal))
-        refuse_by_limit(&refusal, answer);
+    enum limit_verdict verdict = limit_take(decide->limits, &subject->key, asks, nasks, now_ms, &refusal);
+    if (verdict != LIMIT_ALLOW)
+        acts[verdict](&refusal, answer);
 }
 
 void decide_mail(struct decide *decide, const struct policy_mail *mail, int64_t now_ms, struct policy_answer *ret_answer)
 {
     const struct limit_ask asks[] = {
-        { CONF_COUNT_MESSAGES, 1, false },
-        { CONF_COUNT_BYTES, mail->size_bytes, true },
+        { .count = CONF_COUNT_MESSAGES, .n = 1 },
+        { .count = CONF_COUNT_BYTES, .n = mail->size_bytes, .look = true },
     };
     struct subject subject;
     *ret_answer = (struct policy_answer){ .ticket = mail->ticket, .verdict = POLICY_ALLOW };
@@ -165,12 +198,21 @@ void decide_mail(struct decide *decide, const struct policy_mail *mail, int64_t 
 
 void decide_rcpt(struct decide *decide, const struct policy_rcpt *rcpt, int64_t now_ms, struct policy_answer *ret_answer)
 {
-    static const struct limit_ask ask = { CONF_COUNT_RECIPIENTS, 1, false };
+    char address[SMTP_ADDRESS_SIZE]; /* Bob and bob are hardly two people to whom somebody writes for the first time */
+    text_copy(address, sizeof address, span_of_array(rcpt->recipient, sizeof rcpt->recipient));
+    text_lower(address);
+    struct span recipient = span_of(address), domain = address_domain(recipient);
+    const struct limit_ask asks[] = {
+        { .count = CONF_COUNT_RECIPIENTS, .n = 1 },
+        { .count = CONF_COUNT_UNIQUE_RECIPIENTS, .n = 1, .whom = recipient },
+        { .count = CONF_COUNT_FIRST_TIME_RECIPIENTS, .n = 1, .whom = recipient },
+        { .count = CONF_COUNT_UNIQUE_DOMAINS, .n = 1, .whom = domain },
+    };
     struct subject subject;
     *ret_answer = (struct policy_answer){ .ticket = rcpt->ticket, .verdict = POLICY_ALLOW };
     make_subject(decide, &rcpt->subject, &subject);
-    subject.key.recipient_domain = address_domain(span_of_array(rcpt->recipient, sizeof rcpt->recipient));
-    take(decide, &subject, &ask, 1, now_ms, ret_answer);
+    subject.key.recipient_domain = domain;
+    take(decide, &subject, asks, sizeof asks / sizeof *asks, now_ms, ret_answer);
 }
 
 /* The From field as a whole: can it be read, and does it say one thing? */
@@ -178,13 +220,13 @@ static bool check_form(const struct policy_content *content, struct policy_answe
 {
     bool has_sender = content->header_sender[0] != '\0';
     if (content->from_malformed || (content->from_fields && !content->from_count))
-        refuse(answer, POLICY_REJECT, "554 5.6.0 the From header cannot be read; mail programs could show different senders");
+        say(answer, POLICY_REJECT, "554 5.6.0 the From header cannot be read; mail programs could show different senders");
     else if (content->from_fields > 1)
-        refuse(answer, POLICY_REJECT, "550 5.7.1 the message has more than one From header");
+        say(answer, POLICY_REJECT, "550 5.7.1 the message has more than one From header");
     else if (content->from_count > POLICY_FROM_MAX)
-        refuse(answer, POLICY_REJECT, "550 5.7.1 the From header has more than %d addresses", POLICY_FROM_MAX);
+        say(answer, POLICY_REJECT, "550 5.7.1 the From header has more than %d addresses", POLICY_FROM_MAX);
     else if (content->from_count > 1 && !has_sender)
-        refuse(answer, POLICY_REJECT, "550 5.7.1 a From header with several addresses needs a Sender header (RFC 5322 3.6.2)");
+        say(answer, POLICY_REJECT, "550 5.7.1 a From header with several addresses needs a Sender header (RFC 5322 3.6.2)");
     return answer->verdict == POLICY_ALLOW;
 }
 
@@ -205,7 +247,7 @@ static bool check_header(const struct decide *decide, const struct subject *subj
 
 void decide_content(struct decide *decide, const struct policy_content *content, int64_t now_ms, struct policy_answer *ret_answer)
 {
-    const struct limit_ask ask = { CONF_COUNT_BYTES, content->size_bytes, false };
+    const struct limit_ask ask = { .count = CONF_COUNT_BYTES, .n = content->size_bytes };
     struct subject subject;
     *ret_answer = (struct policy_answer){ .ticket = content->ticket, .verdict = POLICY_ALLOW };
     make_subject(decide, &content->subject, &subject);

@@ -8,7 +8,8 @@
  *
  * Limits (see limit.h): messages count at MAIL, recipients at RCPT, bytes behind the header, where the real size is known; a SIZE
  * that would not fit is refused at MAIL already, without being counted. Refused is 450 4.7.1 with the time from when on it would be
- * allowed (then = defer), or 550 5.7.1 (then = reject, and what is larger than the limit ever allows). */
+ * allowed (then = defer), or 550 5.7.1 (then = reject, and what is larger than the limit ever allows). then = slow lets the answer wait until
+ * it would be allowed; then = hold takes the message and says why it is held. */
 #ifndef POSTERN_POLICY_DECIDE_H
 #define POSTERN_POLICY_DECIDE_H
 
@@ -17,6 +18,7 @@
 
 struct decide;
 struct limit_set;
+struct seen;
 
 /* Decides by CONF, which must outlive it or be replaced by decide_settings. Nothing is counted yet. */
 struct decide *decide_new(const struct conf *conf);
@@ -29,6 +31,9 @@ void decide_settings(struct decide *decide, const struct conf *conf);
 
 /* The limits, borrowed until decide_settings. */
 struct limit_set *decide_limits(struct decide *decide);
+
+/* Whom accounts have written to; borrowed, lives as long as DECIDE. */
+struct seen *decide_seen(struct decide *decide);
 
 /* May MAIL begin a transaction, at NOW_MS (monotonic)? One message is counted where it may. All fields of *RET_ANSWER are set. */
 void decide_mail(struct decide *decide, const struct policy_mail *mail, int64_t now_ms, struct policy_answer *ret_answer);

@@ -6,6 +6,7 @@
  * way to fill the log. */
 #include "limit.h"
 
+#include "../relay/base/clock.h"
 #include "../relay/base/log.h"
 #include "../relay/base/map.h"
 #include "../relay/base/text.h"
@@ -25,32 +26,40 @@ struct told {
 struct limit_set {
     struct limit *limits;
     size_t count;
+    struct seen *seen;
+    int64_t to_wall_ms; /* from the monotonic clock, when the set was made: pairs outlive the process */
     struct told told[TOLD_SLOTS];
 };
 
-static const struct {
-    const char *name;
-    bool counted;
-} counts[] = {
-    [CONF_COUNT_MESSAGES] = { "messages", true },
-    [CONF_COUNT_RECIPIENTS] = { "recipients", true },
-    [CONF_COUNT_BYTES] = { "bytes", true },
-    [CONF_COUNT_UNIQUE_RECIPIENTS] = { "unique-recipients", false },
-    [CONF_COUNT_FIRST_TIME_RECIPIENTS] = { "first-time-recipients", false },
-    [CONF_COUNT_UNIQUE_DOMAINS] = { "unique-domains", false },
-    [CONF_COUNT_HARD_BOUNCES] = { "hard-bounces", false },
-    [CONF_COUNT_SPAM_REPLIES] = { "spam-replies", false },
-    [CONF_COUNT_AUTH_FAILURES] = { "auth-failures", false },
-    [CONF_COUNT_CONNECTIONS] = { "connections", false },
-    [CONF_COUNT_LOGIN_NETWORKS] = { "login-networks", false },
-};
+/* What is counted: everything asked for, what was not counted within the time of the rate, or what was never seen before. */
+enum how { HOW_NOT, HOW_ALL, HOW_UNIQUE, HOW_FIRST };
 
 static const struct {
     const char *name;
-    bool enforced;
+    enum how how;
+} counts[] = {
+    [CONF_COUNT_MESSAGES] = { "messages", HOW_ALL },
+    [CONF_COUNT_RECIPIENTS] = { "recipients", HOW_ALL },
+    [CONF_COUNT_BYTES] = { "bytes", HOW_ALL },
+    [CONF_COUNT_UNIQUE_RECIPIENTS] = { "unique-recipients", HOW_UNIQUE },
+    [CONF_COUNT_FIRST_TIME_RECIPIENTS] = { "first-time-recipients", HOW_FIRST },
+    [CONF_COUNT_UNIQUE_DOMAINS] = { "unique-domains", HOW_UNIQUE },
+    [CONF_COUNT_HARD_BOUNCES] = { "hard-bounces", HOW_NOT },
+    [CONF_COUNT_SPAM_REPLIES] = { "spam-replies", HOW_NOT },
+    [CONF_COUNT_AUTH_FAILURES] = { "auth-failures", HOW_NOT },
+    [CONF_COUNT_CONNECTIONS] = { "connections", HOW_NOT },
+    [CONF_COUNT_LOGIN_NETWORKS] = { "login-networks", HOW_NOT },
+};
+#define DAY_S 86400 /* a pair that is in use is noted again after */
+
+static const struct {
+    const char *name;
+    bool known; /* to this version */
+    enum limit_verdict verdict;
 } thens[] = {
-    [CONF_THEN_SLOW] = { "slow", false }, [CONF_THEN_DEFER] = { "defer", true },      [CONF_THEN_REJECT] = { "reject", true },
-    [CONF_THEN_HOLD] = { "hold", false }, [CONF_THEN_SUSPEND] = { "suspend", false },
+    [CONF_THEN_SLOW] = { "slow", true, LIMIT_SLOW },         [CONF_THEN_DEFER] = { "defer", true, LIMIT_REFUSE },
+    [CONF_THEN_REJECT] = { "reject", true, LIMIT_REFUSE },   [CONF_THEN_HOLD] = { "hold", true, LIMIT_HOLD },
+    [CONF_THEN_SUSPEND] = { "suspend", false, LIMIT_ALLOW },
 };
 
 const char *limit_count_name(enum conf_limit_count count)
@@ -65,9 +74,11 @@ const char *limit_then_name(enum conf_limit_then then)
 
 static struct bucket_rule rule_of(const struct conf_limit *conf)
 {
-    struct bucket_rule rule = { conf->rate.count, conf->rate.per_ms, conf->burst ? conf->burst : conf->rate.count };
+    struct bucket_rule rule = { conf->rate.count, conf->rate.per_ms, conf->burst ? conf->burst : conf->rate.count, 0 };
     if (rule.burst < conf->at_least)
         rule.burst = conf->at_least; /* below this much it never acts */
+    if (conf->then == CONF_THEN_SLOW)
+        rule.debt = rule.burst; /* what many connections ask for at once is waited for one behind the other */
     return rule;
 }
 
@@ -78,8 +89,8 @@ static void warn(const struct limit *limit)
         log_say(LOG_WARNING, "notice", "limit %s has no effect: %s are not counted by this version", limit->conf->name,
                 limit_count_name(limit->conf->count));
     else if (!limit->enforced && !limit->conf->observe)
-        log_say(LOG_WARNING, "notice", "limit %s only logs: this version does not know how to %s; defer and reject it does",
-                limit->conf->name, limit_then_name(limit->conf->then));
+        log_say(LOG_WARNING, "notice", "limit %s only logs: this version does not know how to %s", limit->conf->name,
+                limit_then_name(limit->conf->then));
 }
 
 struct limit *limit_named(struct limit_set *set, struct span name, unsigned key, unsigned count)
@@ -102,21 +113,23 @@ static struct bucket_table *inherit(struct limit_set *old, const struct conf_lim
     return buckets;
 }
 
-struct limit_set *limit_new(const struct conf *conf, struct limit_set **old)
+struct limit_set *limit_new(const struct conf *conf, struct seen *seen, struct limit_set **old)
 {
     struct limit_set *set = text_zalloc(sizeof *set);
     size_t part = conf->nlimits ? LIMIT_MEMORY / conf->nlimits : 0;
     if (part < LIMIT_MEMORY_MIN)
         part = LIMIT_MEMORY_MIN;
     set->count = conf->nlimits;
+    set->seen = seen;
+    set->to_wall_ms = clock_wall_ms() - clock_monotonic_ms();
     set->limits = text_zalloc(set->count * sizeof *set->limits);
     for (size_t i = 0; i < set->count; i++) {
         struct limit *limit = &set->limits[i];
         struct bucket_rule rule = rule_of(&conf->limits[i]);
         limit->conf = &conf->limits[i];
-        limit->counted = (size_t)limit->conf->count < sizeof counts / sizeof *counts && counts[limit->conf->count].counted;
+        limit->counted = (size_t)limit->conf->count < sizeof counts / sizeof *counts && counts[limit->conf->count].how != HOW_NOT;
         limit->enforced = limit->counted && !limit->conf->observe && (size_t)limit->conf->then < sizeof thens / sizeof *thens &&
-                          thens[limit->conf->then].enforced;
+                          thens[limit->conf->then].known;
         limit->buckets = old ? inherit(*old, limit->conf) : NULL;
         if (limit->buckets)
             bucket_change(limit->buckets, &rule, part);
@@ -186,62 +199,114 @@ static void tell(struct limit_set *set, const struct limit_refusal *refusal, con
     *told = (struct told){ hash, now_ms, 0 };
 }
 
-/* Is LIMIT about this question? Then KEY is for whom it counts. */
-static bool is_about(const struct limit *limit, const struct key_subject *subject, const struct limit_ask *ask,
-                     char key[KEY_SIZE])
+static uint32_t seconds(const struct limit_set *set, int64_t now_ms)
+{
+    int64_t wall_s = (now_ms + set->to_wall_ms) / 1000;
+    return wall_s > 0 ? (uint32_t)wall_s : 0;
+}
+
+/* A question as one limit sees it. */
+struct view {
+    char key[KEY_SIZE];
+    uint64_t n;
+    uint64_t pair; /* 0: it does not matter who */
+};
+
+/* Is what is asked for something new to LIMIT? */
+static void look_at_pair(struct limit_set *set, const struct limit *limit, const struct limit_ask *ask, int64_t now_ms,
+                         struct view *view)
+{
+    bool first = counts[limit->conf->count].how == HOW_FIRST;
+    uint32_t now_s = seconds(set, now_ms);
+    uint64_t per_s = first ? now_s : (uint64_t)limit->conf->rate.per_ms / 1000;
+    view->pair = seen_pair(set->seen, first ? SPAN("first") : span_of(limit->conf->name), span_of(view->key), ask->whom);
+    if (seen_since(set->seen, view->pair, per_s < now_s ? now_s - (uint32_t)per_s : 0))
+        view->n = 0;
+}
+
+/* Is LIMIT about this question? */
+static bool is_about(struct limit_set *set, const struct limit *limit, const struct key_subject *subject,
+                     const struct limit_ask *ask, int64_t now_ms, struct view *view)
 {
     const struct conf_limit *conf = limit->conf;
-    return limit->counted && conf->count == ask->count && ask->n && key_of(conf->key, subject, key) &&
-           (!conf->apply_to.count || key_selected(&conf->apply_to, subject)) && !key_selected(&conf->except, subject);
+    *view = (struct view){ .n = ask->n };
+    if (!limit->counted || conf->count != ask->count || !ask->n || !key_of(conf->key, subject, view->key) ||
+        (conf->apply_to.count && !key_selected(&conf->apply_to, subject)) || key_selected(&conf->except, subject))
+        return false;
+    if (counts[conf->count].how != HOW_ALL)
+        look_at_pair(set, limit, ask, now_ms, view);
+    return true;
+}
+
+static enum limit_verdict verdict_of(const struct limit_refusal *refusal)
+{
+    if (!refusal->limit || !refusal->limit->enforced)
+        return LIMIT_ALLOW;
+    return thens[refusal->limit->conf->then].verdict;
 }
 
 /* Does B matter more to who asked than A? */
 static bool is_worse(const struct limit_refusal *a, const struct limit_refusal *b)
 {
-    if (!a->limit)
-        return true;
+    if (verdict_of(a) != verdict_of(b))
+        return verdict_of(b) > verdict_of(a);
     if (limit_is_final(a) != limit_is_final(b))
         return limit_is_final(b);
     return b->wait_ms > a->wait_ms;
 }
 
-/* Looks at one limit; what it would refuse is logged, and kept in *WORST where it may refuse. */
+/* Looks at one limit; what it would not let pass is logged, and kept in *WORST where it acts. */
 static void look(struct limit_set *set, const struct limit *limit, const struct key_subject *subject, const struct limit_ask *ask,
                  int64_t now_ms, struct limit_refusal *worst)
 {
-    struct limit_refusal refusal = { .limit = limit, .n = ask->n };
-    if (!is_about(limit, subject, ask, refusal.key) ||
-        bucket_fits(limit->buckets, span_of(refusal.key), ask->n, now_ms, &refusal.wait_ms))
+    struct view view;
+    int64_t wait_ms;
+    if (!is_about(set, limit, subject, ask, now_ms, &view) || !view.n ||
+        bucket_fits(limit->buckets, span_of(view.key), view.n, now_ms, &wait_ms))
         return;
+    struct limit_refusal refusal = { .limit = limit, .n = view.n, .wait_ms = wait_ms };
+    memcpy(refusal.key, view.key, sizeof refusal.key);
     bucket_refused(limit->buckets, span_of(refusal.key), now_ms);
     tell(set, &refusal, subject, now_ms);
-    if (limit->enforced && is_worse(worst, &refusal))
+    if (limit->enforced && (!worst->limit || is_worse(worst, &refusal)))
         *worst = refusal;
 }
 
-static void count(const struct limit *limit, const struct key_subject *subject, const struct limit_ask *ask, int64_t now_ms)
+static void note_pair(struct limit_set *set, const struct limit *limit, const struct view *view, int64_t now_ms)
 {
-    char key[KEY_SIZE];
-    int64_t wait_ms;
-    if (!ask->look && is_about(limit, subject, ask, key) && bucket_fits(limit->buckets, span_of(key), ask->n, now_ms, &wait_ms))
-        bucket_count(limit->buckets, span_of(key), ask->n, now_ms);
+    uint32_t now_s = seconds(set, now_ms);
+    bool known = counts[limit->conf->count].how == HOW_FIRST ? seen_since(set->seen, view->pair, now_s - DAY_S) : !view->n;
+    if (!known)
+        seen_note(set->seen, view->pair, now_s);
 }
 
-bool limit_take(struct limit_set *set, const struct key_subject *subject, const struct limit_ask *asks, size_t nasks,
-                int64_t now_ms, struct limit_refusal *ret_refusal)
+static void count(struct limit_set *set, const struct limit *limit, const struct key_subject *subject,
+                  const struct limit_ask *ask, int64_t now_ms)
+{
+    struct view view;
+    int64_t wait_ms;
+    if (ask->look || !is_about(set, limit, subject, ask, now_ms, &view))
+        return;
+    if (view.n && (limit->enforced || bucket_fits(limit->buckets, span_of(view.key), view.n, now_ms, &wait_ms)))
+        bucket_count(limit->buckets, span_of(view.key), view.n, now_ms);
+    if (view.pair)
+        note_pair(set, limit, &view, now_ms);
+}
+
+enum limit_verdict limit_take(struct limit_set *set, const struct key_subject *subject, const struct limit_ask *asks,
+                              size_t nasks, int64_t now_ms, struct limit_refusal *ret_refusal)
 {
     struct limit_refusal worst = { .limit = NULL };
     for (size_t i = 0; i < set->count; i++)
         for (size_t k = 0; k < nasks; k++)
             look(set, &set->limits[i], subject, &asks[k], now_ms, &worst);
-    if (worst.limit) {
+    enum limit_verdict verdict = verdict_of(&worst);
+    if (verdict != LIMIT_ALLOW)
         *ret_refusal = worst;
-        return false;
-    }
-    for (size_t i = 0; i < set->count; i++)
+    for (size_t i = 0; i < set->count && verdict != LIMIT_REFUSE; i++)
         for (size_t k = 0; k < nasks; k++)
-            count(&set->limits[i], subject, &asks[k], now_ms);
-    return true;
+            count(set, &set->limits[i], subject, &asks[k], now_ms);
+    return verdict;
 }
 
 void limit_sweep(struct limit_set *set, int64_t now_ms)

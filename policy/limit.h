@@ -1,12 +1,16 @@
 /* The limits of the configuration, and what was counted for them.
  *
  * A question is counted when it is asked and allowed: a refused one leaves nothing counted, in no limit. A limit in mode observe
- * never refuses; what it would have refused is logged and not counted in it. */
+ * does nothing; what it would have done is logged and not counted in it. One that slows or holds lets all pass and counts it.
+ *
+ * unique-recipients and unique-domains count what was not counted in the time of the rate; first-time-recipients whom the account
+ * never wrote to before. */
 #ifndef POSTERN_POLICY_LIMIT_H
 #define POSTERN_POLICY_LIMIT_H
 
 #include "bucket.h"
 #include "key.h"
+#include "seen.h"
 
 #define LIMIT_MEMORY     ((size_t)128 << 20) /* of all limits together, in equal parts */
 #define LIMIT_MEMORY_MIN ((size_t)256 << 10) /* of one */
@@ -21,9 +25,9 @@ struct limit {
 
 struct limit_set;
 
-/* The limits of CONF, which must outlive the set. Limits that OLD (may be NULL) has too, of the same name, key and count, go on with
- * what they counted; *OLD is freed and nulled. */
-struct limit_set *limit_new(const struct conf *conf, struct limit_set **old);
+/* The limits of CONF, which must outlive the set; pairs are noted in SEEN (borrowed). Limits that OLD (may be NULL) has too, of the same
+ * name, key and count, go on with what they counted; *OLD is freed and nulled. */
+struct limit_set *limit_new(const struct conf *conf, struct seen *seen, struct limit_set **old);
 
 /* Frees *SET and nulls it. NULL is fine. */
 void limit_free(struct limit_set **set);
@@ -37,12 +41,16 @@ struct limit *limit_at(struct limit_set *set, size_t index);
 /* The limit of that NAME which counts COUNT for KEY, or NULL. */
 struct limit *limit_named(struct limit_set *set, struct span name, unsigned key, unsigned count);
 
-/* N of what COUNT says; `look`: only see whether it would fit. */
+/* N of what COUNT says; `look`: only see whether it would fit. `whom`: the recipient or domain, where it matters which. */
 struct limit_ask {
     enum conf_limit_count count;
     uint64_t n;
     bool look;
+    struct span whom;
 };
+
+/* What comes of a question; a later one outweighs those before it. */
+enum limit_verdict { LIMIT_ALLOW, LIMIT_SLOW, LIMIT_HOLD, LIMIT_REFUSE };
 
 /* Why not: the limit, for whom, how much was asked, and when it would fit (BUCKET_NEVER: not ever). */
 struct limit_refusal {
@@ -52,10 +60,11 @@ struct limit_refusal {
     int64_t wait_ms;
 };
 
-/* May SUBJECT have all NASKS of ASKS at NOW_MS (monotonic)? Then they are counted. Otherwise the refusal that matters most is in
- * *RET_REFUSAL (a permanent one before one that passes, the longest wait first), it is logged, and nothing is counted. */
-bool limit_take(struct limit_set *set, const struct key_subject *subject, const struct limit_ask *asks, size_t nasks,
-                int64_t now_ms, struct limit_refusal *ret_refusal);
+/* May SUBJECT have all NASKS of ASKS at NOW_MS (monotonic)? Then they are counted; unless all is well (LIMIT_ALLOW), the limit that
+ * matters most is in *RET_REFUSAL (a permanent one before one that passes, the longest wait first) and logged. With LIMIT_SLOW its
+ * wait is how long the answer is to be held back, with LIMIT_REFUSE nothing is counted. */
+enum limit_verdict limit_take(struct limit_set *set, const struct key_subject *subject, const struct limit_ask *asks,
+                              size_t nasks, int64_t now_ms, struct limit_refusal *ret_refusal);
 
 /* Is REFUSAL permanent: then = reject, or more than the limit ever allows? */
 bool limit_is_final(const struct limit_refusal *refusal);

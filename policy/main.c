@@ -188,7 +188,8 @@ static void open_store(struct policy *policy)
 {
     const struct conf *conf = policy->role->conf;
     if (conf->nlimits)
-        policy->store = store_local_new(policy->role->loop, conf->policy.directory, decide_limits(policy->decide));
+        policy->store = store_local_new(policy->role->loop, conf->policy.directory, decide_limits(policy->decide),
+                                        decide_seen(policy->decide));
 }
 
 /* The sandbox is closed and the user is the role's: only now are files read that this user wrote. */

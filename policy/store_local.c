@@ -1,5 +1,5 @@
 /* The folder holds files limits-NUMBER.log of one kind of record: "this key of this limit had so much used at that time of the wall
- * clock". All files are read in the order of their numbers, the last record of a key holds. That is all there is to a start, and
+ * clock"; and, in the same frame, pairs that were seen. All files are read in the order of their numbers, the last record of a key holds. That is all there is to a start, and
  * whatever was torn or damaged costs the rest of its file and nothing else.
  *
  * A file grows by what changes. When it is several times as large as it need be, the next one is begun: changes go there from then
@@ -39,6 +39,11 @@
 #define MAGIC        "postern limits 1"
 #define MAGIC_SIZE   16
 
+/* Kinds of records that speak of no limit, in place of its `key`: the name is empty, and in the key's place stand pairs of seen.h, or the
+ * key that they are hashed with. */
+enum { KIND_PAIRS = 0xfe, KIND_HASH_KEY = 0xff };
+#define PAIRS_SIZE (20 * SEEN_RECORD_SIZE) /* of one record */
+
 /* Followed by the limit's name and the key. In the machine's own byte order: the folder stays where it is. */
 struct record {
     uint32_t crc; /* of all that follows, name and key included */
@@ -53,6 +58,7 @@ struct record {
 struct store_local {
     struct loop *loop;
     struct limit_set *limits;
+    struct seen *seen; /* borrowed */
     struct timer timer;
     int folder;
     int fd;                    /* -1 after a failure, until RETRY_MS have passed */
@@ -63,6 +69,7 @@ struct store_local {
     size_t limit, cursor; /* how far it has come */
     int64_t flushed_ms, retry_ms;
     struct buffer out;
+    struct buffer pairs;
     const struct limit *writing; /* whose keys are being visited … */
     int64_t wall_ms;             /* … and when */
 };
@@ -125,7 +132,11 @@ static size_t read_records(struct store_local *store, struct span bytes)
     for (; next_record(&bytes, &record, &name, &key); count++) {
         struct limit *limit = limit_named(store->limits, name, record.key, record.count);
         int64_t ago_ms = record.wall_ms >= 0 && record.wall_ms < wall_ms ? wall_ms - record.wall_ms : 0;
-        if (limit)
+        if (record.key == KIND_PAIRS)
+            seen_restore(store->seen, key);
+        else if (record.key == KIND_HASH_KEY && key.n == SEEN_KEY_SIZE)
+            seen_set_key(store->seen, (const unsigned char *)key.p);
+        else if (limit)
             bucket_restore(limit->buckets, key, record.used, ago_ms, now_ms);
     }
     if (bytes.n)
@@ -221,27 +232,42 @@ static bool write_out(struct store_local *store)
     return store->fd >= 0;
 }
 
+/* Gathers RECORD with NAME and KEY behind it. */
+static bool write_record(struct store_local *store, struct record *record, struct span name, struct span key)
+{
+    record->size = (uint16_t)(sizeof *record + name.n + key.n);
+    record->name_size = (uint8_t)name.n;
+    record->key_size = (uint8_t)key.n;
+    record->wall_ms = store->wall_ms;
+    record->crc = crc32c(0, (const char *)record + sizeof record->crc, sizeof *record - sizeof record->crc);
+    record->crc = crc32c(record->crc, name.p, name.n);
+    record->crc = crc32c(record->crc, key.p, key.n);
+    buffer_add(&store->out, span_make((const char *)record, sizeof *record));
+    buffer_add(&store->out, name);
+    buffer_add(&store->out, key);
+    return buffer_size(&store->out) < CHUNK || write_out(store);
+}
+
 static bool write_bucket(void *context, const struct bucket *bucket)
 {
     struct store_local *store = context;
     const struct conf_limit *conf = store->writing->conf;
-    struct span name = span_head(span_of(conf->name), UINT8_MAX);
-    struct record record = {
-        .size = (uint16_t)(sizeof record + name.n + bucket->key.n),
-        .name_size = (uint8_t)name.n,
-        .key_size = (uint8_t)bucket->key.n,
-        .key = (uint8_t)conf->key,
-        .count = (uint8_t)conf->count,
-        .used = bucket->used,
-        .wall_ms = store->wall_ms,
-    };
-    record.crc = crc32c(0, (const char *)&record + sizeof record.crc, sizeof record - sizeof record.crc);
-    record.crc = crc32c(record.crc, name.p, name.n);
-    record.crc = crc32c(record.crc, bucket->key.p, bucket->key.n);
-    buffer_add(&store->out, span_make((const char *)&record, sizeof record));
-    buffer_add(&store->out, name);
-    buffer_add(&store->out, bucket->key);
-    return buffer_size(&store->out) < CHUNK || write_out(store);
+    struct record record = { .key = (uint8_t)conf->key, .count = (uint8_t)conf->count, .used = bucket->used };
+    return write_record(store, &record, span_head(span_of(conf->name), UINT8_MAX), bucket->key);
+}
+
+/* Gathers what is in `pairs`. */
+static void write_pairs(struct store_local *store)
+{
+    struct span rest = buffer_span(&store->pairs);
+    while (rest.n) {
+        struct record record = { .key = KIND_PAIRS };
+        struct span some = span_head(rest, PAIRS_SIZE);
+        rest = span_skip(rest, some.n);
+        if (!write_record(store, &record, SPAN(""), some))
+            break;
+    }
+    buffer_clear(&store->pairs);
 }
 
 /* Begins the next file, into which everything is to be written. */
@@ -263,6 +289,8 @@ static void begin(struct store_local *store)
     store->size = 0;
     buffer_clear(&store->out);
     buffer_add(&store->out, SPAN(MAGIC));
+    struct record record = { .key = KIND_HASH_KEY };
+    write_record(store, &record, SPAN(""), span_make((const char *)seen_key(store->seen), SEEN_KEY_SIZE));
     write_out(store);
 }
 
@@ -281,10 +309,17 @@ static void finish(struct store_local *store)
     store->full_size = store->size;
 }
 
-/* Writes some more of everything. */
+/* Writes some more of everything: the limits one by one, then the pairs. */
 static void step(struct store_local *store)
 {
-    if (store->limit < limit_number(store->limits)) {
+    size_t limits = limit_number(store->limits);
+    if (store->limit == limits) {
+        bool more = seen_walk(store->seen, &store->cursor, &store->pairs);
+        write_pairs(store);
+        store->limit += !more;
+        if (write_out(store) && fdatasync(store->fd) != 0)
+            fail(store, "what limits have counted cannot be synced");
+    } else if (store->limit < limits) {
         store->writing = limit_at(store->limits, store->limit);
         if (!bucket_walk(store->writing->buckets, &store->cursor, clock_monotonic_ms(), write_bucket, store)) {
             store->limit++;
@@ -308,6 +343,8 @@ void store_local_flush(struct store_local *store)
         store->writing = limit_at(store->limits, i);
         bucket_changes(store->writing->buckets, now_ms, write_bucket, store);
     }
+    seen_changes(store->seen, &store->pairs);
+    write_pairs(store);
     write_out(store);
 }
 
@@ -327,7 +364,7 @@ static void tick(void *context)
     timer_again(&store->timer, store->rewriting ? STEP_MS : FLUSH_MS);
 }
 
-struct store_local *store_local_new(struct loop *loop, const char *folder, struct limit_set *limits)
+struct store_local *store_local_new(struct loop *loop, const char *folder, struct limit_set *limits, struct seen *seen)
 {
     int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0) {
@@ -336,8 +373,9 @@ struct store_local *store_local_new(struct loop *loop, const char *folder, struc
         return NULL;
     }
     struct store_local *store = text_zalloc(sizeof *store);
-    *store = (struct store_local){ .loop = loop, .limits = limits, .folder = fd, .fd = -1 };
+    *store = (struct store_local){ .loop = loop, .limits = limits, .seen = seen, .folder = fd, .fd = -1 };
     buffer_init(&store->out, 2 * CHUNK);
+    buffer_init(&store->pairs, SEEN_CHANGES_MAX);
     read_folder(store);
     begin(store);
     timer_set(&store->timer, loop, STEP_MS, tick, store);
@@ -362,6 +400,7 @@ void store_local_free(struct store_local **store)
     close((*store)->folder);
     timer_fini(&(*store)->timer);
     buffer_fini(&(*store)->out);
+    buffer_fini(&(*store)->pairs);
     free(*store);
     *store = NULL;
 }

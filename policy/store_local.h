@@ -1,4 +1,4 @@
-/* What limits have counted, kept in a folder of this machine so that it outlives the process.
+/* What limits have counted, and whom accounts have written to, kept in a folder of this machine so that it outlives the process.
  *
  * Written down once a second what changed (write(2): it survives kill -9 with at most a second lost), and all of it, synced, when the
  * role ends in order. Losing the folder costs what was counted, nothing else; a disk that fails is logged, and counting goes on in
@@ -8,6 +8,7 @@
 
 #include "../relay/base/loop.h"
 #include "limit.h"
+#include "seen.h"
 
 struct store_local;
 
@@ -16,8 +17,8 @@ struct store_local;
 bool store_local_prepare(const char *folder, const char *user);
 
 /* Opens FOLDER, reads what earlier processes left about LIMITS, and from then on keeps it. NULL, with a log line, where FOLDER cannot
- * be used: then nothing outlives the process. LIMITS is borrowed until store_local_limits. */
-struct store_local *store_local_new(struct loop *loop, const char *folder, struct limit_set *limits);
+ * be used: then nothing outlives the process. LIMITS is borrowed until store_local_limits, SEEN until the end. */
+struct store_local *store_local_new(struct loop *loop, const char *folder, struct limit_set *limits, struct seen *seen);
 
 /* Goes over to LIMITS, made from the ones before. */
 void store_local_limits(struct store_local *store, struct limit_set *limits);

@@ -144,15 +144,16 @@ static void check_limits(struct conf *conf, struct scan *scan)
         struct conf_limit *limit = &conf->limits[i];
         if (!limit->burst)
             limit->burst = limit->rate.count; /* who gives only a rate may use it up at once, as by any clock's hour */
-        if (limit->key != CONF_KEY_ACCOUNT && limit->key != CONF_KEY_CLIENT)
-            scan_complain_at(scan, "limit", limit->name, "key",
-                             "this key is not available in this version; use account or client");
-        if (limit->count > CONF_COUNT_BYTES)
+        if (limit->count > CONF_COUNT_UNIQUE_DOMAINS)
             scan_complain_at(scan, "limit", limit->name, "count",
-                             "this count is not available in this version; use messages, recipients or bytes");
-        if (limit->then != CONF_THEN_DEFER && limit->then != CONF_THEN_REJECT)
+                             "this count is not available in this version; use messages, bytes, or one of recipients or domains");
+        else if (limit->key == CONF_KEY_RECIPIENT_DOMAIN &&
+                 (limit->count == CONF_COUNT_MESSAGES || limit->count == CONF_COUNT_BYTES))
+            scan_complain_at(scan, "limit", limit->name, "key",
+                             "a message may go to many domains; with key = recipient-domain, count recipients");
+        if (limit->then == CONF_THEN_SUSPEND)
             scan_complain_at(scan, "limit", limit->name, "then",
-                             "this action is not available in this version; use defer or reject");
+                             "this action is not available in this version; use slow, defer, reject or hold");
     }
 }
 

@@ -157,9 +157,13 @@ static const struct key account_keys[] = {
 #define AT(member) offsetof(struct conf_limit, member)
 static const struct key limit_table[] = {
     { "key", VALUE_WORD, AT(key), "account", ONE_OF(limit_keys), false, "account",
-      "What is counted for: each account, or each client address.", 0 },
+      "What is counted for: each account, client (an IPv4 address, an IPv6 /64), network (a /24 or /48), sender-domain or "
+      "recipient-domain, or all together (global).",
+      0 },
     { "count", VALUE_WORD, AT(count), "recipients", ONE_OF(limit_counts), false, "recipients",
-      "What is counted: messages, recipients, or bytes.", 0 },
+      "What is counted: messages, recipients or bytes; recipients or their domains that were not counted in the time of the rate "
+      "(unique-recipients, unique-domains); recipients that the account never wrote to before (first-time-recipients).",
+      0 },
     { "rate", VALUE_RATE, AT(rate), NULL, BETWEEN(1, 1ull << 50), true, "\"200/1h\"",
       "How many in what time; regained evenly over that time.", 0 },
     { "burst", VALUE_NUMBER, AT(burst), "0", BETWEEN(0, 1ull << 50), false, "50",
@@ -167,7 +171,9 @@ static const struct key limit_table[] = {
     { "at-least", VALUE_NUMBER, AT(at_least), "0", BETWEEN(0, 1ull << 50), false, "20", "Below this volume the limit never acts.",
       0 },
     { "then", VALUE_WORD, AT(then), "defer", ONE_OF(limit_then), false, "defer",
-      "What happens above the limit: defer (450, the client tries again later) or reject (550).", 0 },
+      "What happens above the limit: slow (answers wait, at most 30 s each), defer (450, the client tries again later), "
+      "reject (550), or hold (the message is taken, and waits in the queue for postern queue release).",
+      0 },
     { "mode", VALUE_CHOICE, AT(observe), "enforce", ONE_OF(modes), false, "observe", "Act, or only log what would have happened.",
       0 },
     { "apply-to", VALUE_TEXTS, AT(apply_to), "", ANY, false, "{ \"class:staff\" }",

@@ -230,7 +230,7 @@ static void answered(struct session *session, const void *answer)
         return;
     }
     if (it->verdict == POLICY_HOLD)
-        session->transaction->envelope.flags |= ENVELOPE_HELD;
+        transaction_hold(session->transaction, span_of_array(it->reply, sizeof it->reply));
     commit(session);
 }
 

@@ -29,7 +29,7 @@ static void answered(struct session *session, const void *answer)
         refuse(session, ask_policy_reply(it, reply));
     } else {
         if (it->verdict == POLICY_HOLD)
-            session->transaction->envelope.flags |= ENVELOPE_HELD;
+            transaction_hold(session->transaction, span_of_array(it->reply, sizeof it->reply));
         begin(session);
     }
     if (it)

@@ -31,7 +31,7 @@ static void policy_answered(struct session *session, const void *answer)
         session_refuse(session, session->transaction->rcpt.recipient, ask_policy_reply(it, reply));
     } else {
         if (it->verdict == POLICY_HOLD)
-            session->transaction->envelope.flags |= ENVELOPE_HELD;
+            transaction_hold(session->transaction, span_of_array(it->reply, sizeof it->reply));
         accept_recipient(session);
     }
     if (it)

@@ -11,6 +11,8 @@
 
 #include <stdlib.h>
 
+#define HELD_SIZE 400 /* bytes of the reason, with a NUL: a reply line has 512 (RFC 5321 4.5.3.1.5) */
+
 struct transaction *transaction_new(const struct session *session, const struct command_mail *mail)
 {
     struct transaction *transaction = text_zalloc(sizeof *transaction);
@@ -27,12 +29,22 @@ struct transaction *transaction_new(const struct session *session, const struct 
     return transaction;
 }
 
+void transaction_hold(struct transaction *transaction, struct span reason)
+{
+    transaction->envelope.flags |= ENVELOPE_HELD;
+    if (transaction->held)
+        return; /* the first reason is the one that is told */
+    transaction->held = text_zalloc(HELD_SIZE);
+    text_escape(transaction->held, HELD_SIZE, reason.n ? reason : SPAN("an administrator will look at it"));
+}
+
 void transaction_free(struct transaction **transaction)
 {
     if (!*transaction)
         return;
     body_free(&(*transaction)->body);
     envelope_fini(&(*transaction)->envelope);
+    free((*transaction)->held);
     free(*transaction);
     *transaction = NULL;
 }
@@ -57,15 +69,15 @@ static void stored(void *context, enum writer_verdict verdict, const struct writ
     struct transaction *transaction = context;
     struct front *front = transaction->front;
     struct session *session = wait_find(front, WAIT_STORE, transaction->ticket);
-    struct transaction_end end = { verdict, transaction->envelope.id };
+    struct transaction_end end = { verdict, transaction->envelope.id, transaction->held };
     if (verdict == WRITER_STORED) {
         ask_queue_tell(front->queue, place);
         log_accepted(transaction, place->record.content_size);
     }
-    transaction_free(&transaction);
     front->committing--;
     if (session)
         wait_answer(session, &end);
+    transaction_free(&transaction);
     front_settle(front);
 }
 
@@ -77,7 +89,10 @@ static void settled(struct session *session, const void *answer)
     session_enter(session, SESSION_READY);
     if (end && end->verdict == WRITER_STORED) {
         uid_print(end->id, id);
-        session_replyf(session, "250 2.0.0 %s queued", id);
+        if (end->held)
+            session_replyf(session, "250 2.0.0 %s queued, and held: %s", id, end->held);
+        else
+            session_replyf(session, "250 2.0.0 %s queued", id);
     } else if (end && end->verdict == WRITER_FULL) {
         session_refuse(session, NULL, "452 4.3.1 there is not enough space for the message now; try again later");
     } else {

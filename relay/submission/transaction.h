@@ -16,6 +16,7 @@ struct transaction {
     struct envelope envelope;
     struct command_rcpt rcpt; /* the recipient that is being asked about */
     unsigned excess;          /* recipients beyond the maximum */
+    char *held;               /* why policy holds it; NULL: it does not */
     struct body *body;        /* from DATA on */
 };
 
@@ -23,10 +24,14 @@ struct transaction {
 struct transaction_end {
     enum writer_verdict verdict;
     struct uid id;
+    const char *held; /* NULL, or why it waits for an administrator */
 };
 
 /* SESSION's transaction begins with what MAIL said. */
 struct transaction *transaction_new(const struct session *session, const struct command_mail *mail);
+
+/* Policy lets the message be taken and holds it because of REASON, which may be "". */
+void transaction_hold(struct transaction *transaction, struct span reason);
 
 /* Frees *TRANSACTION with what of its message was not committed, and nulls it. NULL is fine. */
 void transaction_free(struct transaction **transaction);

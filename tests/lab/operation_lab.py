@@ -11,6 +11,7 @@ import socket
 import struct
 import subprocess
 import sys
+import time
 import unicodedata
 
 from case import main
@@ -270,6 +271,64 @@ def case_limits_hold_for_accounts_and_clients():
         assert (row["used"], row["left"], row["key"], row["count"], row["then"], row["mode"]) == (3, 0, "account", "messages", "defer", "enforce"), row
         trouble = daemon.cli("status", json_output=True)["accounts"]
         assert {"am", "ar"} <= {t["account"] for t in trouble}, trouble
+
+
+MORE_LIMITS = """
+account "sl" { class = paced }
+limit slow { key = account count = recipients rate = "7200/1h" burst = 2 then = slow apply-to = { "class:paced" } }
+limit hold { key = account count = messages rate = "2/1h" then = hold apply-to = { "ho" } }
+limit first { key = account count = first-time-recipients rate = "3/1d" apply-to = { "fi" } }
+limit unique { key = account count = unique-recipients rate = "3/1h" then = reject apply-to = { "un" } }
+limit domains { key = account count = unique-domains rate = "2/1h" apply-to = { "do" } }
+limit network { key = network count = messages rate = "2/1h" apply-to = { "127.0.3.0/24" } }
+limit senders { key = sender-domain count = messages rate = "2/1h" apply-to = { "se" } }
+limit provider { key = recipient-domain count = recipients rate = "2/1h" apply-to = { "pr" } }
+limit all { key = global count = messages rate = "2/1h" apply-to = { "g1", "g2" } }
+"""
+
+
+def case_limits_slow_hold_and_know_recipients():
+    """Every other key, count and action; whom an account knows is known over a restart; what is held says so and waits for its release."""
+    users = ("sl", "ho", "fi", "un", "do", "se", "pr", "g1", "g2")
+    with office(users=users, sections=MORE_LIMITS) as (_, daemon, receiver):
+        defer, reject = (450, "4.7.1"), (550, "5.7.1")
+
+        def mail(user, to="bob@example.com", sender=None):
+            sender = sender or f"{user}@example.net"
+            return refusal(submit, daemon, sender, [to], message(user, b"Hello.\r\n", sender), user=user)
+        begun = time.monotonic()
+        assert [mail("sl", f"u{i}@example.com") for i in range(6)] == [None] * 6
+        assert time.monotonic() - begun > 1.4, "four beyond the burst, two a second"
+        assert [mail("ho") for _ in range(2)] == [None, None]
+        session = connect(daemon, user="ho")
+        assert session.mail("ho@example.net")[0] == 250 and session.rcpt("bob@example.com")[0] == 250
+        code, text = session.data(message("held", sender="ho@example.net"))
+        session.close()
+        assert code == 250 and b" queued, and held: limit hold of account ho is used up: 2 messages in 1h; more from " in text, text
+        assert [mail("fi", f"u{i}@example.com") for i in (0, 1, 2, 0, 3, 1, 2, 4)] == [None, None, None, None, defer, None, None, defer]
+        assert [mail("un", to) for to in ("a@example.com", "A@example.com", "b@example.com", "c@example.com", "d@example.com", "b@example.com")] == [None] * 4 + [reject, None]
+        assert [mail("do", to) for to in ("a@example.com", "b@example.com", "a@example.org", "a@postfix.example", "b@example.org")] == [None] * 3 + [defer, None]
+
+        def from_client(address):
+            session = from_address(address, daemon.open_port)
+            try:
+                return refusal(send, session, "printer@example.net", ["bob@example.com"], message(sender="printer@example.net"))
+            finally:
+                session.close()
+        assert [from_client(f"127.0.3.{i}") for i in (1, 2, 3)] == [None, None, defer]
+        assert [mail("se", sender=sender) for sender in ("x@one.example", "y@one.example", "z@one.example", "z@two.example")] == [None, None, defer, None]
+        assert [mail("pr", to) for to in ("a@example.com", "b@example.com", "c@example.com", "c@example.org")] == [None, None, defer, None]
+        assert [mail(user) for user in ("g1", "g2", "g1")] == [None, None, defer]
+        listed = daemon.cli("queue", "list", "--account", "ho", json_output=True)
+        assert [m["state"] for m in listed] == ["held"], listed
+        daemon.cli("queue", "release", "--account", "ho")
+        wait_for(lambda: "held" in [m.header("subject") for m in receiver.messages], what="what was released")
+        daemon.stop()
+        daemon.start()
+        assert [mail("fi", f"u{i}@example.com") for i in (0, 5, 1)] == [None, defer, None]
+        throttled = {(e["limit"], e["key"], e["value"], e["then"]) for e in daemon.events("throttled")}
+        assert {("slow", "account", "sl", "slow"), ("hold", "account", "ho", "hold"), ("network", "network", "127.0.3.0/24", "defer"), ("all", "global", "all", "defer"),
+                ("provider", "recipient-domain", "example.com", "defer"), ("senders", "sender-domain", "one.example", "defer")} <= throttled, throttled
 
 
 def case_counts_outlive_the_daemon():

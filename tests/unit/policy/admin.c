@@ -26,7 +26,7 @@ static int set_up(void **state)
     rows[2].observe = true;
     rows[3].name = settings_text("bounces");
     rows[3].count = CONF_COUNT_HARD_BOUNCES;
-    limits = limit_new(&conf, NULL);
+    limits = limit_new(&conf, NULL, NULL);
     told = json_array();
     return 0;
 }

@@ -16,7 +16,7 @@ static int tear_down(void **state)
 
 static void make(uint64_t count, int64_t per_ms, uint64_t burst)
 {
-    table = bucket_new(&(struct bucket_rule){ count, per_ms, burst }, 1 << 20);
+    table = bucket_new(&(struct bucket_rule){ count, per_ms, burst, 0 }, 1 << 20);
 }
 
 /* Counts N for KEY where it fits. */
@@ -157,10 +157,10 @@ static void another_rule(void **state)
     (void)state;
     make(10, HOUR, 10);
     take("a", 7, 0);
-    bucket_change(table, &(struct bucket_rule){ 5, HOUR, 5 }, 1 << 20);
+    bucket_change(table, &(struct bucket_rule){ 5, HOUR, 5, 0 }, 1 << 20);
     assert_int_equal(bucket_look(table, SPAN("a"), 0).used, 5);
     assert_false(take("a", 1, 0));
-    bucket_change(table, &(struct bucket_rule){ 100, HOUR, 100 }, 1 << 20);
+    bucket_change(table, &(struct bucket_rule){ 100, HOUR, 100, 0 }, 1 << 20);
     assert_true(take("a", 95, 0));
     assert_false(take("a", 1, 0));
 }
@@ -228,7 +228,7 @@ static void memory_is_bounded(void **state)
 {
     char key[40];
     (void)state;
-    table = bucket_new(&(struct bucket_rule){ 10, HOUR, 10 }, 64 << 10);
+    table = bucket_new(&(struct bucket_rule){ 10, HOUR, 10, 0 }, 64 << 10);
     for (unsigned i = 0; i < 20000; i++) {
         snprintf(key, sizeof key, "key-number-%u", i);
         assert_true(take(key, 1, i));
@@ -244,7 +244,7 @@ static void a_million_keys(void **state)
 {
     char key[40];
     (void)state;
-    table = bucket_new(&(struct bucket_rule){ 10, HOUR, 10 }, (size_t)128 << 20);
+    table = bucket_new(&(struct bucket_rule){ 10, HOUR, 10, 0 }, (size_t)128 << 20);
     for (unsigned i = 0; i < 1000000; i++) {
         snprintf(key, sizeof key, "account%u", i);
         bucket_count(table, span_of(key), 1, 0);

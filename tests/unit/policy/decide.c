@@ -349,14 +349,152 @@ static void reload_keeps_counts(void **state)
     assert_int_equal(rcpt("alice", 0), POLICY_DEFER);
 }
 
+/* To ADDRESS; answer.delay_ms and the reply are the test's to look at. */
+static enum policy_verdict rcpt_to(const char *account, const char *address, int64_t now_ms)
+{
+    struct policy_rcpt question = { .ticket = 8, .subject = subject_of(account, "alice@example.net") };
+    text_copy(question.recipient, sizeof question.recipient, span_of(address));
+    decide_rcpt(decide, &question, now_ms, &answer);
+    return answer.verdict;
+}
+
+static void recipients_of_a_domain(void **state)
+{
+    struct conf_limit limits[] = {
+        limit_of("provider", CONF_KEY_RECIPIENT_DOMAIN, CONF_COUNT_RECIPIENTS, 2, 2, CONF_THEN_DEFER),
+        limit_of("all", CONF_KEY_GLOBAL, CONF_COUNT_RECIPIENTS, 4, 4, CONF_THEN_DEFER),
+    };
+    struct conf conf = { .limits = limits, .nlimits = 2 };
+    (void)state;
+    decide = decide_new(&conf);
+    assert_int_equal(rcpt_to("a", "x@there.example", 0), POLICY_ALLOW);
+    assert_int_equal(rcpt_to("b", "y@THERE.example", 0), POLICY_ALLOW);
+    assert_int_equal(rcpt_to("c", "z@there.example", 0), POLICY_DEFER);
+    assert_true(replied("450 4.7.1 limit provider of recipient-domain there.example is used up"));
+    assert_int_equal(rcpt_to("c", "z@other.example", 0), POLICY_ALLOW);
+    assert_int_equal(rcpt_to("c", "z@other.example", 0), POLICY_ALLOW);
+    assert_int_equal(rcpt_to("c", "z@third.example", 0), POLICY_DEFER);
+    assert_true(replied("450 4.7.1 limit all of global all is used up"));
+}
+
+/* A recipient counts once in the time of the rate, for each account, however its name is spelt; what is refused is not known. */
+static void unique_recipients_and_domains(void **state)
+{
+    struct conf_limit limits[] = {
+        limit_of("people", CONF_KEY_ACCOUNT, CONF_COUNT_UNIQUE_RECIPIENTS, 2, 2, CONF_THEN_DEFER),
+        limit_of("domains", CONF_KEY_ACCOUNT, CONF_COUNT_UNIQUE_DOMAINS, 2, 2, CONF_THEN_REJECT),
+    };
+    struct conf conf = { .limits = limits, .nlimits = 1 };
+    (void)state;
+    decide = decide_new(&conf);
+    for (unsigned i = 0; i < 5; i++) {
+        assert_int_equal(rcpt_to("alice", "Bob@there.example", 0), POLICY_ALLOW);
+        assert_int_equal(rcpt_to("alice", "bob@there.example", 0), POLICY_ALLOW);
+        assert_int_equal(rcpt_to("alice", "carol@there.example", 0), POLICY_ALLOW);
+        assert_int_equal(rcpt_to("alice", "dave@there.example", 0), POLICY_DEFER);
+        assert_int_equal(rcpt_to("eve", "dave@there.example", 0), POLICY_ALLOW);
+    }
+    assert_int_equal(rcpt_to("alice", "dave@there.example", HOUR), POLICY_ALLOW);
+    assert_int_equal(rcpt_to("alice", "bob@there.example", HOUR + 2000), POLICY_ALLOW); /* once more: an hour has passed */
+    assert_int_equal(rcpt_to("alice", "carol@there.example", HOUR + 2000), POLICY_DEFER);
+    decide_free(&decide);
+    conf = (struct conf){ .limits = &limits[1], .nlimits = 1 };
+    decide = decide_new(&conf);
+    for (unsigned i = 0; i < 5; i++) {
+        assert_int_equal(rcpt_to("alice", "x@a.example", 0), POLICY_ALLOW);
+        assert_int_equal(rcpt_to("alice", "y@b.example", 0), POLICY_ALLOW);
+        assert_int_equal(rcpt_to("alice", "z@c.example", 0), POLICY_REJECT);
+    }
+}
+
+/* Whom the account wrote to before never counts again; in mode observe, too, it is known then. */
+static void first_time_recipients(void **state)
+{
+    struct conf_limit limit = limit_of("new", CONF_KEY_ACCOUNT, CONF_COUNT_FIRST_TIME_RECIPIENTS, 2, 2, CONF_THEN_DEFER);
+    struct conf conf = { .limits = &limit, .nlimits = 1 };
+    (void)state;
+    limit.observe = true;
+    decide = decide_new(&conf);
+    for (unsigned i = 0; i < 5; i++)
+        assert_int_equal(rcpt_to("alice", i % 2 ? "old@there.example" : "older@there.example", 0), POLICY_ALLOW);
+    assert_int_equal(rcpt_to("alice", "oldest@there.example", 0), POLICY_ALLOW);
+    limit.observe = false;
+    decide_settings(decide, &conf);
+    assert_int_equal(rcpt_to("alice", "new@there.example", 0), POLICY_DEFER);
+    assert_int_equal(rcpt_to("alice", "new@there.example", 0), POLICY_DEFER);
+    assert_int_equal(rcpt_to("alice", "oldest@there.example", 0), POLICY_ALLOW);
+    for (unsigned i = 0; i < 100; i++) {
+        assert_int_equal(rcpt_to("alice", "old@there.example", 50 * HOUR + i), POLICY_ALLOW);
+        assert_int_equal(rcpt_to("alice", "new@there.example", 50 * HOUR + i), POLICY_ALLOW);
+        assert_int_equal(rcpt_to("alice", "newer@there.example", 50 * HOUR + i), POLICY_ALLOW);
+    }
+    assert_int_equal(rcpt_to("alice", "newest@there.example", 50 * HOUR + 100), POLICY_DEFER);
+    assert_true(replied("450 4.7.1 limit new of account alice is used up: 2 first-time-recipients in 1h; more from "));
+}
+
+/* Nothing is refused: each answer waits until it would have been allowed, and no longer than a client has patience for. */
+static void slow_is_as_slow_as_the_rate(void **state)
+{
+    struct conf_limit limit = limit_of("pace", CONF_KEY_ACCOUNT, CONF_COUNT_RECIPIENTS, 3600, 2, CONF_THEN_SLOW);
+    struct conf conf = { .limits = &limit, .nlimits = 1 };
+    (void)state;
+    decide = decide_new(&conf);
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(rcpt("alice", 0), POLICY_ALLOW);
+        assert_int_equal(answer.delay_ms, 0);
+    }
+    for (unsigned i = 0; i < 50; i++) { /* one a second: that is the rate */
+        assert_int_equal(rcpt("alice", i * 1000), POLICY_ALLOW);
+        assert_int_equal(answer.delay_ms, 1000);
+    }
+    limit.rate.count = 1;
+    decide_settings(decide, &conf);
+    assert_int_equal(rcpt("alice", 51000), POLICY_ALLOW);
+    assert_int_equal(answer.delay_ms, 30000);
+    assert_int_equal(answer.reply[0], '\0');
+}
+
+static void hold_takes_and_says_why(void **state)
+{
+    struct conf_limit limits[] = {
+        limit_of("quarantine", CONF_KEY_ACCOUNT, CONF_COUNT_RECIPIENTS, 1, 1, CONF_THEN_HOLD),
+        limit_of("pace", CONF_KEY_ACCOUNT, CONF_COUNT_RECIPIENTS, 1, 1, CONF_THEN_SLOW),
+        limit_of("end", CONF_KEY_ACCOUNT, CONF_COUNT_RECIPIENTS, 3, 3, CONF_THEN_REJECT),
+    };
+    struct conf conf = { .limits = limits, .nlimits = 3 };
+    (void)state;
+    decide = decide_new(&conf);
+    assert_int_equal(rcpt("alice", 0), POLICY_ALLOW);
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(rcpt("alice", 0), POLICY_HOLD);
+        assert_true(replied("limit quarantine of account alice is used up: 1 recipients in 1h; more from "));
+        assert_int_equal(answer.delay_ms, 0);
+    }
+    assert_int_equal(rcpt("alice", 0), POLICY_REJECT); /* the others count what is held, too */
+}
+
 #define TEST(test) cmocka_unit_test_teardown(test, tear_down)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(senders_at_mail),          TEST(replies_are_printable), TEST(arrays_without_end),     TEST(from_header),
-        TEST(recipients_of_an_account), TEST(messages_of_a_client),  TEST(bytes_count_when_known), TEST(all_or_nothing),
-        TEST(the_refusal_that_matters), TEST(who_a_limit_is_for),    TEST(observed_only),          TEST(reload_keeps_counts),
+        TEST(senders_at_mail),
+        TEST(replies_are_printable),
+        TEST(arrays_without_end),
+        TEST(from_header),
+        TEST(recipients_of_an_account),
+        TEST(messages_of_a_client),
+        TEST(bytes_count_when_known),
+        TEST(all_or_nothing),
+        TEST(the_refusal_that_matters),
+        TEST(who_a_limit_is_for),
+        TEST(observed_only),
+        TEST(reload_keeps_counts),
+        TEST(recipients_of_a_domain),
+        TEST(unique_recipients_and_domains),
+        TEST(first_time_recipients),
+        TEST(slow_is_as_slow_as_the_rate),
+        TEST(hold_takes_and_says_why),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

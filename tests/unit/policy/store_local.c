@@ -2,6 +2,7 @@
 #include "../../../policy/store_local.h"
 
 #include "../../../relay/base/clock.h"
+#include "../../../relay/base/text.h"
 #include "../unit.h"
 #include "settings.h"
 
@@ -15,6 +16,7 @@
 static char folder[64];
 static struct loop *loop;
 static struct limit_set *limits;
+static struct seen *seen;
 static struct store_local *store;
 static struct conf_limit rows[2];
 static struct conf conf = { .limits = rows, .nlimits = 2 };
@@ -31,6 +33,7 @@ static int set_up(void **state)
     rows[1].rate = (struct conf_rate){ 1000, HOUR };
     rows[0].then = rows[1].then = CONF_THEN_DEFER;
     loop = loop_new();
+    seen = seen_new(SEEN_MEMORY);
     return 0;
 }
 
@@ -55,8 +58,8 @@ static unsigned files(char last[300])
 
 static void start(void)
 {
-    limits = limit_new(&conf, NULL);
-    store = store_local_new(loop, folder, limits);
+    limits = limit_new(&conf, seen, NULL);
+    store = store_local_new(loop, folder, limits, seen);
     assert_non_null(store);
 }
 
@@ -72,6 +75,7 @@ static int tear_down(void **state)
     (void)state;
     end();
     loop_free(&loop);
+    seen_free(&seen);
     while (files(last))
         if (unlink(last) != 0)
             rmdir(last);
@@ -253,6 +257,30 @@ static void many_keys_in_steps(void **state)
     assert_int_equal(bucket_keys(table(0)), 20000);
 }
 
+/* Whom somebody wrote to is known after an end, and when all was written anew. */
+static void pairs_outlive(void **state)
+{
+    enum { MANY = 5000 };
+    char whom[32];
+    (void)state;
+    for (unsigned life = 0; life < 4; life++) {
+        start();
+        for (unsigned i = 0; i < MANY; i++) {
+            text_format(whom, sizeof whom, "user%u", i);
+            uint64_t pair = seen_pair(seen, SPAN("first"), SPAN("alice"), span_of(whom));
+            assert_int_equal(seen_since(seen, pair, 1), life && i / 1000 < life);
+            if (i / 1000 == life)
+                seen_note(seen, pair, i + 1);
+        }
+        if (life % 2)
+            settle();
+        store_local_flush(store);
+        end();
+        seen_free(&seen);
+        seen = seen_new(SEEN_MEMORY);
+    }
+}
+
 static void limits_change(void **state)
 {
     (void)state;
@@ -261,13 +289,13 @@ static void limits_change(void **state)
     use(1, "192.0.2.1", 3);
     struct conf_limit one = rows[1];
     struct conf reloaded = { .limits = &one, .nlimits = 1 };
-    limits = limit_new(&reloaded, &limits);
+    limits = limit_new(&reloaded, seen, &limits);
     store_local_limits(store, limits);
     settle();
     use(0, "192.0.2.1", 1);
     end();
-    limits = limit_new(&reloaded, NULL);
-    store = store_local_new(loop, folder, limits);
+    limits = limit_new(&reloaded, seen, NULL);
+    store = store_local_new(loop, folder, limits, seen);
     assert_int_equal(used(0, "192.0.2.1"), 4);
 }
 
@@ -305,8 +333,8 @@ static void folder_is_made_or_not(void **state)
     assert_true(store_local_prepare(path, "nobody-of-that-name"));
     snprintf(path, sizeof path, "%s/not/there", folder);
     assert_false(store_local_prepare(path, "nobody-of-that-name"));
-    limits = limit_new(&conf, NULL);
-    assert_null(store_local_new(loop, path, limits));
+    limits = limit_new(&conf, seen, NULL);
+    assert_null(store_local_new(loop, path, limits, seen));
 }
 
 #define TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
@@ -314,8 +342,15 @@ static void folder_is_made_or_not(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(outlives_an_end),         TEST(outlives_a_kill),    TEST(written_each_second), TEST(damage),
-        TEST(strangers_in_the_folder), TEST(many_keys_in_steps), TEST(limits_change),       TEST(disk_fails),
+        TEST(outlives_an_end),
+        TEST(outlives_a_kill),
+        TEST(written_each_second),
+        TEST(damage),
+        TEST(strangers_in_the_folder),
+        TEST(many_keys_in_steps),
+        TEST(pairs_outlive),
+        TEST(limits_change),
+        TEST(disk_fails),
         TEST(folder_is_made_or_not),
     };
     log_setup(LOG_LOGFMT, LOG_ERROR, "test");

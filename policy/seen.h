@@ -1,0 +1,53 @@
+/* Pairs that were seen: who wrote to whom, and when last. Compact (12 bytes a pair), bounded, and kept by whoever writes down the changes
+ * (store_seen.h).
+ *
+ * A pair is a keyed hash of 64 bits: nobody outside can make two pairs be one, and the file says nothing of who writes to whom. */
+#ifndef POSTERN_POLICY_SEEN_H
+#define POSTERN_POLICY_SEEN_H
+
+#include "../relay/base/buffer.h"
+
+#include <stdint.h>
+
+#define SEEN_KEY_SIZE    16
+#define SEEN_RECORD_SIZE 12                   /* a pair and a time, in the machine's byte order */
+#define SEEN_MEMORY      ((size_t)96 << 20)   /* some eight million pairs */
+#define SEEN_CHANGES_MAX ((size_t)4096 * 256) /* bytes of changes that wait to be written down; more are not kept */
+
+struct seen;
+
+/* Nobody was seen yet. MAX_BYTES of memory at most: beyond, the pair seen longest ago goes, of those that share its place. */
+struct seen *seen_new(size_t max_bytes);
+
+/* Frees *SEEN and nulls it. NULL is fine. */
+void seen_free(struct seen **seen);
+
+/* Hashes with KEY from here on, as the file that is read has it; without this call with a random one. */
+void seen_set_key(struct seen *seen, const unsigned char key[SEEN_KEY_SIZE]);
+
+/* The key in use. */
+const unsigned char *seen_key(const struct seen *seen);
+
+/* The pair WHO and WHOM, apart from those that others count under another name WHAT. */
+uint64_t seen_pair(struct seen *seen, struct span what, struct span who, struct span whom);
+
+/* Was PAIR seen at SINCE_S (seconds of some clock) or later? */
+bool seen_since(const struct seen *seen, uint64_t pair, uint32_t since_s);
+
+/* PAIR is seen at NOW_S. */
+void seen_note(struct seen *seen, uint64_t pair, uint32_t now_s);
+
+/* Enters records as seen_changes and seen_walk give them. */
+void seen_restore(struct seen *seen, struct span records);
+
+/* How many pairs are known. */
+size_t seen_count(const struct seen *seen);
+
+/* Moves what was noted since the last call to the end of OUT, as records. */
+void seen_changes(struct seen *seen, struct buffer *out);
+
+/* Appends some records from *CURSOR (0 at first) on to OUT and moves it; true while there are more. Where the table grows in between, the
+ * walk has to begin again: *CURSOR is 0 then. */
+bool seen_walk(const struct seen *seen, size_t *cursor, struct buffer *out);
+
+#endif
