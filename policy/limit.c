@@ -85,10 +85,12 @@ static struct bucket_rule rule_of(const struct conf_limit *conf)
 /* What this version does not do is said once, at the start and at each reload; nothing is silently left out. */
 static void warn(const struct limit *limit)
 {
+    if (limit->conf->mode == CONF_MODE_OFF)
+        return;
     if (!limit->counted)
         log_say(LOG_WARNING, "notice", "limit %s has no effect: %s are not counted by this version", limit->conf->name,
                 limit_count_name(limit->conf->count));
-    else if (!limit->enforced && !limit->conf->observe)
+    else if (!limit->enforced && limit->conf->mode == CONF_MODE_ENFORCE)
         log_say(LOG_WARNING, "notice", "limit %s only logs: this version does not know how to %s", limit->conf->name,
                 limit_then_name(limit->conf->then));
 }
@@ -127,9 +129,10 @@ struct limit_set *limit_new(const struct conf *conf, struct seen *seen, struct l
         struct limit *limit = &set->limits[i];
         struct bucket_rule rule = rule_of(&conf->limits[i]);
         limit->conf = &conf->limits[i];
-        limit->counted = (size_t)limit->conf->count < sizeof counts / sizeof *counts && counts[limit->conf->count].how != HOW_NOT;
-        limit->enforced = limit->counted && !limit->conf->observe && (size_t)limit->conf->then < sizeof thens / sizeof *thens &&
-                          thens[limit->conf->then].known;
+        limit->counted = limit->conf->mode != CONF_MODE_OFF && (size_t)limit->conf->count < sizeof counts / sizeof *counts &&
+                         counts[limit->conf->count].how != HOW_NOT;
+        limit->enforced = limit->counted && limit->conf->mode == CONF_MODE_ENFORCE &&
+                          (size_t)limit->conf->then < sizeof thens / sizeof *thens && thens[limit->conf->then].known;
         limit->buckets = old ? inherit(*old, limit->conf) : NULL;
         if (limit->buckets)
             bucket_change(limit->buckets, &rule, part);

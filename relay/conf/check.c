@@ -14,6 +14,7 @@
 
 #include "../base/text.h"
 #include "../smtp/address.h"
+#include "defaults.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -142,6 +143,10 @@ static void check_limits(struct conf *conf, struct scan *scan)
 {
     for (size_t i = 0; i < conf->nlimits; i++) {
         struct conf_limit *limit = &conf->limits[i];
+        if (limit->mode == CONF_MODE_OFF)
+            continue;
+        if (!limit->rate.count)
+            scan_complain_at(scan, "limit", limit->name, NULL, "rate is missing in section limit; such as rate = \"200/1h\"");
         if (!limit->burst)
             limit->burst = limit->rate.count; /* who gives only a rate may use it up at once, as by any clock's hour */
         if (limit->count > CONF_COUNT_UNIQUE_DOMAINS)
@@ -224,6 +229,7 @@ static void check_rest(struct conf *conf, struct scan *scan)
 
 void check_all(struct conf *conf, struct scan *scan)
 {
+    defaults_add(conf);
     static void (*const rules[])(struct conf * conf, struct scan * scan) = {
         check_names,  check_certificates, check_listeners, check_auth,    check_accounts,
         check_limits, check_queue,        check_routes,    check_sources, check_rest,

@@ -109,7 +109,9 @@ enum conf_limit_count {
 };
 enum conf_limit_then { CONF_THEN_SLOW, CONF_THEN_DEFER, CONF_THEN_REJECT, CONF_THEN_HOLD, CONF_THEN_SUSPEND };
 
-/* A rate "200/1h". */
+enum conf_limit_mode { CONF_MODE_ENFORCE, CONF_MODE_OBSERVE, CONF_MODE_OFF };
+
+/* A rate "200/1h"; all 0: none. */
 struct conf_rate {
     uint64_t count;
     int64_t per_ms;
@@ -124,7 +126,7 @@ struct conf_limit {
     uint64_t burst; /* bucket's size; where not given, rate.count */
     uint64_t at_least;
     enum conf_limit_then then;
-    bool observe;                 /* mode = observe */
+    enum conf_limit_mode mode;
     struct conf_strings apply_to; /* accounts, "class:NAME", networks; empty: all */
     struct conf_strings except;
 };

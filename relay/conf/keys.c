@@ -35,7 +35,7 @@ static const char *const limit_counts[] = {
     "hard-bounces", "spam-replies", "auth-failures", "connections",       "login-networks",        NULL
 };
 static const char *const limit_then[] = { "slow", "defer", "reject", "hold", "suspend", NULL };
-static const char *const modes[] = { "enforce", "observe", NULL };
+static const char *const modes[] = { "enforce", "observe", "off", NULL };
 static const char *const stores[] = { "local", "redis", NULL };
 static const char *const delivery_tls[] = { "none", "opportunistic", "encrypt", "verify", NULL };
 static const char *const log_formats[] = { "logfmt", "json", NULL };
@@ -164,8 +164,8 @@ static const struct key limit_table[] = {
       "What is counted: messages, recipients or bytes; recipients or their domains that were not counted in the time of the rate "
       "(unique-recipients, unique-domains); recipients that the account never wrote to before (first-time-recipients).",
       0 },
-    { "rate", VALUE_RATE, AT(rate), NULL, BETWEEN(1, 1ull << 50), true, "\"200/1h\"",
-      "How many in what time; regained evenly over that time.", 0 },
+    { "rate", VALUE_RATE, AT(rate), "none", BETWEEN(1, 1ull << 50), false, "\"200/1h\"",
+      "How many in what time, regained evenly over that time; needed unless the limit is off.", 0 },
     { "burst", VALUE_NUMBER, AT(burst), "0", BETWEEN(0, 1ull << 50), false, "50",
       "How many at once after a pause; 0: as many as the rate's count.", 0 },
     { "at-least", VALUE_NUMBER, AT(at_least), "0", BETWEEN(0, 1ull << 50), false, "20", "Below this volume the limit never acts.",
@@ -174,8 +174,8 @@ static const struct key limit_table[] = {
       "What happens above the limit: slow (answers wait, at most 30 s each), defer (450, the client tries again later), "
       "reject (550), or hold (the message is taken, and waits in the queue for postern queue release).",
       0 },
-    { "mode", VALUE_CHOICE, AT(observe), "enforce", ONE_OF(modes), false, "observe", "Act, or only log what would have happened.",
-      0 },
+    { "mode", VALUE_WORD, AT(mode), "enforce", ONE_OF(modes), false, "observe",
+      "Act, only log what would have happened, or be as if the limit were not there: so a default one is removed.", 0 },
     { "apply-to", VALUE_TEXTS, AT(apply_to), "", ANY, false, "{ \"class:staff\" }",
       "Accounts, \"class:NAME\", or networks that the limit is for; none: all.", 0 },
     { "except", VALUE_TEXTS, AT(except), "", ANY, false, "{ \"newsletter\" }",

@@ -269,8 +269,9 @@ static void print_time(const struct value_bounds *bounds, const void *member, st
 
 static bool read_rate(const struct input *input, void *member)
 {
-    struct conf_rate rate;
-    if (!values_rate(span_of(input->items[0]), &rate) || rate.count > input->bounds->max)
+    struct conf_rate rate = { 0, 0 };
+    bool none = strcmp(input->items[0], "none") == 0;
+    if (!none && (!values_rate(span_of(input->items[0]), &rate) || rate.count > input->bounds->max))
         return refuse(input, "a count and a time, such as \"200/1h\" (for bytes also \"500M/1d\")");
     *(struct conf_rate *)member = rate;
     return true;
@@ -281,6 +282,10 @@ static void print_rate(const struct value_bounds *bounds, const void *member, st
     const struct conf_rate *rate = member;
     char count[32], per[32];
     (void)bounds;
+    if (!rate->count) {
+        buffer_add_text(out, "none");
+        return;
+    }
     values_size_print(rate->count, count);
     values_time_print(rate->per_ms, per);
     buffer_addf(out, "\"%s/%s\"", count, per);

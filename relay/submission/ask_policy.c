@@ -16,10 +16,27 @@ struct ask_policy {
     struct front *front;
     struct ipc *peer;
     bool has_senders; /* some account is bound to sender addresses or domains */
-    bool has_limits;
-    bool counts_recipients;
-    bool counts_bytes;
+    struct limited {
+        bool messages, recipients, bytes;
+    } limited[2]; /* what limits count: of who has not logged in, and of who has */
 };
+
+/* A limit of accounts says nothing of who has not logged in. */
+static void note_limit(const struct conf_limit *limit, struct limited limited[2])
+{
+    for (unsigned i = limit->key == CONF_KEY_ACCOUNT; i < 2; i++) {
+        limited[i].messages = limited[i].messages || limit->count == CONF_COUNT_MESSAGES;
+        limited[i].bytes = limited[i].bytes || limit->count == CONF_COUNT_BYTES;
+        limited[i].recipients = limited[i].recipients || limit->count == CONF_COUNT_RECIPIENTS ||
+                                limit->count == CONF_COUNT_UNIQUE_RECIPIENTS ||
+                                limit->count == CONF_COUNT_FIRST_TIME_RECIPIENTS || limit->count == CONF_COUNT_UNIQUE_DOMAINS;
+    }
+}
+
+static const struct limited *limited_of(const struct session *session)
+{
+    return &session->front->policy->limited[session->account != NULL];
+}
 
 struct ask_policy *ask_policy_new(struct front *front)
 {
@@ -27,16 +44,11 @@ struct ask_policy *ask_policy_new(struct front *front)
     struct ask_policy *policy = text_zalloc(sizeof *policy);
     policy->front = front;
     policy->has_senders = conf->domains.count > 0;
-    policy->has_limits = conf->nlimits > 0;
     for (size_t i = 0; i < conf->naccounts; i++)
         policy->has_senders = policy->has_senders || conf->accounts[i].senders.count > 0;
-    for (size_t i = 0; i < conf->nlimits; i++) {
-        enum conf_limit_count count = conf->limits[i].count;
-        policy->counts_bytes = policy->counts_bytes || count == CONF_COUNT_BYTES;
-        policy->counts_recipients = policy->counts_recipients || count == CONF_COUNT_RECIPIENTS ||
-                                    count == CONF_COUNT_UNIQUE_RECIPIENTS || count == CONF_COUNT_FIRST_TIME_RECIPIENTS ||
-                                    count == CONF_COUNT_UNIQUE_DOMAINS || conf->limits[i].key == CONF_KEY_RECIPIENT_DOMAIN;
-    }
+    for (size_t i = 0; i < conf->nlimits; i++)
+        if (conf->limits[i].mode != CONF_MODE_OFF)
+            note_limit(&conf->limits[i], policy->limited);
     return policy;
 }
 
@@ -99,8 +111,8 @@ static void set_subject(struct policy_subject *subject, const struct session *se
 
 enum ask_policy_result ask_policy_mail(struct session *session, uint64_t size_bytes, wait_then then)
 {
-    const struct ask_policy *policy = session->front->policy;
-    if (!policy->has_senders && !policy->has_limits)
+    const struct limited *limited = limited_of(session);
+    if (!session->front->policy->has_senders && !limited->messages && !limited->bytes)
         return ASK_POLICY_ALLOWED;
     struct policy_mail question = { .size_bytes = size_bytes };
     set_subject(&question.subject, session);
@@ -109,7 +121,7 @@ enum ask_policy_result ask_policy_mail(struct session *session, uint64_t size_by
 
 enum ask_policy_result ask_policy_rcpt(struct session *session, const char *recipient, wait_then then)
 {
-    if (!session->front->policy->counts_recipients)
+    if (!limited_of(session)->recipients)
         return ASK_POLICY_ALLOWED;
     struct policy_rcpt question = { .ticket = 0 };
     set_subject(&question.subject, session);
@@ -127,7 +139,7 @@ struct policy_content *ask_policy_content_new(const struct session *session, con
 {
     const struct ask_policy *policy = session->front->policy;
     bool from_matters = session->front->conf->check_from_header && (policy->has_senders || !is_plain(facts));
-    if (!from_matters && !policy->counts_bytes)
+    if (!from_matters && !limited_of(session)->bytes)
         return NULL;
     struct policy_content *question = text_zalloc(sizeof *question);
     set_subject(&question->subject, session);

@@ -149,7 +149,7 @@ def cut(base, image, writes, after, chance):
 
 
 def start_and_compare(world, daemon, image, books, position, delivery_port):
-    """Starts on IMAGE; (lost, altered, twice)."""
+    """Starts on IMAGE; (lost, altered, twice, what an engineer wants to see)."""
     with contextlib.closing(Mount(image, daemon.folder / "spool")):
         receivers = [Receiver(address, delivery_port) for address in ("127.0.1.1", "127.0.1.250")]
         try:
@@ -163,14 +163,15 @@ def start_and_compare(world, daemon, image, books, position, delivery_port):
                 daemon.cli("queue", "retry", "--all", check=False)
                 return due <= {m.header("subject") for m in arrived()} and not daemon.cli("queue", "list", json_output=True)
             with contextlib.suppress(AssertionError):
-                wait_for(is_over, 20, "everything's arrival")
+                wait_for(is_over, 60, "everything's arrival")
+            waiting = daemon.cli("queue", "list", check=False).stdout
             code = daemon.stop()
             assert code == 0, daemon.log()[-3000:]
             subjects = [m.header("subject") for m in arrived()]
             lost = due - set(subjects)
             altered = [m.header("subject") for m in arrived() if m.body != books.bodies[m.header("subject")]]
             twice = [s for s in set(subjects) if subjects.count(s) > 1 or books.arrived.get(s, position + 1) <= position]
-            return lost, altered, twice
+            return lost, altered, twice, f"in the queue: {waiting[:2000]}; the log's end: {daemon.log()[-3000:]}"
         finally:
             daemon.stop()
             for receiver in receivers:
@@ -203,7 +204,7 @@ def case_a_disk_after_any_write_has_what_was_acknowledged():
             cut(disk.base, world.folder / "cut.img", writes, after, chance if number % 2 else None)
             result = start_and_compare(world, daemon, world.folder / "cut.img", books, position, world.delivery_port)
             lost, altered, twice = lost + len(result[0]), altered + len(result[1]), twice + len(result[2])
-            assert not result[0] and not result[1], f"after write {after} of {len(writes)}: lost {result[0]}, altered {result[1]}"
+            assert not result[0] and not result[1], f"after write {after} of {len(writes)}: lost {result[0]}, altered {result[1]}; {result[3]}"
         print(f"note {len(points)} cuts among {len(writes)} writes of a disk, {MESSAGES} messages: {lost} lost, {altered} altered, {twice} twice (delivered, and the "
               "outcome not on the disk yet)")
 

@@ -331,6 +331,31 @@ def case_limits_slow_hold_and_know_recipients():
                 ("provider", "recipient-domain", "example.com", "defer"), ("senders", "sender-domain", "one.example", "defer")} <= throttled, throttled
 
 
+def case_limits_hold_without_a_line():
+    """The default limits hold for every account but those of class bulk; the file changes one by its name, or takes it away."""
+    with office(users=("alice", "letters"), sections='account "letters" { class = bulk }\n', default_limits=True) as (_, daemon, _receiver):
+        def rcpt(user, count, domain="example.com", name="u"):
+            session = connect(daemon, user=user)
+            assert session.mail(f"{user}@example.net")[0] == 250
+            got = [session.rcpt(f"{name}{i}@{domain}") for i in range(count)]
+            session.close()
+            return [code for code, _ in got], got[-1][1]
+        codes, text = rcpt("alice", 203)
+        assert codes == [250] * 200 + [450] * 3 and b"4.7.1 limit first-time of account alice is used up: 200 first-time-recipients in 1d; more from " in text, (codes[-9:], text)
+        codes, text = rcpt("alice", 200)
+        assert codes == [250] * 200, codes
+        codes, text = rcpt("alice", 102)
+        assert codes == [250] * 100 + [450] * 2 and b"limit hourly of account alice is used up: 500 recipients in 1h" in text, (codes[-9:], text)
+        assert rcpt("letters", 800)[0] == [250] * 800
+        rows = {row["limit"]: row for row in daemon.cli("limits", "--account", "alice", json_output=True)}
+        assert {name: (row["used"], row["rate"], row["then"], row["mode"]) for name, row in rows.items()} == {
+            "hourly": (500, 500, "defer", "enforce"), "daily": (500, 2000, "defer", "enforce"), "first-time": (200, 200, "defer", "enforce")}, rows
+        daemon.file.write_text(daemon.text + 'limit hourly { rate = "700/1h" }\nlimit first-time { mode = off }\nlimit daily { rate = "2000/1d" mode = observe }\n')
+        daemon.cli("reload")
+        assert rcpt("alice", 202, name="new")[0] == [250] * 200 + [450] * 2
+        assert {row["limit"] for row in daemon.cli("limits", "--account", "alice", json_output=True)} == {"hourly", "daily"}
+
+
 def case_counts_outlive_the_daemon():
     """What was used stays used after SIGTERM, and after kill -9 but for the last second."""
     sections = 'limit hourly { key = account count = messages rate = "5/1h" }\nlimit clients { key = client count = recipients rate = "5/1h" apply-to = { "127.0.0.50/32" } }\n'
@@ -694,7 +719,7 @@ def case_every_example_of_the_manuals_is_right():
 
 
 COMPANIONS = {("listener", "proxy-protocol"): ("proxies",), ("listener", "proxies"): ("proxy-protocol",), ("route", "user"): ("tls", "password-file"), ("route", "password-file"): ("user", "tls"),
-              ("tls", "certificate"): ("key",), ("tls", "key"): ("certificate",), ("tls", "minimum"): ("certificate", "key")}
+              **{("limit", key): ("rate",) for key in ("key", "count", "burst", "at-least", "then", "mode", "apply-to", "except")}, ("tls", "certificate"): ("key",), ("tls", "key"): ("certificate",), ("tls", "minimum"): ("certificate", "key")}
 
 
 if __name__ == "__main__":

@@ -136,11 +136,14 @@ class Certificate:
                        check=True, capture_output=True)
 
 
+DEFAULT_LIMITS = ("hourly", "daily", "first-time")  # tests send more than anybody's mail program would
+
+
 class Posternd:
     """The daemon under test. SECTIONS is configuration text that is added to the base of every test."""
 
     def __init__(self, folder, dns, certificate, delivery_port, sections="", base=None, release=False, options=("-u",), queue="", delivery="",
-                 ports=None, top="", listener="", auth="", prefix=()):
+                 ports=None, top="", listener="", auth="", prefix=(), default_limits=False):
         self.folder = folder
         self.build = RELEASE if release else SANITIZED
         self.prefix = list(prefix)
@@ -167,6 +170,9 @@ queue {{ {queue} }}
 control {{ socket = "{self.control}" }}
 """
         self.text += sections
+        for limit in DEFAULT_LIMITS:
+            if not default_limits and f"limit {limit} " not in self.text:
+                self.text += f"limit {limit} {{ mode = off }}\n"
         self.file.write_text(self.text)
         self.process = None
         self.pass_fds = ()

@@ -160,7 +160,7 @@ static void test_round_trip(void **state)
     assert_true(again->routes[0].tls_given);
     assert_false(again->routes[1].tls_given);
     assert_true(again->routes[1].via.mx);
-    assert_true(again->limits[0].observe);
+    assert_int_equal(again->limits[0].mode, CONF_MODE_OBSERVE);
     conf_free(&conf);
     conf_free(&again);
     buffer_fini(&first);

@@ -23,7 +23,7 @@ static int set_up(void **state)
     rows[1].key = CONF_KEY_CLIENT;
     rows[2].name = settings_text("watched");
     rows[2].count = CONF_COUNT_MESSAGES;
-    rows[2].observe = true;
+    rows[2].mode = CONF_MODE_OBSERVE;
     rows[3].name = settings_text("bounces");
     rows[3].count = CONF_COUNT_HARD_BOUNCES;
     limits = limit_new(&conf, NULL, NULL);

@@ -316,7 +316,7 @@ static void observed_only(void **state)
     };
     struct conf conf = { .limits = limits, .nlimits = 3 };
     (void)state;
-    limits[0].observe = true;
+    limits[0].mode = CONF_MODE_OBSERVE;
     decide = decide_new(&conf);
     for (unsigned i = 0; i < 10; i++)
         assert_int_equal(rcpt("alice", 0), POLICY_ALLOW);
@@ -413,12 +413,12 @@ static void first_time_recipients(void **state)
     struct conf_limit limit = limit_of("new", CONF_KEY_ACCOUNT, CONF_COUNT_FIRST_TIME_RECIPIENTS, 2, 2, CONF_THEN_DEFER);
     struct conf conf = { .limits = &limit, .nlimits = 1 };
     (void)state;
-    limit.observe = true;
+    limit.mode = CONF_MODE_OBSERVE;
     decide = decide_new(&conf);
     for (unsigned i = 0; i < 5; i++)
         assert_int_equal(rcpt_to("alice", i % 2 ? "old@there.example" : "older@there.example", 0), POLICY_ALLOW);
     assert_int_equal(rcpt_to("alice", "oldest@there.example", 0), POLICY_ALLOW);
-    limit.observe = false;
+    limit.mode = CONF_MODE_ENFORCE;
     decide_settings(decide, &conf);
     assert_int_equal(rcpt_to("alice", "new@there.example", 0), POLICY_DEFER);
     assert_int_equal(rcpt_to("alice", "new@there.example", 0), POLICY_DEFER);

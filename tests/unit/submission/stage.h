@@ -33,7 +33,7 @@ struct stage {
     struct loop *loop;
     struct conf conf;
     struct conf_listener listeners[STAGE_LISTENERS];
-    struct conf_limit limits[1];
+    struct conf_limit limits[2];
     struct bundle *secrets;
     struct role role;
     struct front *front;
@@ -181,7 +181,8 @@ static inline struct conf stage_settings(struct stage *stage)
     stage_set_listener(stage, STAGE_PLAIN, "plain", CONF_LISTENER_NONE);
     stage_set_listener(stage, STAGE_TLS, "tls", CONF_LISTENER_IMPLICIT);
     stage_set_listener(stage, STAGE_HASTY, "hasty", CONF_LISTENER_NONE);
-    stage->limits[0] = (struct conf_limit){ .name = (char *)"some", .count = CONF_COUNT_RECIPIENTS };
+    stage->limits[0] = (struct conf_limit){ .name = (char *)"some", .key = CONF_KEY_CLIENT, .count = CONF_COUNT_RECIPIENTS };
+    stage->limits[1] = (struct conf_limit){ .name = (char *)"some", .key = CONF_KEY_CLIENT, .count = CONF_COUNT_MESSAGES };
     return (struct conf){
         .hostname = (char *)"relay.example.net",
         .postmaster = (char *)"postmaster@example.net",
@@ -203,7 +204,7 @@ static inline struct stage *stage_new(bool with_limits)
     log_setup(LOG_LOGFMT, LOG_ERROR, "test");
     stage->loop = loop_new();
     stage->conf = stage_settings(stage);
-    stage->conf.nlimits = with_limits ? 1 : 0;
+    stage->conf.nlimits = with_limits ? 2 : 0;
     stage->secrets = bundle_new();
     secrets_add(stage->secrets, "relay.example.net");
     stage->role = (struct role){
