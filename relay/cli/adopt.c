@@ -6,6 +6,7 @@
 #include "../base/clock.h"
 #include "../base/text.h"
 #include "../spool/carry.h"
+#include "../spool/compact.h"
 #include "../spool/segment.h"
 #include "commands.h"
 
@@ -104,6 +105,8 @@ static bool look(struct adoption *adoption)
                 done = finish(adoption, number, new_number);
             else
                 adoption->foreign++;
+        } else if (compact_is_rest(file->d_name)) {
+            unlinkat(adoption->from, file->d_name, 0); /* the owner died while it made a smaller copy, which is of no use */
         }
     }
     closedir(folder);

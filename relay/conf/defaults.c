@@ -36,8 +36,9 @@ void defaults_add(struct conf *conf)
         if (is_named(conf, limits[i].name))
             continue;
         struct conf_limit *limit = &conf->limits[conf->nlimits++];
-        *limit = (struct conf_limit){ .name = text_dup(span_of(limits[i].name)), .count = limits[i].count, .rate = limits[i].rate,
-                                       .then = CONF_THEN_DEFER };
+        *limit = (struct conf_limit){
+            .name = text_dup(span_of(limits[i].name)), .count = limits[i].count, .rate = limits[i].rate, .then = CONF_THEN_DEFER
+        };
         limit->except.items = text_zalloc(sizeof *limit->except.items);
         limit->except.items[limit->except.count++] = text_dup(SPAN("class:bulk"));
     }

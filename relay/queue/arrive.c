@@ -135,6 +135,8 @@ void arrive_rest(struct queue *queue, struct pair *pair)
         pair->known_end = end;
     else if (verdict == RECORD_IO)
         pair_unread(pair, "what was stored last cannot be read");
+    else if (verdict != RECORD_OK)
+        complain(pair, 0, "the segment's header is damaged, and what was stored last cannot be found");
     close(fd);
 }
 

@@ -2,8 +2,8 @@
  * descriptor the pair keeps, and with the old offsets, until it hears that the new one is there; what is being sent from the old one by
  * then goes on too. Outcomes never stop: the log is the same before and after.
  *
- * The records of finished messages go with the old file. So their outcomes are synced first: a log that said no more than that one of
- * them waits would tell of a loss. */
+ * The records of finished messages go with the old file. So the log is synced first: one that said no more than that somebody waits
+ * would tell of a loss. */
 #include "compaction.h"
 
 #include "../base/clock.h"
@@ -18,13 +18,17 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statfs.h>
 #include <unistd.h>
 
-#define PAUSE_MS 60000 /* after the disk said no */
+#define PAUSE_MS      60000               /* of all, where there is no room or no descriptor */
+#define PAIR_PAUSE_MS (60 * PAUSE_MS)     /* of a pair that cannot be compacted */
+#define SPARE_BYTES   (64u * 1024 * 1024) /* that outcomes and new segments need meanwhile */
 
 struct compaction {
     struct job job;
     struct pair *pair;
+    int folder;
     struct compact *compact;
     struct compact_item *items;
     size_t count;
@@ -39,7 +43,23 @@ static bool is_worth(struct pair *pair, int64_t now_ms)
     bool remembered = !pair->unsynced && !pair->syncing && !buffer_size(&pair->pending);
     return at_rest && sound && remembered && pair->live && pair->live < pair->small_enough &&
            pair->known_end >= COMPACTION_SIZE_MIN && pair->live <= pair->records / COMPACTION_SHARE &&
-           now_ms - pair->newest_ms > COMPACTION_AGE_MS;
+           now_ms - pair->newest_ms > COMPACTION_AGE_MS && clock_monotonic_ms() >= pair->compact_ms;
+}
+
+/* Is there room for a copy of half of PAIR, and for what else is written meanwhile? Below minimum-free it helps all the more. */
+static bool has_room(const struct store *store, const struct pair *pair)
+{
+    struct statfs room;
+    return fstatfs(store->folder, &room) == 0 &&
+           (uint64_t)room.f_bavail * (uint64_t)room.f_bsize >= pair->known_end / 2 + SPARE_BYTES;
+}
+
+/* The log first: what an earlier process appended may not have been synced by anybody. */
+static void begin_work(struct job *job)
+{
+    struct compaction *compaction = (struct compaction *)job;
+    compaction->verdict = outcome_sync_log(compaction->folder, compaction->pair->number) ? COMPACT_MORE : COMPACT_FAILED;
+    compaction->problem = errno;
 }
 
 static void step(struct job *job)
@@ -90,6 +110,15 @@ static void change_over(struct queue *queue, struct compaction *compaction)
             (unsigned long long)pair->number, (unsigned long long)size, (unsigned long long)pair->known_end, compaction->count);
 }
 
+/* One pair that cannot be compacted keeps no other from it. */
+static void pause_after(struct store *store, struct pair *pair, int problem)
+{
+    int64_t now_ms = clock_monotonic_ms();
+    pair->compact_ms = now_ms + PAIR_PAUSE_MS;
+    if (problem == ENOSPC || problem == EDQUOT || problem == EMFILE || problem == ENFILE)
+        store->compact_ms = now_ms + PAUSE_MS;
+}
+
 static void end(struct queue *queue, struct compaction *compaction)
 {
     struct pair *pair = compaction->pair;
@@ -99,7 +128,7 @@ static void end(struct queue *queue, struct compaction *compaction)
     if (compaction->verdict == COMPACT_NOTHING || compaction->verdict == COMPACT_DAMAGED)
         pair->small_enough = pair->live / 2 + 1;
     if (compaction->verdict == COMPACT_FAILED) {
-        queue->store->compact_ms = clock_monotonic_ms() + PAUSE_MS;
+        pause_after(queue->store, pair, compaction->problem);
         log_say(LOG_WARNING, "error", "segment %016llx cannot be compacted: %s; it is used as it is",
                 (unsigned long long)pair->number, strerror(compaction->problem));
     }
@@ -114,6 +143,7 @@ static void stepped(void *context, struct job *job)
     struct queue *queue = context;
     struct compaction *compaction = (struct compaction *)job;
     bool ends = queue->role->draining || !queue->store->writer || !compaction->pair->live;
+    compaction->job.work = step;
     if (compaction->verdict == COMPACT_MORE && !ends)
         worker_submit(queue->store->worker, &compaction->job);
     else
@@ -124,8 +154,9 @@ static void begin(struct queue *queue, struct pair *pair)
 {
     struct compaction *compaction = text_zalloc(sizeof *compaction);
     *compaction = (struct compaction){
-        .job = { .work = step, .done = stepped },
+        .job = { .work = begin_work, .done = stepped },
         .pair = pair,
+        .folder = queue->store->folder,
         .items = text_zalloc(pair->live * sizeof *compaction->items),
     };
     LIST_EACH(node, &pair->entries) {
@@ -145,7 +176,7 @@ void compaction_tick(struct queue *queue)
         return;
     LIST_EACH(node, &store->all) {
         struct pair *pair = LIST_ENTRY(node, struct pair, in_store);
-        if (is_worth(pair, now_ms) && pair_segment(store, pair) >= 0) {
+        if (is_worth(pair, now_ms) && has_room(store, pair) && pair_segment(store, pair) >= 0) {
             begin(queue, pair);
             return;
         }

@@ -1,4 +1,4 @@
-/* A queued message is found by its id in memory; a finished one as long as its pair is there, by the time in its id: only pairs that hold
+/* A queued message is found by its id in memory; a finished one as long as its record is there, by the time in its id: only pairs that hold
  * ids from before and after it are walked. */
 #include "life.h"
 

@@ -17,6 +17,7 @@ struct pair {
     struct list entries;   /* messages with recipients without a final outcome, in order of the offset */
     uint32_t live;         /* how many */
     uint32_t records;      /* messages in the segment, finished ones too */
+    int64_t compact_ms;    /* monotonic: no compaction before */
     uint32_t small_enough; /* compaction is of no use before fewer than so many are left */
     uint64_t known_end;    /* behind the last record that is known */
     uint64_t settled_end;  /* a record before this was seen by recovery: if its id is unknown it is done */

@@ -105,6 +105,13 @@ static bool look_for(void *context, struct span key, void *value)
     if (!history_waits(history) || entry_find(finding->queue, history->id))
         return true;
     uid_print(history->id, id);
+    if (finding->pair->log_damaged) {
+        log_say(
+            LOG_ERROR, "error",
+            "segment %016llx: message %s is not there, and its damaged log does not say that it is finished; it most likely is",
+            (unsigned long long)finding->pair->number, id);
+        return true;
+    }
     log_say(LOG_ERROR, "error", "segment %016llx: message %s waits, its log says, but is not there; restore the segment",
             (unsigned long long)finding->pair->number, id);
     finding->pair->damaged = true;
@@ -171,6 +178,7 @@ void recover_pair(struct queue *queue, struct pair *pair)
         pair->known_end = SEGMENT_HEADER_SIZE;
     struct finding finding = { .queue = queue, .pair = pair };
     finding.history = history_read(queue->store->folder, pair->number, found_log_damage, pair);
+    pair->deferred = pair->deferred || (finding.history && map_count(finding.history));
     if (finding.history)
         read_pair(&finding);
     else if (errno == EPROTONOSUPPORT)

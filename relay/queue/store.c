@@ -29,6 +29,7 @@ struct errand {
     int fd;
     uint64_t number;
     uint64_t end;
+    bool deferred;
     bool done;
     int problem;
 };
@@ -43,6 +44,7 @@ static void send_errand(struct store *store, struct pair *pair, void (*work)(str
         .fd = pair->log_fd,
         .number = pair->number,
         .end = pair->known_end,
+        .deferred = pair->deferred,
     };
     worker_submit(store->worker, &errand->job);
 }
@@ -73,6 +75,7 @@ static void synced(void *context, struct job *job)
     if (!errand->done) {
         close(pair->log_fd);
         pair->log_fd = -1;
+        pair->small_enough = 0; /* what is finished may not be on the disk, and no later sync would show it: its records stay */
     }
     store_consider(queue->store, pair);
     free(errand);
@@ -124,7 +127,7 @@ static void sealed(void *context, struct job *job)
 
 void store_seal(struct store *store, struct pair *pair)
 {
-    if (pair->live && !pair->damaged && !pair->sealing) {
+    if (pair->live && pair->recovered && !pair->damaged && !pair->sealing) {
         pair->sealing = true;
         send_errand(store, pair, do_seal, sealed);
     } else {
@@ -132,10 +135,13 @@ void store_seal(struct store *store, struct pair *pair)
     }
 }
 
+/* Where the log says that somebody waited, the end of that is synced first: after a power cut in the middle of the removal it would
+ * tell of a message that is lost with its segment. */
 static void do_remove(struct job *job)
 {
     struct errand *errand = (struct errand *)job;
-    errand->done = segment_remove(errand->folder, errand->number);
+    bool synced = !errand->deferred || outcome_sync_log(errand->folder, errand->number);
+    errand->done = synced && segment_remove(errand->folder, errand->number);
     errand->problem = errno;
 }
 
@@ -157,14 +163,10 @@ static void sync_pair(struct store *store, struct pair *pair)
     send_errand(store, pair, do_sync, synced);
 }
 
-/* Where the log says that somebody waited, the end of that is synced first: after a power cut in the middle of the removal it would
- * tell of a message that is lost with its segment. */
 void store_consider(struct store *store, struct pair *pair)
 {
     if (pair->live || pair->writer != PAIR_NO_WRITER || !pair->recovered || pair->damaged)
         return;
-    if (pair->deferred)
-        sync_pair(store, pair);
     bool busy = pair->sealing || pair->syncing || pair->removing || pair->compacting || buffer_size(&pair->pending);
     if (busy)
         return;

@@ -57,7 +57,8 @@ void store_sync(struct store *store);
 /* Removes PAIR where nothing keeps it. */
 void store_consider(struct store *store, struct pair *pair);
 
-/* Seals PAIR, which has no writer any more: what lies behind its known end is cut off. */
+/* Seals PAIR, which has no writer any more: what lies behind its known end is cut off. Does nothing to one that could not be read: more
+ * may lie there than is known; when it is read again it is sealed. */
 void store_seal(struct store *store, struct pair *pair);
 
 #endif

@@ -139,6 +139,8 @@ void supply_done(struct queue *queue, int writer, uint64_t number, bool failed)
     if (pair->writer == PAIR_FOREIGN_WRITER)
         return; /* what it told reached the queue process before this one: supply_watch reads the rest when the lock is free */
     pair->writer = PAIR_NO_WRITER;
+    if (pair->recovered)
+        pair->settled_end = pair->known_end;
     store_seal(queue->store, pair);
 }
 

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #define STEP_BYTES (4u * 1024 * 1024)
+#define STEP_ITEMS 1024  /* looked at in a step */
 #define PIECE      65536 /* bytes of one read */
 #define NAME_SIZE  (SEGMENT_NAME_SIZE + 8)
 
@@ -20,8 +21,10 @@ struct compact {
     uint64_t number;
     struct compact_item *items;
     size_t count;
-    size_t next;   /* the item to copy */
-    uint64_t size; /* of the old file */
+    size_t weighed;  /* items that were looked at */
+    uint64_t needed; /* bytes of those */
+    size_t next;     /* the item to copy */
+    uint64_t size;   /* of the old file */
     uint64_t old_tag, tag;
     uint64_t end; /* of what is copied */
     int in, out;
@@ -67,33 +70,32 @@ static enum record_verdict read_record(const struct compact *compact, const stru
     return ret_record->tag == compact->old_tag && uid_compare(ret_record->id, item->id) == 0 ? RECORD_OK : RECORD_DAMAGED;
 }
 
-/* Is no more than half of the old file needed? */
-static enum compact_verdict weigh(const struct compact *compact)
+/* Is no more than half of the old file needed? Looks at some more of the items. */
+static enum compact_verdict weigh(struct compact *compact)
 {
-    uint64_t needed = 0;
     struct record record;
-    for (size_t i = 0; i < compact->count; i++) {
-        enum record_verdict verdict = read_record(compact, &compact->items[i], &record);
+    for (size_t i = 0; i < STEP_ITEMS && compact->weighed < compact->count; i++) {
+        enum record_verdict verdict = read_record(compact, &compact->items[compact->weighed++], &record);
         if (verdict != RECORD_OK)
             return verdict_of(verdict);
-        needed += record_next_offset(&record) - record.offset;
+        compact->needed += record_next_offset(&record) - record.offset;
     }
-    return needed <= compact->size / 2 ? COMPACT_MORE : COMPACT_NOTHING;
+    return compact->needed <= compact->size / 2 ? COMPACT_MORE : COMPACT_NOTHING;
 }
 
 static enum compact_verdict begin(struct compact *compact)
 {
-    char name[NAME_SIZE];
     bool damaged;
     compact->in = segment_open(compact->folder, compact->number);
     if (compact->in < 0 || !disk_size(compact->in, &compact->size))
         return COMPACT_FAILED;
     enum record_verdict verdict = segment_tag(compact->in, &compact->old_tag, &damaged);
-    if (verdict != RECORD_OK || damaged)
-        return verdict == RECORD_IO ? COMPACT_FAILED : COMPACT_DAMAGED;
-    enum compact_verdict worth = weigh(compact);
-    if (worth != COMPACT_MORE)
-        return worth;
+    return damaged ? COMPACT_DAMAGED : verdict_of(verdict);
+}
+
+static enum compact_verdict make_file(struct compact *compact)
+{
+    char name[NAME_SIZE];
     print_name(compact->number, name);
     compact->out = disk_open(compact->folder, name, O_RDWR | O_CREAT | O_TRUNC);
     if (compact->out < 0 || !segment_write_header(compact->out, compact->number, &compact->tag))
@@ -137,6 +139,7 @@ static enum compact_verdict copy_record(struct compact *compact, size_t i)
     return verdict_of(record_check(compact->out, &record, NULL));
 }
 
+/* Synced, so that the last sync has little to wait for. */
 static enum compact_verdict copy_some(struct compact *compact)
 {
     uint64_t until = compact->end + STEP_BYTES;
@@ -145,7 +148,7 @@ static enum compact_verdict copy_some(struct compact *compact)
         if (verdict != COMPACT_MORE)
             return verdict;
     }
-    return COMPACT_MORE;
+    return disk_calls()->fdatasync(compact->out) == 0 ? COMPACT_MORE : COMPACT_FAILED;
 }
 
 static bool write_table(const struct compact *compact)
@@ -178,6 +181,10 @@ enum compact_verdict compact_step(struct compact *compact)
 {
     if (compact->in < 0)
         return begin(compact);
+    if (compact->weighed < compact->count)
+        return weigh(compact);
+    if (compact->out < 0)
+        return make_file(compact);
     return compact->next < compact->count ? copy_some(compact) : finish(compact);
 }
 

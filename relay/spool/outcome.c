@@ -218,6 +218,17 @@ bool outcome_sync(int fd)
     return disk_calls()->fdatasync(fd) == 0;
 }
 
+bool outcome_sync_log(int folder, uint64_t number)
+{
+    char name[SEGMENT_NAME_SIZE];
+    segment_log_name(number, name);
+    int fd = disk_open(folder, name, O_RDONLY);
+    bool done = fd >= 0 ? disk_calls()->fdatasync(fd) == 0 : errno == ENOENT;
+    if (fd >= 0)
+        disk_close(fd);
+    return done;
+}
+
 const char outcome_torn_end[] = "the last outcome was not written to its end";
 
 struct walk {

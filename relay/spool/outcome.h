@@ -23,8 +23,8 @@ enum outcome_kind {
 /* One event. Texts are borrowed. */
 struct outcome {
     enum outcome_kind kind;
-    uint64_t record_offset; /* which message of the segment */
-    struct uid id;          /* its id again: a log that does not fit its segment is noticed */
+    uint64_t record_offset; /* where its record was then: a segment may be compacted */
+    struct uid id;          /* which message of the segment */
     uint32_t recipient;     /* index in the envelope, or OUTCOME_ALL_RECIPIENTS */
     uint32_t attempt;
     int64_t time_ms;   /* wall clock */
@@ -59,6 +59,9 @@ bool outcome_append(int fd, struct span encoded);
 /* Makes what was appended durable. Returns false with errno; the caller then stops using this log (no append, no second sync on
  * the same file: the kernel may have dropped what could not be written). */
 bool outcome_sync(int fd);
+
+/* The same for the log of segment NUMBER, which nobody appends to meanwhile, by its name. One that is not there is fine. */
+bool outcome_sync_log(int folder, uint64_t number);
 
 /* What `damaged` of outcome_walk is told of an end that was not written: no damage, after a power cut. */
 extern const char outcome_torn_end[];
