@@ -5,6 +5,7 @@ The device is an image behind qemu-storage-daemon's blklogwrites, shown as a fil
 kernel's dm-log-writes: a header sector, then for each write a sector {sector, count, flags, length} and the data. The log's size at the moment of a 250 says
 which writes came before it. What was written after the last flush before the cut is there, or is not, each write by chance, as with a disk's cache."""
 import contextlib
+import ctypes
 import os
 import pathlib
 import random
@@ -88,12 +89,22 @@ class LoggedDisk:
         stop(self.daemon)
 
 
+def leave_others_alone():
+    """A mount namespace of our own. In one that others copy, they keep each disk mounted behind its umount, and it is written to once more when the
+    copy ends."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(0x00020000) != 0:  # CLONE_NEWNS
+        raise Skip(f"no mount namespace here: {os.strerror(ctypes.get_errno())}")
+    run("mount", "--make-rprivate", "/")
+
+
 def make_disk(folder):
     if os.geteuid() != 0:
         raise Skip("only root can mount a disk")
     for program in ("qemu-storage-daemon", "mkfs.ext4", "losetup"):
         if not shutil.which(program, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin"):
             raise Skip(f"{program} is not installed")
+    leave_others_alone()
     if not os.path.exists("/dev/fuse") or not os.path.exists("/dev/loop-control"):
         raise Skip("there is no FUSE or no loop device here")
     return LoggedDisk(folder)
@@ -201,8 +212,10 @@ def case_a_disk_after_any_write_has_what_was_acknowledged():
         lost, altered, twice = 0, 0, 0
         for number, after in enumerate(points):
             position = writes[after - 1][0]
-            cut(disk.base, world.folder / "cut.img", writes, after, chance if number % 2 else None)
-            result = start_and_compare(world, daemon, world.folder / "cut.img", books, position, world.delivery_port)
+            image = world.folder / f"cut-{number}.img"
+            cut(disk.base, image, writes, after, chance if number % 2 else None)
+            result = start_and_compare(world, daemon, image, books, position, world.delivery_port)
+            image.unlink()
             lost, altered, twice = lost + len(result[0]), altered + len(result[1]), twice + len(result[2])
             assert not result[0] and not result[1], f"after write {after} of {len(writes)}: lost {result[0]}, altered {result[1]}; {result[3]}"
         print(f"note {len(points)} cuts among {len(writes)} writes of a disk, {MESSAGES} messages: {lost} lost, {altered} altered, {twice} twice (delivered, and the "
