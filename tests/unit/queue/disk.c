@@ -1,8 +1,8 @@
 /* A disk that says no for a moment under the running queue, and a power cut behind a queue that was killed: nothing that is there is cut
  * off or removed, and no log tells of a loss that is none. */
+#include "../../../relay/spool/disk.h"
 #include "../../../relay/queue/compaction.h"
 #include "../../../relay/queue/pair.h"
-#include "../../../relay/spool/disk.h"
 #include "world.h"
 
 #include <errno.h>
