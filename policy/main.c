@@ -161,12 +161,10 @@ static void sweep(void *context)
     timer_again(&policy->sweep, SWEEP_MS);
 }
 
-/* Without limits there is nothing to keep: then a missing folder is no reason not to serve. */
+/* A folder that cannot be had is no reason not to serve: limits count in memory then, which is logged. */
 static bool start(struct role *role)
 {
-    const char *folder = role->conf->policy.directory;
-    if (!store_local_prepare(folder, USER) && role->conf->nlimits)
-        return false;
+    store_local_prepare(role->conf->policy.directory, USER);
     struct policy *policy = text_zalloc(sizeof *policy);
     policy->role = role;
     policy->decide = decide_new(role->conf);
