@@ -6,6 +6,7 @@
 #include "../conf/read.h"
 #include "adopt.h"
 #include "ask.h"
+#include "firewall.h"
 #include "print.h"
 #include "user.h"
 
@@ -46,6 +47,8 @@ static int check(const struct call *call);
 static int version(const struct call *call);
 static int user(const struct call *call);
 static int adopt(const struct call *call);
+static int print_rules(const struct call *call);
+static int report_attempts(const struct call *call);
 static int absent(const struct call *call);
 
 static const struct command commands[] = {
@@ -75,9 +78,10 @@ static const struct command commands[] = {
     { "user passwd", "NAME", NEEDS_ARGUMENT, NULL, false, false, false, NULL, user, "give an account another password" },
     { "user remove", "NAME", NEEDS_ARGUMENT, NULL, false, false, false, NULL, user, "take an account away" },
     { "user list", "NAME", MAY_ARGUMENT, NULL, false, false, false, NULL, user, "the names of all accounts" },
-    { "firewall print", NULL, NO_ARGUMENT, NULL, false, false, false, NULL, absent,
-      "rules that shut port 25 for everybody else" },
-    { "firewall report", NULL, NO_ARGUMENT, NULL, false, false, false, NULL, absent, "who tried to go around the relay" },
+    { "firewall print", NULL, NO_ARGUMENT, NULL, false, false, false, NULL, print_rules,
+      "nftables rules that shut port 25 for everybody else" },
+    { "firewall report", NULL, NO_ARGUMENT, NULL, false, false, true, print_attempt, report_attempts,
+      "who tried to go around the relay" },
     { "check", NULL, NO_ARGUMENT, NULL, false, false, false, NULL, check,
       "check configuration and spool, and whether posternd runs" },
     { "reload", NULL, NO_ARGUMENT, NULL, false, false, false, NULL, ask, "read the configuration again; a wrong one is refused" },
@@ -86,6 +90,17 @@ static const struct command commands[] = {
     { "version", NULL, NO_ARGUMENT, NULL, false, false, false, NULL, version, "the version of this program" },
 };
 #define NCOMMANDS (sizeof commands / sizeof *commands)
+
+/* Options that only one command takes, each with a value behind it. They are kept among the filters. */
+static const struct option {
+    const char *command;
+    const char *name;
+    const char *value_name;
+} own_options[] = {
+    { "firewall print", "redirect", "PORT" },
+    { "firewall print", "world", "INTERFACE" },
+};
+#define NOPTIONS (sizeof own_options / sizeof *own_options)
 
 /* A sentence on standard error; what is not printable in it is shown as text_escape does. */
 __attribute__((format(printf, 1, 2))) static void complain(const char *format, ...)
@@ -139,6 +154,12 @@ static void take_value(void *context, const json_t *value)
     fflush(stdout);
 }
 
+/* Ends a list in JSON. */
+static void end_list(const struct printer *printer)
+{
+    puts(printer->count ? "]" : "[]");
+}
+
 static int ask(const struct call *call)
 {
     static char reason[ASK_REASON_SIZE];
@@ -147,7 +168,7 @@ static int ask(const struct call *call)
     find_socket(call, socket, sizeof socket);
     enum ask_result result = ask_daemon(socket, call->command->name, json_incref(call->filters), take_value, &printer, reason);
     if (call->options->json && call->command->list && result != ASK_ABSENT)
-        puts(printer.count ? "]" : "[]");
+        end_list(&printer);
     else if (call->options->json && printer.count)
         puts("");
     else if (call->options->json && result == ASK_DONE)
@@ -240,6 +261,28 @@ static int adopt(const struct call *call)
     return status;
 }
 
+static int print_rules(const struct call *call)
+{
+    struct conf *conf = conf_read(file_of(call), print_complaint, NULL);
+    if (!conf)
+        return COMMANDS_REFUSED;
+    int status = firewall_print(conf, json_string_value(json_object_get(call->filters, "redirect")),
+                                json_string_value(json_object_get(call->filters, "world")), call->options->json);
+    conf_free(&conf);
+    return status;
+}
+
+static int report_attempts(const struct call *call)
+{
+    struct printer printer = { call, 0 };
+    int status = firewall_report(take_value, &printer);
+    if (status == COMMANDS_DONE && call->options->json)
+        end_list(&printer);
+    else if (status == COMMANDS_DONE && !printer.count)
+        puts("nobody tried");
+    return status;
+}
+
 static int absent(const struct call *call)
 {
     fprintf(stderr, "postern %s is not there yet in this version (%s)\n", call->command->name, POSTERN_VERSION);
@@ -260,6 +303,8 @@ void commands_help(void)
         printf("  %-20s %s\n", text, command->help);
     }
     puts("filters: --account A  --client IP  --sender S  --recipient R  --site S  --all");
+    for (size_t i = 0; i < NOPTIONS; i++)
+        printf("%s: --%s %s\n", own_options[i].command, own_options[i].name, own_options[i].value_name);
 }
 
 /* How many leading letters A and B share. */
@@ -327,6 +372,30 @@ static bool is_value(const struct call *call, const char *name, const char *text
     return false;
 }
 
+/* Takes VALUE (the next word, or NULL) for NAME, which WORD says. Returns as take_filter. */
+static int take_named(struct call *call, const char *word, const char *name, const char *value)
+{
+    if (!is_value(call, word, value))
+        return -1;
+    if (json_object_get(call->filters, name)) {
+        complain("postern %s: %s is there twice; give it once", call->command->name, word);
+        return -1;
+    }
+    json_object_set_new(call->filters, name, json_string(value));
+    call->aimed = true;
+    return 2;
+}
+
+/* Takes an option that is this command's own. Returns as take_filter. */
+static int take_option(struct call *call, const char *word, const char *value)
+{
+    for (size_t i = 0; i < NOPTIONS; i++)
+        if (strcmp(own_options[i].command, call->command->name) == 0 && strncmp(word, "--", 2) == 0 &&
+            strcmp(word + 2, own_options[i].name) == 0)
+            return take_named(call, word, own_options[i].name, value);
+    return 0;
+}
+
 /* Takes the filter WORD with VALUE (the next word, or NULL). Returns how many words it was; 0 where it is none, -1 where it is wrong. */
 static int take_filter(struct call *call, const char *word, const char *value)
 {
@@ -336,17 +405,8 @@ static int take_filter(struct call *call, const char *word, const char *value)
         return 1;
     }
     for (size_t i = 0; i < sizeof filter_names / sizeof *filter_names; i++) {
-        if (strncmp(word, "--", 2) != 0 || strcmp(word + 2, filter_names[i]) != 0)
-            continue;
-        if (!is_value(call, word, value))
-            return -1;
-        if (json_object_get(call->filters, filter_names[i])) {
-            complain("postern %s: %s is there twice; give it once", call->command->name, word);
-            return -1;
-        }
-        json_object_set_new(call->filters, filter_names[i], json_string(value));
-        call->aimed = true;
-        return 2;
+        if (strncmp(word, "--", 2) == 0 && strcmp(word + 2, filter_names[i]) == 0)
+            return take_named(call, word, filter_names[i], value);
     }
     return 0;
 }
@@ -356,7 +416,7 @@ static int take_word(struct call *call, const char *word, const char *next)
 {
     const struct command *command = call->command;
     if (word[0] == '-')
-        return command->filters ? take_filter(call, word, next) : 0;
+        return command->filters ? take_filter(call, word, next) : take_option(call, word, next);
     if (!command->argument || call->argument)
         return 0;
     if (!is_value(call, command->argument_name, word))
@@ -368,10 +428,15 @@ static int take_word(struct call *call, const char *word, const char *next)
 static void out_of_place(const struct command *command, const char *word)
 {
     bool goes_first = strcmp(word, "--json") == 0 || strcmp(word, "-f") == 0;
+    char own[128] = "";
+    for (size_t i = 0; i < NOPTIONS; i++)
+        if (strcmp(own_options[i].command, command->name) == 0)
+            text_format(own + strlen(own), sizeof own - strlen(own), " [--%s %s]", own_options[i].name,
+                        own_options[i].value_name);
     complain("postern %s: %s is out of place; type postern %s%s%s%s%s%s", command->name, word, goes_first ? word : "",
              goes_first ? word[1] == 'f' ? " FILE " : " " : "", command->name, command->argument ? " " : "",
              command->argument ? command->argument_name : "",
-             command->filters ? " [--account A] [--client IP] [--sender S] [--recipient R] [--site S] [--all]" : "");
+             command->filters ? " [--account A] [--client IP] [--sender S] [--recipient R] [--site S] [--all]" : own);
 }
 
 /* Reads what follows the command's name. False, with a sentence, where it does not fit. */

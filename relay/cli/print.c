@@ -364,6 +364,18 @@ void print_limit(const json_t *limit)
                 strcmp(text_at(limit, "mode"), "observe") == 0 ? " (only observed)" : "");
 }
 
+void print_attempt(const json_t *attempt)
+{
+    char first[32], last[32], ago[32];
+    int64_t n = number_at(attempt, "attempts");
+    const char *since = text_at(attempt, "first");
+    flow_format(0, 4, "%s", text_at(attempt, "address"));
+    printf("    ");
+    flow_format(4, 4, "%" PRId64 " attempt%s since %s, the last %s (%s ago)", n, plural(n),
+                *since ? local_time(since, first) : "long ago", local_time(text_at(attempt, "last"), last),
+                away(text_at(attempt, "last"), ago));
+}
+
 void print_changed(const json_t *changed)
 {
     int64_t n = number_at(changed, "changed");

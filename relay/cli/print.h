@@ -19,6 +19,9 @@ void print_trace(const json_t *trace);
 /* One limit and what is used of it: `postern limits`. */
 void print_limit(const json_t *limit);
 
+/* One that tried to reach port 25 without postern: `postern firewall report`. */
+void print_attempt(const json_t *attempt);
+
 /* How many messages were changed: `postern queue hold` and the like. */
 void print_changed(const json_t *changed);
 

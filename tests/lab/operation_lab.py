@@ -595,6 +595,14 @@ def manual_commands():
     return names, [line.removeprefix(".Dl ").split()[1:] for line in text.splitlines() if re.match(r"(\.Dl )?postern [a-z]", line)]
 
 
+def with_rules(world, daemon):
+    """A command in front of a report of the firewall: it loads the rules in a network of its own. There is no user postern here, so they are
+    root's."""
+    path = world.folder / "firewall.nft"
+    path.write_text(daemon.cli("firewall", "print").replace('skuid "postern"', 'skuid "root"'))
+    return ["unshare", "--net", "sh", "-c", f'/usr/sbin/nft -f {path} && exec "$@"', "sh"]
+
+
 def case_every_command_of_the_manual_with_and_without_json():
     """postern(1): each command and each example runs; --json is one JSON value; text is at most 80 columns wide and printable."""
     long = "a" * 60 + "@" + "b" * 60 + "." + "c" * 60 + ".example"
@@ -608,6 +616,9 @@ def case_every_command_of_the_manual_with_and_without_json():
         wait_for(lambda: daemon.events("deferred"))
         assert len(names) >= 15 and {n for e in examples for n in names if " ".join(e).startswith(n)} == set(names), (names, examples)
         last = [e for e in examples if e[0] == "stop"]
+        if os.geteuid() != 0 or subprocess.run(["unshare", "--net", "true"], capture_output=True).returncode:
+            print("note without root and network namespaces the firewall's report is left out")
+            examples = [e for e in examples if e != ["firewall", "report"]]
         for words in [e for e in examples if e[0] != "stop"] + last:
             for as_json in (False, True):
                 if words[0] == "stop" and as_json:
@@ -622,12 +633,14 @@ def case_every_command_of_the_manual_with_and_without_json():
                         daemon.cli("user", "remove", name)
                     elif actual[1] != "add" and not exists:
                         daemon.user(name, "secret")
-                done = subprocess.run([SANITIZED / "postern", "-f", daemon.file] + (["--json"] if as_json else []) + actual, capture_output=True, text=True,
+                actual = actual[:actual.index(">")] if ">" in actual else actual
+                prefix = with_rules(world, daemon) if actual == ["firewall", "report"] else []
+                done = subprocess.run(prefix + [SANITIZED / "postern", "-f", daemon.file] + (["--json"] if as_json else []) + actual, capture_output=True, text=True,
                                       input="secret\n", timeout=60)
                 assert done.returncode == 0 and not done.stderr, (actual, as_json, done)
                 if as_json:
                     value = json.loads(done.stdout)
-                    assert isinstance(value, list if actual[:2] in (["queue", "list"], ["user", "list"]) or actual[0] == "limits" else dict), (actual, value)
+                    assert isinstance(value, list if actual[:2] in (["queue", "list"], ["user", "list"], ["firewall", "report"]) or actual[0] == "limits" else dict), (actual, value)
                 else:
                     assert done.stdout.strip() or name or words[0] == "queue", actual
                     header = " ".join(words).startswith("queue show")

@@ -4,6 +4,7 @@
 #include "../../../relay/base/text.h"
 #include "capture.h"
 
+#include <jansson.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -146,7 +147,18 @@ static void wrong_words_get_a_sentence(void **state)
         { { "version", "x" }, "x is out of place" },
         { { "check", "x" }, "x is out of place" },
         { { "top" }, "postern top is not there yet in this version" },
-        { { "firewall", "print" }, "is not there yet" },
+        { { "firewall", "print", "x" }, "x is out of place; type postern firewall print [--redirect PORT] [--world INTERFACE]" },
+        { { "firewall", "print", "--account", "a" }, "--account is out of place; type postern firewall print [--redirect PORT]" },
+        { { "firewall", "print", "--redirect" }, "--redirect needs a value" },
+        { { "firewall", "print", "--redirect", "0" }, "--redirect 0 is no port" },
+        { { "firewall", "print", "--redirect", "65536" }, "--redirect 65536 is no port" },
+        { { "firewall", "print", "--redirect", "25x" }, "--redirect 25x is no port" },
+        { { "firewall", "print", "--redirect", "1", "--redirect", "2" }, "--redirect is there twice; give it once" },
+        { { "firewall", "print", "--world", "" }, "--world needs a value" },
+        { { "firewall", "print", "--world", "a b" }, "--world a b is no interface's name" },
+        { { "firewall", "print", "--world", "\"" }, "--world \" is no interface's name" },
+        { { "firewall", "report", "--world", "eth0" }, "--world is out of place; type postern firewall report" },
+        { { "status", "--redirect", "25" }, "--redirect is out of place; type postern status" },
     };
     const struct commands_options options = { file, false };
     (void)state;
@@ -319,6 +331,27 @@ static void users_need_their_file(void **state)
     unlink(other);
 }
 
+/* `firewall print` needs a configuration and no daemon. */
+static void prints_the_rules_of_its_configuration(void **state)
+{
+    const char *const words[] = { "firewall", "print", NULL },
+                      *const redirected[] = { "firewall", "print", "--redirect", "2525", NULL },
+                      *const nowhere[] = { "firewall", "print", "--redirect", "2526", NULL };
+    (void)state;
+    assert_int_equal(run(&(struct commands_options){ file, false }, words), COMMANDS_DONE);
+    assert_non_null(strstr(capture.out, "\ntable inet postern {\n"));
+    assert_null(strstr(capture.out, "redirect to"));
+    assert_int_equal(run(&(struct commands_options){ file, true }, redirected), COMMANDS_DONE);
+    json_t *value = json_loads(capture.out, 0, NULL);
+    assert_non_null(strstr(json_string_value(json_object_get(value, "rules")), " redirect to :2525\n"));
+    json_decref(value);
+    assert_int_equal(run(&(struct commands_options){ file, false }, nowhere), COMMANDS_REFUSED);
+    assert_string_equal(capture.out, "");
+    assert_non_null(strstr(capture.err, "no listener of the configuration has port 2526"));
+    assert_int_equal(run(&(struct commands_options){ "/nowhere/postern.conf", false }, words), COMMANDS_REFUSED);
+    assert_non_null(strstr(capture.err, "cannot be read"));
+}
+
 static void help_lists_what_is_there(void **state)
 {
     (void)state;
@@ -327,7 +360,7 @@ static void help_lists_what_is_there(void **state)
     capture_end(&capture);
     assert_non_null(strstr(capture.out, "\n  queue remove [ID] "));
     assert_non_null(strstr(capture.out, "\n  trace ADDRESS "));
-    assert_null(strstr(capture.out, "firewall"));
+    assert_non_null(strstr(capture.out, "\nfirewall print: --redirect PORT\n"));
     for (struct span rest = span_of(capture.out); rest.n;)
         assert_true(span_cut(&rest, '\n').n <= 80);
 }
@@ -342,6 +375,7 @@ int main(void)
         cmocka_unit_test(nobody_answers),
         cmocka_unit_test(checks_and_tells_its_version),
         cmocka_unit_test(users_need_their_file),
+        cmocka_unit_test(prints_the_rules_of_its_configuration),
         cmocka_unit_test(help_lists_what_is_there),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

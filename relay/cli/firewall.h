@@ -1,0 +1,17 @@
+/* `postern firewall print` and `postern firewall report`. Both say on standard error what went wrong and return the exit status: 0 done,
+ * 1 refused, 2 usage. */
+#ifndef POSTERN_CLI_FIREWALL_H
+#define POSTERN_CLI_FIREWALL_H
+
+#include "../conf/conf.h"
+
+#include <jansson.h>
+
+/* Prints the rules for CONF; with JSON as one object {"rules"}. REDIRECT is the port of a listener in digits, WORLD an interface; NULL where
+ * they were not given. */
+int firewall_print(const struct conf *conf, const char *redirect, const char *world, bool json);
+
+/* Gives each one that the loaded rules remember to VALUE (borrowed; see firewall_report.h). Needs root, and no daemon. */
+int firewall_report(void (*value)(void *context, const json_t *value), void *context);
+
+#endif
