@@ -236,6 +236,7 @@ static pid_t on_terminal(const char *verb, int *ret_terminal)
     pid_t child = fork();
     if (child)
         return child;
+    signal(SIGINT, SIG_DFL); /* who is started in the background has it ignored */
     setsid();
     int other = open(name, O_RDWR);
     for (int i = 0; i < 3; i++)
