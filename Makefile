@@ -61,7 +61,7 @@ BELOW_message  = message channels spool smtp conf base
 BELOW_role     = role $(BELOW_message)
 BELOW_role_of  = $1 role $(BELOW_message)
 
-.PHONY: all build run check crash bench bench-scale fuzz lint format install uninstall clean programs unit
+.PHONY: all build run check crash bench fuzz lint format install uninstall clean programs unit
 .SECONDARY:
 
 all: build
@@ -139,12 +139,6 @@ bench:
 	@$(MAKE) --no-print-directory -j$(JOBS) programs
 	@$(MAKE) --no-print-directory bench-tools
 	@tests/bench/run
-	@tests/bench/scale
-
-# The same with a million messages in the queue.
-bench-scale:
-	@tests/install $(BENCH_PACKAGES)
-	@$(MAKE) --no-print-directory -j$(JOBS) programs bench-tools
 	@tests/bench/scale 100000 1000000
 
 fuzz:
