@@ -278,7 +278,8 @@ static void look(struct limit_set *set, const struct limit *limit, const struct 
 static void note_pair(struct limit_set *set, const struct limit *limit, const struct view *view, int64_t now_ms)
 {
     uint32_t now_s = seconds(set, now_ms);
-    bool known = counts[limit->conf->count].how == HOW_FIRST ? seen_since(set->seen, view->pair, now_s - DAY_S) : !view->n;
+    bool first = counts[limit->conf->count].how == HOW_FIRST;
+    bool known = first ? seen_since(set->seen, view->pair, now_s > DAY_S ? now_s - DAY_S : 0) : !view->n;
     if (!known)
         seen_note(set->seen, view->pair, now_s);
 }

@@ -1,6 +1,7 @@
-/* A set-associative table: a pair belongs to the set that its low bits name, and to any of the eight places there. A set that is full
- * makes the table twice as large; at the bound, the pair seen longest ago leaves its set. No chains, no tombstones, and a walk that
- * can rest. Eight places fill unevenly: at the bound some 80 % of all places are in use before one leaves that is not old. */
+/* A set-associative table with two choices: a pair belongs to the set that its low half names or to the one of its high half, and goes
+ * where more of the eight places are free, which fills all sets evenly. Where both are full the table becomes twice as large; at the bound,
+ * the one of the sixteen that was seen longest ago goes. No chains, no tombstones, and a walk that can rest: a table that grows moves
+ * pairs to sets behind theirs only. */
 #include "seen.h"
 
 #include "../relay/base/random.h"
@@ -82,9 +83,10 @@ uint64_t seen_pair(struct seen *seen, struct span what, struct span who, struct 
     return pair ? pair : 1;
 }
 
-static struct set *set_of(const struct seen *seen, uint64_t pair)
+/* The set of PAIR's first or second CHOICE. */
+static struct set *set_of(const struct seen *seen, uint64_t pair, unsigned choice)
 {
-    return &seen->sets[pair & (seen->nsets - 1)];
+    return &seen->sets[(choice ? pair >> 32 : pair) & (seen->nsets - 1)];
 }
 
 /* The place of PAIR in SET; WAYS where it has none. */
@@ -96,14 +98,26 @@ static unsigned place_of(const struct set *set, uint64_t pair)
     return i;
 }
 
-bool seen_since(const struct seen *seen, uint64_t pair, uint32_t since_s)
+/* The set that has PAIR, and its place there; NULL where it is not known. */
+static struct set *find(const struct seen *seen, uint64_t pair, unsigned *ret_at)
 {
-    const struct set *set = set_of(seen, pair);
-    unsigned at = place_of(set, pair);
-    return at < WAYS && set->when[at] >= since_s;
+    for (unsigned choice = 0; choice < 2; choice++) {
+        struct set *set = set_of(seen, pair, choice);
+        *ret_at = place_of(set, pair);
+        if (*ret_at < WAYS)
+            return set;
+    }
+    return NULL;
 }
 
-/* Each set becomes two, told apart by one more bit of its pairs. */
+bool seen_since(const struct seen *seen, uint64_t pair, uint32_t since_s)
+{
+    unsigned at;
+    const struct set *set = find(seen, pair, &at);
+    return set && set->when[at] >= since_s;
+}
+
+/* Each set becomes two, told apart by one more bit of the half by which its pairs came there. */
 static void grow(struct seen *seen)
 {
     size_t half = seen->nsets;
@@ -111,12 +125,28 @@ static void grow(struct seen *seen)
     memset(seen->sets + half, 0, half * sizeof *seen->sets);
     seen->nsets = 2 * half;
     for (size_t i = 0; i < half; i++)
-        for (unsigned k = 0; k < WAYS; k++)
-            if (seen->sets[i].pair[k] & half) {
-                seen->sets[i + half].pair[k] = seen->sets[i].pair[k];
-                seen->sets[i + half].when[k] = seen->sets[i].when[k];
-                seen->sets[i].pair[k] = 0;
-            }
+        for (unsigned k = 0; k < WAYS; k++) {
+            uint64_t pair = seen->sets[i].pair[k], bits = (pair & (half - 1)) == i ? pair : pair >> 32;
+            if (!(bits & half))
+                continue;
+            seen->sets[i + half].pair[k] = pair;
+            seen->sets[i + half].when[k] = seen->sets[i].when[k];
+            seen->sets[i].pair[k] = 0;
+        }
+}
+
+static unsigned used_of(const struct set *set)
+{
+    unsigned used = 0;
+    for (unsigned i = 0; i < WAYS; i++)
+        used += set->pair[i] != 0;
+    return used;
+}
+
+static struct set *emptier(const struct seen *seen, uint64_t pair)
+{
+    struct set *first = set_of(seen, pair, 0), *second = set_of(seen, pair, 1);
+    return used_of(first) <= used_of(second) ? first : second;
 }
 
 static unsigned oldest(const struct set *set)
@@ -128,26 +158,31 @@ static unsigned oldest(const struct set *set)
     return found;
 }
 
-/* A place for PAIR, free or made free. */
-static unsigned make_room(struct seen *seen, uint64_t pair)
+/* A place for PAIR that is free, or is made free. */
+static struct set *make_room(struct seen *seen, uint64_t pair, unsigned *ret_at)
 {
-    unsigned at = place_of(set_of(seen, pair), 0);
-    while (at == WAYS && seen->nsets < seen->max_sets) {
+    struct set *set = emptier(seen, pair);
+    while (used_of(set) == WAYS && seen->nsets < seen->max_sets) {
         grow(seen);
-        at = place_of(set_of(seen, pair), 0);
+        set = emptier(seen, pair);
     }
-    if (at == WAYS)
-        return oldest(set_of(seen, pair));
-    seen->count++;
-    return at;
+    *ret_at = place_of(set, 0);
+    if (*ret_at < WAYS) {
+        seen->count++;
+        return set;
+    }
+    struct set *first = set_of(seen, pair, 0), *second = set_of(seen, pair, 1);
+    set = first->when[oldest(first)] <= second->when[oldest(second)] ? first : second;
+    *ret_at = oldest(set);
+    return set;
 }
 
 static void put(struct seen *seen, uint64_t pair, uint32_t when_s)
 {
-    unsigned at = place_of(set_of(seen, pair), pair);
-    if (at == WAYS)
-        at = make_room(seen, pair);
-    struct set *set = set_of(seen, pair);
+    unsigned at;
+    struct set *set = find(seen, pair, &at);
+    if (!set)
+        set = make_room(seen, pair, &at);
     set->pair[at] = pair;
     set->when[at] = when_s;
 }

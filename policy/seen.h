@@ -1,4 +1,4 @@
-/* Pairs that were seen: who wrote to whom, and when last. Compact (12 bytes a pair), bounded, and kept by whoever writes down the changes
+/* Pairs that were seen: who wrote to whom, and when last. Compact (12 bytes a place, 19 to 48 a pair), bounded, and kept by whoever writes down the changes
  * (store_seen.h).
  *
  * A pair is a keyed hash of 64 bits: nobody outside can make two pairs be one, and the file says nothing of who writes to whom. */
@@ -11,12 +11,13 @@
 
 #define SEEN_KEY_SIZE    16
 #define SEEN_RECORD_SIZE 12                   /* a pair and a time, in the machine's byte order */
-#define SEEN_MEMORY      ((size_t)96 << 20)   /* some eight million pairs */
+#define SEEN_MEMORY      ((size_t)96 << 20)   /* some five million pairs before any is forgotten */
 #define SEEN_CHANGES_MAX ((size_t)4096 * 256) /* bytes of changes that wait to be written down; more are not kept */
 
 struct seen;
 
-/* Nobody was seen yet. MAX_BYTES of memory at most: beyond, the pair seen longest ago goes, of those that share its place. */
+/* Nobody was seen yet. MAX_BYTES of memory at most. Beyond, a new pair takes the place of the one seen longest ago of the sixteen whose
+ * places it may have. */
 struct seen *seen_new(size_t max_bytes);
 
 /* Frees *SEEN and nulls it. NULL is fine. */
@@ -46,8 +47,8 @@ size_t seen_count(const struct seen *seen);
 /* Moves what was noted since the last call to the end of OUT, as records. */
 void seen_changes(struct seen *seen, struct buffer *out);
 
-/* Appends some records from *CURSOR (0 at first) on to OUT and moves it; true while there are more. Where the table grows in between, the
- * walk has to begin again: *CURSOR is 0 then. */
+/* Appends some records from *CURSOR (0 at first) on to OUT and moves it; true while there are more. A pair that is there from the first to
+ * the last call is visited at least once, also where the table grows in between. */
 bool seen_walk(const struct seen *seen, size_t *cursor, struct buffer *out);
 
 #endif

@@ -63,7 +63,7 @@ static void the_table_is_bounded(void **state)
 {
     (void)state;
     enum { MANY = 40000 };
-    struct seen *seen = seen_new(128 * 1024); /* ten thousand places */
+    struct seen *seen = seen_new(128 * 1024); /* 8192 places */
     for (unsigned i = 0; i < MANY; i++)
         seen_note(seen, pair(seen, i), i);
     assert_in_range(seen_count(seen), 5000, 11000);
@@ -75,6 +75,49 @@ static void the_table_is_bounded(void **state)
     assert_in_range(young, 3700, 4000);
     assert_in_range(old, 0, 10);
     seen_free(&seen);
+}
+
+/* No pair is forgotten for another while the table may grow, nor before five of eight places are taken at the bound. */
+static void nothing_is_forgotten_early(void **state)
+{
+    (void)state;
+    for (size_t kib = 128; kib <= 8192; kib *= 8) {
+        struct seen *seen = seen_new(kib * 1024);
+        size_t places = kib * 64; /* 1024 / 96 sets a KiB, as a power of two, of 8 */
+        for (unsigned i = 0; i < places * 5 / 8; i++)
+            seen_note(seen, pair(seen, i), i);
+        assert_int_equal(seen_count(seen), places * 5 / 8);
+        for (unsigned i = 0; i < places * 5 / 8; i++)
+            assert_true(seen_since(seen, pair(seen, i), i));
+        seen_free(&seen);
+    }
+}
+
+/* A walk that is overtaken by growth, several times, misses nobody who was there when it began. */
+static void a_walk_while_the_table_grows(void **state)
+{
+    (void)state;
+    enum { BEFORE = 50000, AFTER = 400000 };
+    struct seen *seen = seen_new(SEEN_MEMORY), *walked = seen_new(SEEN_MEMORY);
+    struct buffer records;
+    unsigned i = 0;
+    size_t cursor = 0;
+    buffer_init(&records, SEEN_CHANGES_MAX);
+    seen_set_key(walked, seen_key(seen));
+    while (i < BEFORE)
+        seen_note(seen, pair(seen, i++), 1);
+    for (bool more = true; more;) {
+        more = seen_walk(seen, &cursor, &records);
+        seen_restore(walked, buffer_span(&records));
+        buffer_clear(&records);
+        for (unsigned until = i + AFTER / 20; i < until && i < AFTER; i++)
+            seen_note(seen, pair(seen, i), 1);
+    }
+    for (i = 0; i < BEFORE; i++)
+        assert_true(seen_since(walked, pair(walked, i), 1));
+    buffer_fini(&records);
+    seen_free(&seen);
+    seen_free(&walked);
 }
 
 /* What changed, and a walk over all, make the same table elsewhere; what is torn at the end is left out. */
@@ -114,8 +157,13 @@ static void it_is_written_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_was_seen_is_known), cmocka_unit_test(pairs_are_apart),    cmocka_unit_test(the_table_grows),
-        cmocka_unit_test(the_table_is_bounded),   cmocka_unit_test(it_is_written_down),
+        cmocka_unit_test(what_was_seen_is_known),
+        cmocka_unit_test(pairs_are_apart),
+        cmocka_unit_test(the_table_grows),
+        cmocka_unit_test(the_table_is_bounded),
+        cmocka_unit_test(it_is_written_down),
+        cmocka_unit_test(nothing_is_forgotten_early),
+        cmocka_unit_test(a_walk_while_the_table_grows),
     };
     return cmocka_run_group_tests_name("seen", tests, NULL, NULL);
 }
