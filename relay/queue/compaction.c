@@ -119,6 +119,21 @@ static void pause_after(struct store *store, struct pair *pair, int problem)
         store->compact_ms = now_ms + PAUSE_MS;
 }
 
+/* The old file has no name any more, or the new one is given up: to free the blocks of either takes the disk's time. PAIR may be gone. */
+static void let_go(struct job *job)
+{
+    struct compaction *compaction = (struct compaction *)job;
+    compact_free(&compaction->compact);
+}
+
+static void gone(void *context, struct job *job)
+{
+    struct compaction *compaction = (struct compaction *)job;
+    (void)context;
+    free(compaction->items);
+    free(compaction);
+}
+
 static void end(struct queue *queue, struct compaction *compaction)
 {
     struct pair *pair = compaction->pair;
@@ -132,10 +147,10 @@ static void end(struct queue *queue, struct compaction *compaction)
         log_say(LOG_WARNING, "error", "segment %016llx cannot be compacted: %s; it is used as it is",
                 (unsigned long long)pair->number, strerror(compaction->problem));
     }
-    compact_free(&compaction->compact);
     store_consider(queue->store, pair);
-    free(compaction->items);
-    free(compaction);
+    compaction->job.work = let_go;
+    compaction->job.done = gone;
+    worker_submit(queue->store->worker, &compaction->job);
 }
 
 static void stepped(void *context, struct job *job)

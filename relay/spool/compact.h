@@ -36,7 +36,7 @@ enum compact_verdict compact_step(struct compact *compact);
 /* The offset behind the last record that was copied. */
 uint64_t compact_end(const struct compact *compact);
 
-/* Frees *COMPACT, removes what it left unfinished, and nulls it. */
+/* Frees *COMPACT, closes the old file, removes what it left unfinished, and nulls it. Waits for the disk, as compact_step does. */
 void compact_free(struct compact **compact);
 
 /* Is NAME that of a file which a process left unfinished when it died? */

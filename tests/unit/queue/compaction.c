@@ -15,25 +15,14 @@ static void by_name(struct world *world, const char *to, struct delivery_outcome
     world->verdict = whole;
 }
 
-static struct uid send_large(struct world *world, const char *to)
-{
-    static char content[SIZE];
-    struct envelope envelope;
-    memset(content, 'x', sizeof content);
-    memcpy(content, "Subject: large\r\n\r\n", 18);
-    memcpy(content + sizeof content - 2, "\r\n", 2);
-    world_envelope(&envelope, "alice", "alice@here.example", to);
-    return world_send_envelope(world, &envelope, span_make(content, sizeof content));
-}
-
 /* A segment with DEAD finished messages and two that wait, which nobody writes to any more. */
 static struct pair *fill(struct world *world, struct uid waiting[2])
 {
     world->judge = by_name;
     for (unsigned i = 0; i < DEAD; i++) {
         if (i == 4 || i == 8)
-            waiting[i / 4 - 1] = send_large(world, i == 4 ? "t4@there.example d@other.example" : "t8@there.example");
-        send_large(world, "d@there.example");
+            waiting[i / 4 - 1] = world_send_large(world, SIZE, i == 4 ? "t4@there.example d@other.example" : "t8@there.example");
+        world_send_large(world, SIZE, "d@there.example");
     }
     WORLD_UNTIL(world,
                 world_logged(world, "event=delivered", NULL) == DEAD + 1 && world_logged(world, "event=deferred", NULL) == 2);

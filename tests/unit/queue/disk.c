@@ -153,17 +153,6 @@ static void a_bad_first_block(void **state)
     world_free(&world);
 }
 
-static struct uid send_large(struct world *world, const char *to)
-{
-    static char content[SIZE];
-    struct envelope envelope;
-    memset(content, 'x', sizeof content);
-    memcpy(content, "Subject: large\r\n\r\n", 18);
-    memcpy(content + sizeof content - 2, "\r\n", 2);
-    world_envelope(&envelope, "alice", "alice@here.example", to);
-    return world_send_envelope(world, &envelope, span_make(content, sizeof content));
-}
-
 static bool is_at_rest(const struct pair *pair)
 {
     return pair->writer == PAIR_NO_WRITER && !pair->sealing && !pair->unsynced && !pair->syncing && !buffer_size(&pair->pending);
@@ -174,10 +163,10 @@ static struct pair *fill(struct world *world, struct uid *ret_second)
 {
     unsigned before = world_logged(world, "event=delivered", NULL), deferred = world_logged(world, "event=deferred", NULL);
     world->judge = by_name;
-    struct uid first = send_large(world, "t1@there.example");
-    *ret_second = send_large(world, "t2@other.example");
+    struct uid first = world_send_large(world, SIZE, "t1@there.example");
+    *ret_second = world_send_large(world, SIZE, "t2@other.example");
     for (unsigned i = 0; i < DEAD; i++)
-        send_large(world, "d@there.example");
+        world_send_large(world, SIZE, "d@there.example");
     WORLD_UNTIL(world, world_logged(world, "event=delivered", NULL) == before + DEAD &&
                            world_logged(world, "event=deferred", NULL) == deferred + 2);
     writer_free(&world->writer);

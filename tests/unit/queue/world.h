@@ -262,6 +262,21 @@ static inline struct uid world_send(struct world *world, const char *account, co
 
 /* --- dns --- */
 
+/* A message of SIZE bytes from alice to TO, "Subject: large". */
+static inline struct uid world_send_large(struct world *world, size_t size, const char *to)
+{
+    static const char head[] = "Subject: large\r\n\r\n";
+    struct envelope envelope;
+    char *content = test_malloc(size);
+    memset(content, 'x', size);
+    memcpy(content, head, sizeof head - 1);
+    memcpy(content + size - 2, "\r\n", 2);
+    world_envelope(&envelope, "alice", "alice@here.example", to);
+    struct uid id = world_send_envelope(world, &envelope, span_make(content, size));
+    test_free(content);
+    return id;
+}
+
 /* By default every domain D has the one mail host mx.D; "shared…" have mx.shared; others by their names. */
 static inline enum dns_status world_resolve(struct world *world, const char *domain, struct dns_mx *answer)
 {
