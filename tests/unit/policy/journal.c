@@ -1,0 +1,147 @@
+/* The file of records: read back, appended to, replaced when it has grown, cut and damaged, in a folder that cannot be used. */
+#include "../../../policy/journal.h"
+
+#include "../../../relay/base/text.h"
+#include "folder.h"
+
+static char got[4096];
+static unsigned records;
+
+static void take(void *context, struct span record)
+{
+    (void)context;
+    records++;
+    if (record.n < 100 && strlen(got) + record.n < sizeof got - 1)
+        strncat(got, record.p, record.n);
+}
+
+static struct journal *open_journal(void)
+{
+    got[0] = '\0';
+    records = 0;
+    return journal_new(folder, "test.log", "postern test 1", take, NULL);
+}
+
+/* Opens, writes TEXTS (of one byte each) in one go, closes. True where all was asked for. */
+static bool write_all(const char *texts)
+{
+    struct journal *journal = open_journal();
+    bool all = journal_begin(journal);
+    for (; *texts; texts++)
+        journal_add(journal, span_make(texts, 1));
+    journal_end(journal, true);
+    journal_free(&journal);
+    journal_free(&journal);
+    return all;
+}
+
+static void read_back(const char *expected)
+{
+    struct journal *journal = open_journal();
+    assert_string_equal(got, expected);
+    journal_free(&journal);
+}
+
+static void records_are_read_back(void **state)
+{
+    (void)state;
+    assert_true(write_all("abc"));
+    read_back("abc");
+    assert_false(write_all("de"));
+    read_back("abcde");
+    assert_int_equal(folder_size("test.log.new"), -1);
+}
+
+/* What was whole in front of the damage is there, and the owner is asked for all of it. */
+static void damage_costs_the_rest(void **state)
+{
+    (void)state;
+    write_all("abc");
+    folder_damage("test.log", 1 + 9);
+    read_back("a");
+    assert_true(write_all("xyz"));
+    read_back("xyz");
+    char path[400];
+    snprintf(path, sizeof path, "%s/test.log", folder);
+    for (long cut = folder_size("test.log") - 1; cut >= 0; cut--) {
+        assert_int_equal(truncate(path, cut), 0);
+        struct journal *journal = open_journal();
+        assert_int_equal(records, cut < 16 ? 0 : (cut - 16) / 9);
+        journal_free(&journal);
+    }
+}
+
+static void another_kind_of_file_is_left_out(void **state)
+{
+    (void)state;
+    write_all("abc");
+    struct journal *journal = journal_new(folder, "test.log", "postern other 1", take, NULL);
+    assert_true(journal_begin(journal));
+    journal_end(journal, false);
+    journal_free(&journal);
+    read_back("");
+}
+
+static void a_file_that_has_grown_is_replaced(void **state)
+{
+    (void)state;
+    static char large[JOURNAL_RECORD_MAX];
+    struct journal *journal = open_journal();
+    unsigned replaced = 0;
+    for (unsigned i = 0; i < 4000; i++) {
+        replaced += journal_begin(journal);
+        journal_add(journal, span_make(large, sizeof large));
+        journal_end(journal, false);
+        assert_in_range(folder_size("test.log"), 1, 1100000);
+    }
+    assert_in_range(replaced, 5, 10);
+    journal_free(&journal);
+    journal = open_journal();
+    assert_in_range(records, 1, 600);
+    journal_free(&journal);
+}
+
+/* Nothing is kept then, and nothing else happens. */
+static void a_folder_that_is_not_there(void **state)
+{
+    (void)state;
+    struct journal *journal = journal_new("/nonexistent/folder", "test.log", "postern test 1", take, NULL);
+    assert_false(journal_begin(journal));
+    journal_add(journal, SPAN("a"));
+    journal_end(journal, true);
+    journal_free(&journal);
+}
+
+/* A name that is taken by a folder cannot be replaced: it is tried again each time, and all is asked for. */
+static void a_file_that_cannot_be_written(void **state)
+{
+    char path[400];
+    (void)state;
+    snprintf(path, sizeof path, "%s/test.log.new", folder);
+    assert_int_equal(mkdir(path, 0700), 0);
+    struct journal *journal = open_journal();
+    assert_false(journal_begin(journal));
+    journal_add(journal, SPAN("a"));
+    journal_end(journal, false);
+    assert_int_equal(rmdir(path), 0);
+    assert_true(journal_begin(journal));
+    journal_add(journal, SPAN("a"));
+    journal_end(journal, false);
+    journal_free(&journal);
+    read_back("a");
+}
+
+#define TEST(test) cmocka_unit_test_setup_teardown(test, folder_make, folder_remove)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(records_are_read_back),
+        TEST(damage_costs_the_rest),
+        TEST(another_kind_of_file_is_left_out),
+        TEST(a_file_that_has_grown_is_replaced),
+        TEST(a_folder_that_is_not_there),
+        TEST(a_file_that_cannot_be_written),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
