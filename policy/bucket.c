@@ -234,6 +234,16 @@ void bucket_count(struct bucket_table *table, struct span key, uint64_t n, int64
     set_used(table, entry, used_at(table, entry, now_ms) + (amount)n * (amount)table->rule.per_ms, now_ms);
 }
 
+/* It stays, empty, until it is written down as such; then the sweep finds it. */
+void bucket_clear(struct bucket_table *table, struct span key, int64_t now_ms)
+{
+    struct entry *entry = find(table, cut(key));
+    if (!entry)
+        return;
+    entry->refused = false;
+    set_used(table, entry, 0, now_ms);
+}
+
 void bucket_refused(struct bucket_table *table, struct span key, int64_t now_ms)
 {
     struct entry *entry = find(table, cut(key));

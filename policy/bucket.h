@@ -40,6 +40,9 @@ bool bucket_fits(struct bucket_table *table, struct span key, uint64_t n, int64_
 /* Counts N for KEY, fit or not; used never passes the burst and the debt. */
 void bucket_count(struct bucket_table *table, struct span key, uint64_t n, int64_t now_ms);
 
+/* Forgets KEY: nothing is used. */
+void bucket_clear(struct bucket_table *table, struct span key, int64_t now_ms);
+
 /* Notes that KEY was refused just now, for bucket_each and so that it stays remembered. */
 void bucket_refused(struct bucket_table *table, struct span key, int64_t now_ms);
 

@@ -175,6 +175,7 @@ static void take(struct decide *decide, const struct subject *subject, const str
         [LIMIT_SLOW] = slow,
         [LIMIT_HOLD] = hold,
         [LIMIT_REFUSE] = refuse_by_limit,
+        [LIMIT_SUSPEND] = refuse_by_limit,
     };
     struct limit_refusal refusal;
     enum limit_verdict verdict = limit_take(decide->limits, &subject->key, asks, nasks, now_ms, &refusal);

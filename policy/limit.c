@@ -32,7 +32,7 @@ struct limit_set {
 };
 
 /* What is counted: everything asked for, what was not counted within the time of the rate, or what was never seen before. */
-enum how { HOW_NOT, HOW_ALL, HOW_UNIQUE, HOW_FIRST };
+enum how { HOW_ALL, HOW_UNIQUE, HOW_FIRST };
 
 static const struct {
     const char *name;
@@ -44,22 +44,22 @@ static const struct {
     [CONF_COUNT_UNIQUE_RECIPIENTS] = { "unique-recipients", HOW_UNIQUE },
     [CONF_COUNT_FIRST_TIME_RECIPIENTS] = { "first-time-recipients", HOW_FIRST },
     [CONF_COUNT_UNIQUE_DOMAINS] = { "unique-domains", HOW_UNIQUE },
-    [CONF_COUNT_HARD_BOUNCES] = { "hard-bounces", HOW_NOT },
-    [CONF_COUNT_SPAM_REPLIES] = { "spam-replies", HOW_NOT },
-    [CONF_COUNT_AUTH_FAILURES] = { "auth-failures", HOW_NOT },
-    [CONF_COUNT_CONNECTIONS] = { "connections", HOW_NOT },
-    [CONF_COUNT_LOGIN_NETWORKS] = { "login-networks", HOW_NOT },
+    [CONF_COUNT_HARD_BOUNCES] = { "hard-bounces", HOW_ALL },
+    [CONF_COUNT_SPAM_REPLIES] = { "spam-replies", HOW_ALL },
+    [CONF_COUNT_AUTH_FAILURES] = { "auth-failures", HOW_ALL },
+    [CONF_COUNT_CONNECTIONS] = { "connections", HOW_ALL },
+    [CONF_COUNT_LOGIN_NETWORKS] = { "login-networks", HOW_UNIQUE },
+    [CONF_COUNT_ABUSE_REPORTS] = { "abuse-reports", HOW_ALL },
 };
 #define DAY_S 86400 /* a pair that is in use is noted again after */
 
 static const struct {
     const char *name;
-    bool known; /* to this version */
     enum limit_verdict verdict;
 } thens[] = {
-    [CONF_THEN_SLOW] = { "slow", true, LIMIT_SLOW },         [CONF_THEN_DEFER] = { "defer", true, LIMIT_REFUSE },
-    [CONF_THEN_REJECT] = { "reject", true, LIMIT_REFUSE },   [CONF_THEN_HOLD] = { "hold", true, LIMIT_HOLD },
-    [CONF_THEN_SUSPEND] = { "suspend", false, LIMIT_ALLOW },
+    [CONF_THEN_SLOW] = { "slow", LIMIT_SLOW },          [CONF_THEN_DEFER] = { "defer", LIMIT_REFUSE },
+    [CONF_THEN_REJECT] = { "reject", LIMIT_REFUSE },    [CONF_THEN_HOLD] = { "hold", LIMIT_HOLD },
+    [CONF_THEN_SUSPEND] = { "suspend", LIMIT_SUSPEND },
 };
 
 const char *limit_count_name(enum conf_limit_count count)
@@ -75,24 +75,11 @@ const char *limit_then_name(enum conf_limit_then then)
 static struct bucket_rule rule_of(const struct conf_limit *conf)
 {
     struct bucket_rule rule = { conf->rate.count, conf->rate.per_ms, conf->burst ? conf->burst : conf->rate.count, 0 };
-    if (rule.burst < conf->at_least)
-        rule.burst = conf->at_least; /* below this much it never acts */
+    if (rule.burst < conf->at_least && !conf->share)
+        rule.burst = conf->at_least; /* below this much it never acts; with a share, the floor is of all that was sent */
     if (conf->then == CONF_THEN_SLOW)
         rule.debt = rule.burst; /* what many connections ask for at once is waited for one behind the other */
     return rule;
-}
-
-/* What this version does not do is said once, at the start and at each reload; nothing is silently left out. */
-static void warn(const struct limit *limit)
-{
-    if (limit->conf->mode == CONF_MODE_OFF)
-        return;
-    if (!limit->counted)
-        log_say(LOG_WARNING, "notice", "limit %s has no effect: %s are not counted by this version", limit->conf->name,
-                limit_count_name(limit->conf->count));
-    else if (!limit->enforced && limit->conf->mode == CONF_MODE_ENFORCE)
-        log_say(LOG_WARNING, "notice", "limit %s only logs: this version does not know how to %s", limit->conf->name,
-                limit_then_name(limit->conf->then));
 }
 
 struct limit *limit_named(struct limit_set *set, struct span name, unsigned key, unsigned count)
@@ -105,14 +92,24 @@ struct limit *limit_named(struct limit_set *set, struct span name, unsigned key,
     return NULL;
 }
 
-/* Takes the buckets of the limit in OLD that CONF goes on with. */
-static struct bucket_table *inherit(struct limit_set *old, const struct conf_limit *conf)
+/* LIMIT goes on with what BEFORE (may be NULL) has counted, in PART bytes. */
+static void inherit(struct limit *limit, struct limit *before, size_t part)
 {
-    struct limit *before = old ? limit_named(old, span_of(conf->name), conf->key, conf->count) : NULL;
-    struct bucket_table *buckets = before ? before->buckets : NULL;
-    if (before)
+    struct bucket_rule rule = rule_of(limit->conf);
+    bool same_window = before && before->conf->rate.per_ms == limit->conf->rate.per_ms;
+    if (before) {
+        limit->buckets = before->buckets;
         before->buckets = NULL;
-    return buckets;
+        bucket_change(limit->buckets, &rule, part);
+    } else {
+        limit->buckets = bucket_new(&rule, part);
+    }
+    if (same_window && before->shares && limit->conf->share) {
+        limit->shares = before->shares;
+        before->shares = NULL;
+    } else if (limit->conf->share) {
+        limit->shares = share_new(limit->conf->rate.per_ms);
+    }
 }
 
 struct limit_set *limit_new(const struct conf *conf, struct seen *seen, struct limit_set **old)
@@ -127,18 +124,10 @@ struct limit_set *limit_new(const struct conf *conf, struct seen *seen, struct l
     set->limits = text_zalloc(set->count * sizeof *set->limits);
     for (size_t i = 0; i < set->count; i++) {
         struct limit *limit = &set->limits[i];
-        struct bucket_rule rule = rule_of(&conf->limits[i]);
-        limit->conf = &conf->limits[i];
-        limit->counted = limit->conf->mode != CONF_MODE_OFF && (size_t)limit->conf->count < sizeof counts / sizeof *counts &&
-                         counts[limit->conf->count].how != HOW_NOT;
-        limit->enforced = limit->counted && limit->conf->mode == CONF_MODE_ENFORCE &&
-                          (size_t)limit->conf->then < sizeof thens / sizeof *thens && thens[limit->conf->then].known;
-        limit->buckets = old ? inherit(*old, limit->conf) : NULL;
-        if (limit->buckets)
-            bucket_change(limit->buckets, &rule, part);
-        else
-            limit->buckets = bucket_new(&rule, part);
-        warn(limit);
+        const struct conf_limit *it = limit->conf = &conf->limits[i];
+        limit->counted = it->mode != CONF_MODE_OFF;
+        limit->enforced = it->mode == CONF_MODE_ENFORCE;
+        inherit(limit, old && *old ? limit_named(*old, span_of(it->name), it->key, it->count) : NULL, part);
     }
     if (old)
         limit_free(old);
@@ -149,8 +138,10 @@ void limit_free(struct limit_set **set)
 {
     if (!*set)
         return;
-    for (size_t i = 0; i < (*set)->count; i++)
+    for (size_t i = 0; i < (*set)->count; i++) {
         bucket_free(&(*set)->limits[i].buckets);
+        share_free(&(*set)->limits[i].shares);
+    }
     free((*set)->limits);
     free(*set);
     *set = NULL;
@@ -258,14 +249,26 @@ static bool is_worse(const struct limit_refusal *a, const struct limit_refusal *
     return b->wait_ms > a->wait_ms;
 }
 
+/* Of a limit with a share: is so much of what KEY sent bad, and enough sent at all, that it may act? */
+static bool share_is_reached(const struct limit_set *set, const struct limit *limit, struct span key, int64_t now_ms)
+{
+    if (!limit->shares)
+        return true;
+    struct share share = share_of(limit->shares, key, now_ms + set->to_wall_ms);
+    return share.all >= limit->conf->at_least && (uint64_t)share.bad * 100 >= limit->conf->share * share.all;
+}
+
 /* Looks at one limit; what it would not let pass is logged, and kept in *WORST where it acts. */
 static void look(struct limit_set *set, const struct limit *limit, const struct key_subject *subject, const struct limit_ask *ask,
                  int64_t now_ms, struct limit_refusal *worst)
 {
     struct view view;
     int64_t wait_ms;
+    if (ask->look && limit->conf->then == CONF_THEN_SUSPEND)
+        return; /* nobody is suspended for what only might be */
     if (!is_about(set, limit, subject, ask, now_ms, &view) || !view.n ||
-        bucket_fits(limit->buckets, span_of(view.key), view.n, now_ms, &wait_ms))
+        bucket_fits(limit->buckets, span_of(view.key), view.n, now_ms, &wait_ms) ||
+        !share_is_reached(set, limit, span_of(view.key), now_ms))
         return;
     struct limit_refusal refusal = { .limit = limit, .n = view.n, .wait_ms = wait_ms };
     memcpy(refusal.key, view.key, sizeof refusal.key);
@@ -307,10 +310,69 @@ enum limit_verdict limit_take(struct limit_set *set, const struct key_subject *s
     enum limit_verdict verdict = verdict_of(&worst);
     if (verdict != LIMIT_ALLOW)
         *ret_refusal = worst;
-    for (size_t i = 0; i < set->count && verdict != LIMIT_REFUSE; i++)
+    for (size_t i = 0; i < set->count && verdict < LIMIT_REFUSE; i++)
         for (size_t k = 0; k < nasks; k++)
             count(set, &set->limits[i], subject, &asks[k], now_ms);
     return verdict;
+}
+
+/* As look, and counts. */
+static void note_one(struct limit_set *set, const struct limit *limit, const struct key_subject *subject,
+                     const struct limit_ask *ask, int64_t now_ms, struct limit_refusal *worst)
+{
+    struct view view;
+    int64_t wait_ms = 0;
+    if (!is_about(set, limit, subject, ask, now_ms, &view))
+        return;
+    struct span key = span_of(view.key);
+    if (limit->shares && view.n)
+        share_note(limit->shares, key, (struct share){ (uint32_t)view.n, (uint32_t)view.n }, now_ms + set->to_wall_ms);
+    bool beyond =
+        view.n && !bucket_fits(limit->buckets, key, view.n, now_ms, &wait_ms) && share_is_reached(set, limit, key, now_ms);
+    if (view.n)
+        bucket_count(limit->buckets, key, view.n, now_ms);
+    if (view.pair)
+        note_pair(set, limit, &view, now_ms);
+    if (!beyond)
+        return;
+    struct limit_refusal refusal = { .limit = limit, .n = view.n, .wait_ms = wait_ms };
+    memcpy(refusal.key, view.key, sizeof refusal.key);
+    tell(set, &refusal, subject, now_ms);
+    if (limit->enforced && (!worst->limit || is_worse(worst, &refusal)))
+        *worst = refusal;
+}
+
+enum limit_verdict limit_note(struct limit_set *set, const struct key_subject *subject, const struct limit_ask *ask,
+                              int64_t now_ms, struct limit_refusal *ret_refusal)
+{
+    struct limit_refusal worst = { .limit = NULL };
+    for (size_t i = 0; i < set->count; i++)
+        note_one(set, &set->limits[i], subject, ask, now_ms, &worst);
+    enum limit_verdict verdict = verdict_of(&worst);
+    if (verdict != LIMIT_ALLOW)
+        *ret_refusal = worst;
+    return verdict;
+}
+
+void limit_good(struct limit_set *set, const struct key_subject *subject, uint32_t n, int64_t now_ms)
+{
+    char key[KEY_SIZE];
+    for (size_t i = 0; i < set->count; i++)
+        if (set->limits[i].shares && key_of(set->limits[i].conf->key, subject, key))
+            share_note(set->limits[i].shares, span_of(key), (struct share){ 0, n }, now_ms + set->to_wall_ms);
+}
+
+void limit_forget(struct limit_set *set, struct span account)
+{
+    int64_t now_ms = clock_monotonic_ms();
+    for (size_t i = 0; i < set->count; i++) {
+        struct limit *limit = &set->limits[i];
+        if (limit->conf->then != CONF_THEN_SUSPEND || limit->conf->key != CONF_KEY_ACCOUNT)
+            continue;
+        bucket_clear(limit->buckets, account, now_ms);
+        if (limit->shares)
+            share_forget(limit->shares, account);
+    }
 }
 
 void limit_sweep(struct limit_set *set, int64_t now_ms)

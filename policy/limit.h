@@ -11,6 +11,7 @@
 #include "bucket.h"
 #include "key.h"
 #include "seen.h"
+#include "share.h"
 
 #define LIMIT_MEMORY     ((size_t)128 << 20) /* of all limits together, in equal parts */
 #define LIMIT_MEMORY_MIN ((size_t)256 << 10) /* of one */
@@ -19,8 +20,9 @@
 struct limit {
     const struct conf_limit *conf; /* borrowed from the configuration */
     struct bucket_table *buckets;
-    bool counted;  /* this version counts what it limits */
-    bool enforced; /* refuses; else it only logs */
+    struct share_table *shares; /* NULL where no share is asked for */
+    bool counted;               /* it is not off */
+    bool enforced;              /* acts; else it only logs */
 };
 
 struct limit_set;
@@ -50,7 +52,7 @@ struct limit_ask {
 };
 
 /* What comes of a question; a later one outweighs those before it. */
-enum limit_verdict { LIMIT_ALLOW, LIMIT_SLOW, LIMIT_HOLD, LIMIT_REFUSE };
+enum limit_verdict { LIMIT_ALLOW, LIMIT_SLOW, LIMIT_HOLD, LIMIT_REFUSE, LIMIT_SUSPEND };
 
 /* Why not: the limit, for whom, how much was asked, and when it would fit (BUCKET_NEVER: not ever). */
 struct limit_refusal {
@@ -62,9 +64,21 @@ struct limit_refusal {
 
 /* May SUBJECT have all NASKS of ASKS at NOW_MS (monotonic)? Then they are counted; unless all is well (LIMIT_ALLOW), the limit that
  * matters most is in *RET_REFUSAL (a permanent one before one that passes, the longest wait first) and logged. With LIMIT_SLOW its
- * wait is how long the answer is to be held back, with LIMIT_REFUSE nothing is counted. */
+ * wait is how long the answer is to be held back, with LIMIT_REFUSE and LIMIT_SUSPEND nothing is counted. */
 enum limit_verdict limit_take(struct limit_set *set, const struct key_subject *subject, const struct limit_ask *asks,
                               size_t nasks, int64_t now_ms, struct limit_refusal *ret_refusal);
+
+/* What SUBJECT did has happened at NOW_MS: ASK is counted in every limit that is about it, whether it fits or
+ * not. A limit that it goes beyond, whose share is reached where it has one, is logged; the one that matters most is the verdict, as
+ * of limit_take. */
+enum limit_verdict limit_note(struct limit_set *set, const struct key_subject *subject, const struct limit_ask *ask,
+                              int64_t now_ms, struct limit_refusal *ret_refusal);
+
+/* Of what SUBJECT sent, N were delivered: what shares are taken of. */
+void limit_good(struct limit_set *set, const struct key_subject *subject, uint32_t n, int64_t now_ms);
+
+/* Forgets what limits that suspend have counted for ACCOUNT: it is to begin anew. */
+void limit_forget(struct limit_set *set, struct span account);
 
 /* Is REFUSAL permanent: then = reject, or more than the limit ever allows? */
 bool limit_is_final(const struct limit_refusal *refusal);

@@ -39,9 +39,9 @@
 #define MAGIC        "postern limits 1"
 #define MAGIC_SIZE   16
 
-/* Kinds of records that speak of no limit, in place of its `key`: the name is empty, and in the key's place stand pairs of seen.h, or the
- * key that they are hashed with. */
-enum { KIND_PAIRS = 0xfe, KIND_HASH_KEY = 0xff };
+/* Kinds of records that are no bucket, in place of the limit's `key`: a share of share.h, whose two numbers are in `used`; or such that
+ * speak of no limit, with an empty name, and in the key's place pairs of seen.h, or the key that they are hashed with. */
+enum { KIND_SHARE = 0xfd, KIND_PAIRS = 0xfe, KIND_HASH_KEY = 0xff };
 #define PAIRS_SIZE (20 * SEEN_RECORD_SIZE) /* of one record */
 
 /* Followed by the limit's name and the key. In the machine's own byte order: the folder stays where it is. */
@@ -119,6 +119,17 @@ static bool next_record(struct span *rest, struct record *record, struct span *n
     return true;
 }
 
+/* A share counts as of when it was written, in its own window; one that is read again adds nothing. */
+static void restore_share(struct store_local *store, const struct record *record, struct span name, struct span key)
+{
+    struct limit *limit = limit_named(store->limits, name, CONF_KEY_ACCOUNT, record->count);
+    struct share share = { (uint32_t)(record->used >> 32), (uint32_t)record->used };
+    if (!limit || !limit->shares)
+        return;
+    share_forget(limit->shares, key);
+    share_note(limit->shares, key, share, record->wall_ms);
+}
+
 /* Enters what the bytes of one file say. Returns how many records that were. */
 static size_t read_records(struct store_local *store, struct span bytes)
 {
@@ -136,6 +147,8 @@ static size_t read_records(struct store_local *store, struct span bytes)
             seen_restore(store->seen, key);
         else if (record.key == KIND_HASH_KEY && key.n == SEEN_KEY_SIZE)
             seen_set_key(store->seen, (const unsigned char *)key.p);
+        else if (record.key == KIND_SHARE)
+            restore_share(store, &record, name, key);
         else if (limit)
             bucket_restore(limit->buckets, key, record.used, ago_ms, now_ms);
     }
@@ -256,6 +269,14 @@ static bool write_bucket(void *context, const struct bucket *bucket)
     return write_record(store, &record, span_head(span_of(conf->name), UINT8_MAX), bucket->key);
 }
 
+static void write_share(void *context, struct span key, struct share share)
+{
+    struct store_local *store = context;
+    const struct conf_limit *conf = store->writing->conf;
+    struct record record = { .key = KIND_SHARE, .count = (uint8_t)conf->count, .used = (uint64_t)share.bad << 32 | share.all };
+    write_record(store, &record, span_head(span_of(conf->name), UINT8_MAX), key);
+}
+
 /* Gathers what is in `pairs`. */
 static void write_pairs(struct store_local *store)
 {
@@ -322,6 +343,8 @@ static void step(struct store_local *store)
     } else if (store->limit < limits) {
         store->writing = limit_at(store->limits, store->limit);
         if (!bucket_walk(store->writing->buckets, &store->cursor, clock_monotonic_ms(), write_bucket, store)) {
+            if (store->writing->shares)
+                share_each(store->writing->shares, true, store->wall_ms, write_share, store);
             store->limit++;
             store->cursor = 0;
         }
@@ -342,6 +365,8 @@ void store_local_flush(struct store_local *store)
     for (size_t i = 0; i < limit_number(store->limits) && store->fd >= 0; i++) {
         store->writing = limit_at(store->limits, i);
         bucket_changes(store->writing->buckets, now_ms, write_bucket, store);
+        if (store->writing->shares)
+            share_each(store->writing->shares, false, store->wall_ms, write_share, store);
     }
     seen_changes(store->seen, &store->pairs);
     write_pairs(store);

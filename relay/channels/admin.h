@@ -20,10 +20,14 @@ enum admin_verb {
     ADMIN_QUEUE_RELEASE,
     ADMIN_QUEUE_REMOVE,
     ADMIN_QUEUE_RETRY,
-    ADMIN_QUEUE_ADOPT, /* look for pairs that came into the spool: {"segments": N} */
-    ADMIN_MESSAGE,     /* {"id", …, "events": […]} */
-    ADMIN_SITE,        /* queue, for trace: {"route", "site", "state", …} of the domain in `recipient` */
-    ADMIN_LIMITS,      /* policy: one object a piece */
+    ADMIN_QUEUE_ADOPT,     /* look for pairs that came into the spool: {"segments": N} */
+    ADMIN_MESSAGE,         /* {"id", …, "events": […]} */
+    ADMIN_SITE,            /* queue, for trace: {"route", "site", "state", …} of the domain in `recipient` */
+    ADMIN_LIMITS,          /* policy: one object a piece */
+    ADMIN_ACCOUNT_LIST,    /* policy: one object a piece: those that are suspended or have strikes */
+    ADMIN_ACCOUNT_SHOW,    /* policy: {"account", "state", …}; queue: {"held", "queued"} of that account */
+    ADMIN_ACCOUNT_SUSPEND, /* policy: {"account", "state"} */
+    ADMIN_ACCOUNT_RESUME,
     ADMIN_VERBS
 };
 

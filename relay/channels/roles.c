@@ -4,6 +4,7 @@
 #include "dns.h"
 #include "parent_role.h"
 #include "queue_delivery.h"
+#include "queue_policy.h"
 #include "submission_auth.h"
 #include "submission_policy.h"
 #include "submission_queue.h"
@@ -13,6 +14,7 @@ const struct role_link role_links[] = {
     { ROLE_SUBMISSION, ROLE_DNS, &dns_channel },
     { ROLE_SUBMISSION, ROLE_POLICY, &submission_policy_channel },
     { ROLE_SUBMISSION, ROLE_QUEUE, &submission_queue_channel },
+    { ROLE_QUEUE, ROLE_POLICY, &queue_policy_channel },
     { ROLE_QUEUE, ROLE_DNS, &dns_channel },
     { ROLE_QUEUE, ROLE_DELIVERY, &queue_delivery_channel },
     { ROLE_DELIVERY, ROLE_DNS, &dns_channel },

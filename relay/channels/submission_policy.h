@@ -1,23 +1,64 @@
-/* Submission asks before it says yes, policy answers: may this account, from this client, send this? Counted when asked for.
+/* Submission asks before it says yes, policy answers: may this client come, this account log in, and send this? Counted when asked for.
+ * What policy need not say yes to is only told. Policy in turn says when the sessions of an account are to end.
  *
- * If policy goes: submission answers what is in flight with 451 4.7.0, and the next as if allowed only where no limit and no
- * sender rule is configured; else 451 until policy is back. */
+ * If policy goes: submission answers what is in flight with 451 4.7.0 (a login with 454), and the next as if allowed only where no limit
+ * and no sender rule is configured; else 451 until policy is back. What was told meanwhile is lost. */
 #ifndef POSTERN_CHANNELS_SUBMISSION_POLICY_H
 #define POSTERN_CHANNELS_SUBMISSION_POLICY_H
 
 #include "../base/ipc.h"
 #include "../base/netaddr.h"
+#include "../base/uid.h"
 #include "../smtp/limits.h"
 
 #define POLICY_TEXT_SIZE    400
 #define POLICY_FROM_MAX     32
 #define POLICY_ACCOUNT_SIZE 256
+#define POLICY_SUBJECT_SIZE 200
 
 /* Who asks: the same in each question. */
 struct policy_subject {
     struct netaddr client;
     char account[POLICY_ACCOUNT_SIZE]; /* "" where nobody logged in */
     char sender[SMTP_ADDRESS_SIZE];    /* MAIL FROM; "" for the null sender */
+};
+
+/* At a connection's begin, before the greeting: may one more come from this client? Refused with 421. */
+struct policy_connect {
+    uint64_t ticket;
+    struct netaddr client;
+};
+
+/* A password was judged. `accepted`: may the account log in? Else the failure counts, and the answer says how it is replied to: as any
+ * wrong password (POLICY_ALLOW), or with what the right one would get as well, so that nobody learns which it was. */
+struct policy_login {
+    uint64_t ticket;
+    struct netaddr client;
+    char account[POLICY_ACCOUNT_SIZE]; /* the claimed one, where not accepted */
+    uint8_t accepted;
+};
+
+/* Told: a recipient was refused because its domain does not exist or takes no mail. */
+struct policy_refused {
+    struct netaddr client;
+    char account[POLICY_ACCOUNT_SIZE];
+    char recipient[SMTP_ADDRESS_SIZE];
+};
+
+/* Told of an account that is `watched`: a message was accepted. */
+struct policy_sample {
+    struct uid id;
+    struct netaddr client;
+    uint32_t nrecipients;
+    char account[POLICY_ACCOUNT_SIZE];
+    char sender[SMTP_ADDRESS_SIZE];
+    char recipient[SMTP_ADDRESS_SIZE]; /* the first */
+    char subject[POLICY_SUBJECT_SIZE]; /* the field's value, cut; as the client wrote it */
+};
+
+/* The sessions of this account end: it is suspended. */
+struct policy_end {
+    char account[POLICY_ACCOUNT_SIZE]; /* in normal form */
 };
 
 /* At MAIL: may this account use this sender, and send one more message? `size_bytes` is SIZE= or 0. */
@@ -53,6 +94,8 @@ struct policy_answer {
     uint64_t ticket;
     uint32_t verdict;             /* enum policy_verdict */
     uint32_t delay_ms;            /* slow: send the reply so much later */
+    uint8_t watched;              /* at MAIL: a policy_sample of the message is wanted */
+    uint64_t tag;                 /* at a login that is allowed: stands for the account in the messages' trace; 0: none */
     char reply[POLICY_TEXT_SIZE]; /* not allowed: the whole reply line, "450 4.7.1 …", without CRLF, printable */
 };
 
@@ -60,6 +103,11 @@ struct policy_answer {
     X(POLICY_MAIL, IPC_FRONT, struct policy_mail, IPC_WHOLE(struct policy_mail), false)                                          \
     X(POLICY_RCPT, IPC_FRONT, struct policy_rcpt, IPC_WHOLE(struct policy_rcpt), false)                                          \
     X(POLICY_CONTENT, IPC_FRONT, struct policy_content, IPC_PART(struct policy_content, from), false)                            \
+    X(POLICY_CONNECT, IPC_FRONT, struct policy_connect, IPC_WHOLE(struct policy_connect), false)                                 \
+    X(POLICY_LOGIN, IPC_FRONT, struct policy_login, IPC_WHOLE(struct policy_login), false)                                       \
+    X(POLICY_REFUSED, IPC_FRONT, struct policy_refused, IPC_WHOLE(struct policy_refused), false)                                 \
+    X(POLICY_SAMPLE, IPC_FRONT, struct policy_sample, IPC_WHOLE(struct policy_sample), false)                                    \
+    X(POLICY_END, IPC_BACK, struct policy_end, IPC_WHOLE(struct policy_end), false)                                              \
     X(POLICY_ANSWER, IPC_BACK, struct policy_answer, IPC_PART(struct policy_answer, reply), false)
 
 enum submission_policy_message { IPC_ENUM(SUBMISSION_POLICY_MESSAGES) SUBMISSION_POLICY_COUNT };

@@ -129,6 +129,9 @@ static void check_accounts(struct conf *conf, struct scan *scan)
 {
     for (size_t i = 0; i < conf->naccounts; i++) {
         const struct conf_account *account = &conf->accounts[i];
+        if (*account->contact && !is_address(account->contact))
+            scan_complain_at(scan, "account", account->name, "contact", "%s is no address; such as alice@home.example",
+                             account->contact);
         for (size_t j = 0; j < account->senders.count; j++) {
             const char *sender = account->senders.items[j];
             bool good = *sender == '@' ? address_is_domain(span_of(sender + 1), true) : is_address(sender);
@@ -137,6 +140,34 @@ static void check_accounts(struct conf *conf, struct scan *scan)
                                  "%s is neither an address nor @domain; such as alice@example.net or @example.net", sender);
         }
     }
+}
+
+/* Do key, count and action of LIMIT go together? */
+static void check_limit_kind(const struct conf_limit *limit, struct scan *scan)
+{
+    bool of_replies = limit->count == CONF_COUNT_HARD_BOUNCES || limit->count == CONF_COUNT_SPAM_REPLIES;
+    bool of_messages = limit->count == CONF_COUNT_MESSAGES || limit->count == CONF_COUNT_BYTES;
+    bool of_logins = limit->count == CONF_COUNT_AUTH_FAILURES || limit->count == CONF_COUNT_LOGIN_NETWORKS;
+    bool of_domain = limit->key == CONF_KEY_RECIPIENT_DOMAIN || limit->key == CONF_KEY_SENDER_DOMAIN;
+    if (limit->key == CONF_KEY_RECIPIENT_DOMAIN && of_messages)
+        scan_complain_at(scan, "limit", limit->name, "key",
+                         "a message may go to many domains; with key = recipient-domain, count recipients");
+    if (limit->count == CONF_COUNT_CONNECTIONS && (limit->key == CONF_KEY_ACCOUNT || of_domain))
+        scan_complain_at(scan, "limit", limit->name, "key",
+                         "a connection has no login yet; with count = connections, use key = client, network or global");
+    if (of_domain && (of_replies || of_logins || limit->count == CONF_COUNT_ABUSE_REPORTS))
+        scan_complain_at(scan, "limit", limit->name, "key",
+                         "this is not counted for domains; use key = account, client or network");
+    if (limit->share && (!of_replies || limit->key != CONF_KEY_ACCOUNT))
+        scan_complain_at(scan, "limit", limit->name, "share",
+                         "share is for hard-bounces and spam-replies of accounts; take it out, or use key = account");
+    if (limit->then == CONF_THEN_SUSPEND && limit->key != CONF_KEY_ACCOUNT)
+        scan_complain_at(scan, "limit", limit->name, "then",
+                         "only an account can be suspended; use key = account, or slow, defer, reject or hold");
+    if (limit->count == CONF_COUNT_CONNECTIONS && limit->then == CONF_THEN_HOLD)
+        scan_complain_at(scan, "limit", limit->name, "then", "a connection cannot be held; use slow, defer or reject");
+    if (of_logins && limit->then == CONF_THEN_HOLD)
+        scan_complain_at(scan, "limit", limit->name, "then", "a login cannot be held; use slow, defer, reject or suspend");
 }
 
 static void check_limits(struct conf *conf, struct scan *scan)
@@ -149,16 +180,7 @@ static void check_limits(struct conf *conf, struct scan *scan)
             scan_complain_at(scan, "limit", limit->name, NULL, "rate is missing in section limit; such as rate = \"200/1h\"");
         if (!limit->burst)
             limit->burst = limit->rate.count; /* who gives only a rate may use it up at once, as by any clock's hour */
-        if (limit->count > CONF_COUNT_UNIQUE_DOMAINS)
-            scan_complain_at(scan, "limit", limit->name, "count",
-                             "this count is not available in this version; use messages, bytes, or one of recipients or domains");
-        else if (limit->key == CONF_KEY_RECIPIENT_DOMAIN &&
-                 (limit->count == CONF_COUNT_MESSAGES || limit->count == CONF_COUNT_BYTES))
-            scan_complain_at(scan, "limit", limit->name, "key",
-                             "a message may go to many domains; with key = recipient-domain, count recipients");
-        if (limit->then == CONF_THEN_SUSPEND)
-            scan_complain_at(scan, "limit", limit->name, "then",
-                             "this action is not available in this version; use slow, defer, reject or hold");
+        check_limit_kind(limit, scan);
     }
 }
 

@@ -84,6 +84,7 @@ struct conf_account {
     char *name;                  /* "*" for every account without an entry of its own */
     struct conf_strings senders; /* "alice@example.net", "@sales.example.net" */
     char *class;
+    char *contact; /* another address of its user, who is told there when it is suspended; "": none */
 };
 
 enum conf_limit_key {
@@ -105,7 +106,8 @@ enum conf_limit_count {
     CONF_COUNT_SPAM_REPLIES,
     CONF_COUNT_AUTH_FAILURES,
     CONF_COUNT_CONNECTIONS,
-    CONF_COUNT_LOGIN_NETWORKS
+    CONF_COUNT_LOGIN_NETWORKS,
+    CONF_COUNT_ABUSE_REPORTS
 };
 enum conf_limit_then { CONF_THEN_SLOW, CONF_THEN_DEFER, CONF_THEN_REJECT, CONF_THEN_HOLD, CONF_THEN_SUSPEND };
 
@@ -125,6 +127,8 @@ struct conf_limit {
     struct conf_rate rate;
     uint64_t burst; /* bucket's size; where not given, rate.count */
     uint64_t at_least;
+    uint64_t share;  /* percent of what was sent that must have come back; 0: the number alone decides */
+    uint64_t weight; /* of the strike that then = suspend gives; at STRIKES_MAX an account is suspended: 100 */
     enum conf_limit_then then;
     enum conf_limit_mode mode;
     struct conf_strings apply_to; /* accounts, "class:NAME", networks; empty: all */

@@ -30,10 +30,19 @@ static const char *const show_hide[] = { "show", "hide", NULL };
 static const char *const ignore_check[] = { "ignore", "check", NULL };
 static const char *const backends[] = { "file", "sasldb", "saslauthd", "dovecot", NULL };
 static const char *const limit_keys[] = { "account", "client", "network", "sender-domain", "recipient-domain", "global", NULL };
-static const char *const limit_counts[] = {
-    "messages",     "recipients",   "bytes",         "unique-recipients", "first-time-recipients", "unique-domains",
-    "hard-bounces", "spam-replies", "auth-failures", "connections",       "login-networks",        NULL
-};
+static const char *const limit_counts[] = { "messages",
+                                            "recipients",
+                                            "bytes",
+                                            "unique-recipients",
+                                            "first-time-recipients",
+                                            "unique-domains",
+                                            "hard-bounces",
+                                            "spam-replies",
+                                            "auth-failures",
+                                            "connections",
+                                            "login-networks",
+                                            "abuse-reports",
+                                            NULL };
 static const char *const limit_then[] = { "slow", "defer", "reject", "hold", "suspend", NULL };
 static const char *const modes[] = { "enforce", "observe", "off", NULL };
 static const char *const stores[] = { "local", "redis", NULL };
@@ -151,6 +160,8 @@ static const struct key account_keys[] = {
     { "senders", VALUE_TEXTS, AT(senders), "", ANY, false, "{ \"alice@example.net\", \"@sales.example.net\" }",
       "Sender addresses that this account may use; \"@domain\" allows all of a domain.", 0 },
     { "class", VALUE_TEXT, AT(class), "", ANY, false, "staff", "A word that limits can name.", 0 },
+    { "contact", VALUE_TEXT, AT(contact), "", ANY, false, "\"alice@home.example\"",
+      "Another address of the user, who is told there when the account is suspended.", 0 },
 };
 #undef AT
 
@@ -161,8 +172,12 @@ static const struct key limit_table[] = {
       "recipient-domain, or all together (global).",
       0 },
     { "count", VALUE_WORD, AT(count), "recipients", ONE_OF(limit_counts), false, "recipients",
-      "What is counted: messages, recipients or bytes; recipients or their domains that were not counted in the time of the rate "
-      "(unique-recipients, unique-domains); recipients that the account never wrote to before (first-time-recipients).",
+      "What is counted; of what is asked for: messages, recipients or bytes; recipients or their domains that were not counted "
+      "in "
+      "the time of the rate (unique-recipients, unique-domains); recipients that the account never wrote to before "
+      "(first-time-recipients); of what happened: recipients that do not exist (hard-bounces); replies that call it spam "
+      "(spam-replies); abuse-reports; wrong passwords (auth-failures); connections; and networks that logins came from "
+      "(login-networks).",
       0 },
     { "rate", VALUE_RATE, AT(rate), "none", BETWEEN(1, 1ull << 50), false, "\"200/1h\"",
       "How many in what time, regained evenly over that time; needed unless the limit is off.", 0 },
@@ -170,9 +185,19 @@ static const struct key limit_table[] = {
       "How many at once after a pause; 0: as many as the rate's count.", 0 },
     { "at-least", VALUE_NUMBER, AT(at_least), "0", BETWEEN(0, 1ull << 50), false, "20", "Below this volume the limit never acts.",
       0 },
+    { "share", VALUE_NUMBER, AT(share), "0", BETWEEN(0, 100), false, "20",
+      "Of hard-bounces and spam-replies of an account: the limit acts only where they are this percentage of what was tried; 0: "
+      "always.",
+      0 },
+    { "weight", VALUE_NUMBER, AT(weight), "100", BETWEEN(1, 100), false, "40",
+      "Of the strike that then = suspend gives: an account is suspended when its strikes of the last seven days, the older the "
+      "lighter, come to 100.",
+      0 },
     { "then", VALUE_WORD, AT(then), "defer", ONE_OF(limit_then), false, "defer",
       "What happens above the limit: slow (answers wait, at most 30 s each), defer (450, the client tries again later), "
-      "reject (550), or hold (the message is taken, and waits in the queue for postern queue release).",
+      "reject (550), hold (the message is taken, and waits in the queue for postern queue release), or suspend (the account gets "
+      "a "
+      "strike of this weight).",
       0 },
     { "mode", VALUE_WORD, AT(mode), "enforce", ONE_OF(modes), false, "observe",
       "Act, only log what would have happened, or be as if the limit were not there: so a default one is removed.", 0 },

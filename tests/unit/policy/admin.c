@@ -24,8 +24,8 @@ static int set_up(void **state)
     rows[2].name = settings_text("watched");
     rows[2].count = CONF_COUNT_MESSAGES;
     rows[2].mode = CONF_MODE_OBSERVE;
-    rows[3].name = settings_text("bounces");
-    rows[3].count = CONF_COUNT_HARD_BOUNCES;
+    rows[3].name = settings_text("off");
+    rows[3].mode = CONF_MODE_OFF;
     limits = limit_new(&conf, NULL, NULL);
     told = json_array();
     return 0;

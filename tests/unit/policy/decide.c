@@ -58,7 +58,7 @@ static struct conf conf_with_senders(void)
     senders[0] = settings_text("alice@example.net");
     senders[1] = settings_text("@sales.example.net");
     domains[0] = settings_text("example.net");
-    alice_only = (struct conf_account){ settings_text("alice"), { senders, 2 }, settings_text("bulk") };
+    alice_only = (struct conf_account){ settings_text("alice"), { senders, 2 }, settings_text("bulk"), NULL };
     return (struct conf){ .accounts = &alice_only, .naccounts = 1, .domains = { domains, 1 }, .check_from_header = true };
 }
 

@@ -10,9 +10,9 @@ static char support[] = "support@example.net";
 static char *domains[] = { example };
 
 static struct conf_account accounts[] = {
-    { alice, SETTINGS_TEXTS(alice_address, sales), none },
-    { bob, { NULL, 0 }, none },
-    { other, SETTINGS_TEXTS(support), staff },
+    { alice, SETTINGS_TEXTS(alice_address, sales), none, NULL },
+    { bob, { NULL, 0 }, none, NULL },
+    { other, SETTINGS_TEXTS(support), staff, NULL },
 };
 
 static bool may(const struct conf *conf, const char *account, const char *address)

@@ -1,0 +1,42 @@
+/* How much of what a key sent came back, of late: the share that a limit may ask for beside a number, so that who sends much is not
+ * taken for who sends badly.
+ *
+ * Counted in windows of the limit's time: what is told is this window and the part of the last one that a window ending now still
+ * covers. Bounded: beyond SHARE_KEYS the key that was noted longest ago is forgotten. */
+#ifndef POSTERN_POLICY_SHARE_H
+#define POSTERN_POLICY_SHARE_H
+
+#include "../relay/base/span.h"
+
+#include <stdint.h>
+
+#define SHARE_KEYS 100000
+
+struct share_table;
+
+/* Nothing counted yet, in windows of PER_MS (at least 1). */
+struct share_table *share_new(int64_t per_ms);
+
+/* Frees *TABLE and nulls it. NULL is fine. */
+void share_free(struct share_table **table);
+
+/* What is counted for a key. */
+struct share {
+    uint32_t bad;
+    uint32_t all; /* the bad ones, too */
+};
+
+/* MORE has come for KEY at NOW_MS (of the wall clock: a window's number outlives the process). */
+void share_note(struct share_table *table, struct span key, struct share more, int64_t now_ms);
+
+/* What counts for KEY at NOW_MS; all zero where nothing is known. */
+struct share share_of(const struct share_table *table, struct span key, int64_t now_ms);
+
+/* Forgets KEY. */
+void share_forget(struct share_table *table, struct span key);
+
+/* Calls EACH with every key (ALL), or with those that were noted since the last call, and what counts for it at NOW_MS. */
+void share_each(struct share_table *table, bool all, int64_t now_ms,
+                void (*each)(void *context, struct span key, struct share share), void *context);
+
+#endif

@@ -1,0 +1,104 @@
+/* The share of what came back: windows, the part of the last one, bounds. */
+#include "../../../policy/share.h"
+#include "../../../relay/base/text.h"
+#include "../unit.h"
+
+#define PER 1000
+
+static struct share_table *table;
+
+static int set_up(void **state)
+{
+    (void)state;
+    table = share_new(PER);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    share_free(&table);
+    assert_null(table);
+    return 0;
+}
+
+static void is(const char *key, int64_t now_ms, uint32_t bad, uint32_t all)
+{
+    struct share share = share_of(table, span_of(key), now_ms);
+    assert_int_equal(share.bad, bad);
+    assert_int_equal(share.all, all);
+}
+
+static void windows_turn(void **state)
+{
+    (void)state;
+    is("a", 0, 0, 0);
+    share_note(table, SPAN("a"), (struct share){ 1, 1 }, 100);
+    share_note(table, SPAN("a"), (struct share){ 0, 9 }, 900);
+    is("a", 999, 1, 10);
+    is("b", 999, 0, 0);
+    is("a", 1000, 1, 10); /* the window before counts whole when the new one begins */
+    is("a", 1500, 0, 5);
+    share_note(table, SPAN("a"), (struct share){ 4, 4 }, 1500);
+    is("a", 1500, 4, 9);
+    is("a", 1400, 4, 4 + 10 * 600 / PER); /* a clock that went back turns nothing */
+    is("a", 3000, 0, 0);
+    share_forget(table, SPAN("a"));
+    share_forget(table, SPAN("a"));
+    is("a", 1500, 0, 0);
+}
+
+static void sums_do_not_wrap(void **state)
+{
+    (void)state;
+    share_note(table, SPAN("a"), (struct share){ UINT32_MAX, UINT32_MAX }, 0);
+    share_note(table, SPAN("a"), (struct share){ 5, 5 }, 0);
+    is("a", 0, UINT32_MAX, UINT32_MAX);
+    is("a", 1000, UINT32_MAX, UINT32_MAX);
+}
+
+static void count_one(void *context, struct span key, struct share share)
+{
+    unsigned *count = context;
+    (void)key;
+    assert_true(share.all > 0);
+    ++*count;
+}
+
+static void changes_are_told_once(void **state)
+{
+    unsigned count = 0;
+    (void)state;
+    share_note(table, SPAN("a"), (struct share){ 0, 1 }, 0);
+    share_note(table, SPAN("b"), (struct share){ 0, 1 }, 0);
+    share_each(table, false, 0, count_one, &count);
+    assert_int_equal(count, 2);
+    share_note(table, SPAN("a"), (struct share){ 0, 1 }, 0);
+    share_each(table, false, 0, count_one, &count);
+    assert_int_equal(count, 3);
+    share_each(table, true, 0, count_one, &count);
+    assert_int_equal(count, 5);
+}
+
+static void memory_is_bounded(void **state)
+{
+    char key[32];
+    (void)state;
+    for (unsigned i = 0; i < SHARE_KEYS + 10; i++) {
+        text_format(key, sizeof key, "account-%u", i);
+        share_note(table, span_of(key), (struct share){ 0, 1 }, 0);
+    }
+    is("account-9", 0, 0, 0);
+    is("account-10", 0, 0, 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(windows_turn, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(sums_do_not_wrap, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(changes_are_told_once, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(memory_is_bounded, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
