@@ -19,6 +19,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define PHRASES_MAX 100 /* of spam-phrases, and of unknown-phrases */
+#define PHRASE_MIN  5
+#define PHRASE_MAX  200
+
 static bool is_address(const char *text)
 {
     struct address address;
@@ -231,6 +235,21 @@ static void check_sources(struct conf *conf, struct scan *scan)
                              conf->delivery.source.items[i]);
 }
 
+/* A phrase that is too short would be found in nearly every reply. */
+static void check_phrases(struct conf_strings *phrases, const char *key, struct scan *scan)
+{
+    if (phrases->count > PHRASES_MAX)
+        scan_complain_at(scan, "policy", "", key, "%s are at most %d phrases", key, PHRASES_MAX);
+    for (size_t i = 0; i < phrases->count; i++) {
+        size_t n = strlen(phrases->items[i]);
+        text_lower(phrases->items[i]);
+        if (n < PHRASE_MIN || n > PHRASE_MAX)
+            scan_complain_at(scan, "policy", "", key,
+                             "a phrase has %d to %d letters: some words that a server says, such as \"%s\"", PHRASE_MIN,
+                             PHRASE_MAX, "refused by our filter");
+    }
+}
+
 static void check_rest(struct conf *conf, struct scan *scan)
 {
     struct netaddr address;
@@ -247,6 +266,8 @@ static void check_rest(struct conf *conf, struct scan *scan)
         scan_complain_at(scan, "spool", "", "directory", "directory must be an absolute path");
     if (*conf->policy.directory != '/')
         scan_complain_at(scan, "policy", "", "directory", "directory must be an absolute path");
+    check_phrases(&conf->policy.spam_phrases, "spam-phrases", scan);
+    check_phrases(&conf->policy.unknown_phrases, "unknown-phrases", scan);
 }
 
 void check_all(struct conf *conf, struct scan *scan)

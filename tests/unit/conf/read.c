@@ -50,6 +50,8 @@ static void test_mistakes(void **state)
         { BASE "hostname = \"x.example\"\n", "test.conf:4: hostname is set twice" },
         { BASE "dns { servers = { \"192.0.2.1\" \"192.0.2.2\" } }\n",
           "test.conf:4: unexpected token '192.0.2.2'; between the elements of a list stands a comma" },
+        { BASE "policy {\n spam-phrases = { \"spam mail\", \"bad\" }\n}\n", "test.conf:5: a phrase has 5 to 200 letters" },
+        { BASE "policy { unknown-phrases = { \"\" } }\n", "test.conf:4: a phrase has 5 to 200 letters" },
         { BASE "dns { servers = { \"192.0.2.1:x\" } }\n", "addresses with or without ports such as \"192.0.2.1:53\"" },
         { BASE "dns { tries = 1 }\ndns { tries = 2 }\n", "test.conf:5: dns is there twice" },
         { BASE "listener { address = { \"127.0.0.1:25\" } }\n", "test.conf:4: section listener needs a name" },
