@@ -5,10 +5,9 @@
 #include "seen.h"
 
 #include "../relay/base/random.h"
+#include "../relay/base/siphash.h"
 #include "../relay/base/text.h"
 
-#include <openssl/evp.h>
-#include <openssl/params.h>
 #include <stdlib.h>
 
 #define WAYS       8
@@ -24,18 +23,12 @@ struct seen {
     struct set *sets;
     size_t nsets, max_sets, count;
     unsigned char key[SEEN_KEY_SIZE];
-    EVP_MAC_CTX *mac;
     struct buffer changes;
 };
 
 struct seen *seen_new(size_t max_bytes)
 {
     struct seen *seen = text_zalloc(sizeof *seen);
-    EVP_MAC *mac = EVP_MAC_fetch(NULL, "SIPHASH", NULL);
-    seen->mac = mac ? EVP_MAC_CTX_new(mac) : NULL;
-    EVP_MAC_free(mac);
-    if (!seen->mac)
-        abort();
     seen->nsets = seen->max_sets = SETS_FIRST;
     while (2 * seen->max_sets * sizeof(struct set) <= max_bytes)
         seen->max_sets *= 2;
@@ -49,7 +42,6 @@ void seen_free(struct seen **seen)
 {
     if (!*seen)
         return;
-    EVP_MAC_CTX_free((*seen)->mac);
     buffer_fini(&(*seen)->changes);
     free((*seen)->sets);
     free(*seen);
@@ -66,20 +58,22 @@ const unsigned char *seen_key(const struct seen *seen)
     return seen->key;
 }
 
-static bool add(EVP_MAC_CTX *mac, struct span part)
+/* Each part behind its size: what is joined otherwise must not be hashed alike. */
+static void add(struct siphash *hash, struct span part)
 {
-    unsigned char size[2] = { (unsigned char)(part.n >> 8), (unsigned char)part.n };
-    return EVP_MAC_update(mac, size, sizeof size) && EVP_MAC_update(mac, (const unsigned char *)part.p, part.n);
+    const char size[2] = { (char)(part.n >> 8), (char)part.n };
+    siphash_add(hash, span_make(size, sizeof size));
+    siphash_add(hash, part);
 }
 
 uint64_t seen_pair(struct seen *seen, struct span what, struct span who, struct span whom)
 {
-    size_t size = sizeof(uint64_t), got;
-    uint64_t pair = 0;
-    const OSSL_PARAM params[] = { OSSL_PARAM_construct_size_t("size", &size), OSSL_PARAM_construct_end() };
-    if (!EVP_MAC_init(seen->mac, seen->key, sizeof seen->key, params) || !add(seen->mac, what) || !add(seen->mac, who) ||
-        !add(seen->mac, whom) || !EVP_MAC_final(seen->mac, (unsigned char *)&pair, &got, sizeof pair))
-        abort(); /* it needs no more than memory */
+    struct siphash hash;
+    siphash_begin(&hash, seen->key);
+    add(&hash, what);
+    add(&hash, who);
+    add(&hash, whom);
+    uint64_t pair = siphash_end(&hash);
     return pair ? pair : 1;
 }
 

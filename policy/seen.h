@@ -6,10 +6,11 @@
 #define POSTERN_POLICY_SEEN_H
 
 #include "../relay/base/buffer.h"
+#include "../relay/base/siphash.h"
 
 #include <stdint.h>
 
-#define SEEN_KEY_SIZE    16
+#define SEEN_KEY_SIZE    SIPHASH_KEY_SIZE
 #define SEEN_RECORD_SIZE 12                   /* a pair and a time, in the machine's byte order */
 #define SEEN_MEMORY      ((size_t)96 << 20)   /* some five million pairs before any is forgotten */
 #define SEEN_CHANGES_MAX ((size_t)4096 * 256) /* bytes of changes that wait to be written down; more are not kept */

@@ -4,6 +4,7 @@
 #include "map.h"
 
 #include "random.h"
+#include "siphash.h"
 #include "text.h"
 
 #include <stdlib.h>
@@ -24,55 +25,15 @@ struct map {
     size_t max;
 };
 
-static inline uint64_t rotate(uint64_t x, unsigned bits)
-{
-    return x << bits | x >> (64 - bits);
-}
-
-static inline void sip_round(uint64_t v[4])
-{
-    v[0] += v[1];
-    v[2] += v[3];
-    v[1] = rotate(v[1], 13) ^ v[0];
-    v[3] = rotate(v[3], 16) ^ v[2];
-    v[0] = rotate(v[0], 32);
-    v[2] += v[1];
-    v[0] += v[3];
-    v[1] = rotate(v[1], 17) ^ v[2];
-    v[3] = rotate(v[3], 21) ^ v[0];
-    v[2] = rotate(v[2], 32);
-}
-
 uint64_t map_hash(struct span key)
 {
-    static uint64_t secret[2];
+    static unsigned char secret[SIPHASH_KEY_SIZE];
     static bool drawn;
     if (!drawn) {
         random_bytes(secret, sizeof secret);
         drawn = true;
     }
-    /* SipHash's own constants. One round a word and three at the end: enough against keys that are chosen without knowing the secret. */
-    uint64_t v[4] = { secret[0] ^ 0x736f6d6570736575u, secret[1] ^ 0x646f72616e646f6du, secret[0] ^ 0x6c7967656e657261u,
-                      secret[1] ^ 0x7465646279746573u };
-    uint64_t last = (uint64_t)key.n << 56;
-    size_t at = 0;
-    for (; at + 8 <= key.n; at += 8) {
-        uint64_t word;
-        memcpy(&word, key.p + at, 8);
-        v[3] ^= word;
-        sip_round(v);
-        v[0] ^= word;
-    }
-    for (unsigned i = 0; at + i < key.n; i++)
-        last |= (uint64_t)(unsigned char)key.p[at + i] << (8 * i);
-    v[3] ^= last;
-    sip_round(v);
-    v[0] ^= last;
-    v[2] ^= 0xff;
-    sip_round(v);
-    sip_round(v);
-    sip_round(v);
-    return v[0] ^ v[1] ^ v[2] ^ v[3];
+    return siphash_fast(secret, key);
 }
 
 struct map *map_new(size_t max)
