@@ -79,10 +79,9 @@ static bool send_row(void *context, const struct bucket *bucket)
     return !rows->stopped;
 }
 
-/* The text under which LIMIT counts for what FILTER names, an account or a client. False: it counts for neither. */
-static bool filter_key(const struct limit *limit, const struct key_subject *filter, char key[KEY_SIZE])
+/* The text under which a limit of KIND counts for what FILTER names, an account or a client. False: it counts for neither. */
+static bool filter_key(enum conf_limit_key kind, const struct key_subject *filter, char key[KEY_SIZE])
 {
-    enum conf_limit_key kind = limit->conf->key;
     bool fits = filter->account.n ? kind == CONF_KEY_ACCOUNT : kind == CONF_KEY_CLIENT || kind == CONF_KEY_NETWORK;
     return fits && key_of(kind, filter, key);
 }
@@ -108,7 +107,7 @@ static void send_limit(struct rows *rows, const struct key_subject *filter, int6
         bucket_each(rows->limit->buckets, now_ms, send_row, rows);
         return;
     }
-    if (!filter_key(rows->limit, filter, key))
+    if (!filter_key(rows->limit->conf->key, filter, key))
         return;
     struct bucket bucket = bucket_look(rows->limit->buckets, span_of(key), now_ms);
     rows->count++;
@@ -161,5 +160,98 @@ enum admin_result admin_status(struct limit_set *limits, int64_t now_ms, admin_s
             bucket_each(trouble.limit->buckets, now_ms, add_trouble, &trouble);
     }
     send_json(json_pack("{s:o}", "accounts", trouble.accounts), send, context);
+    return ADMIN_DONE;
+}
+
+/* What is told of WOULD, and of which keys. */
+struct would_rows {
+    const struct key_subject *filter;
+    admin_send send;
+    void *context;
+    size_t count;
+    bool more;
+};
+
+static json_t *date_of(uint32_t day)
+{
+    char text[CLOCK_TEXT_SIZE];
+    clock_rfc3339((int64_t)day * 86400000, text);
+    return json_stringn(text, strlen("2026-11-24"));
+}
+
+static json_t *days_of(const struct would_row *row)
+{
+    json_t *days = json_array();
+    for (size_t i = 0; i < row->ndays; i++) {
+        const struct would_day *day = &row->days[i];
+        json_t *value = json_pack("{s:o, s:I, s:I}", "day", date_of(day->day), "questions", (json_int_t)day->questions, "units",
+                                  (json_int_t)day->units);
+        if (!row->value)
+            json_object_set_new(value, "keys", json_integer(day->keys));
+        json_array_append_new(days, value);
+    }
+    return days;
+}
+
+/* Is ROW one that FILTER leaves? All keys of a limit together are nobody's. */
+static bool is_wanted(const struct would_row *row, const struct key_subject *filter)
+{
+    char key[KEY_SIZE];
+    if (!filter->account.n && !filter->client.family)
+        return true;
+    return row->value && filter_key(row->key, filter, key) && strcmp(key, row->value) == 0;
+}
+
+static bool send_would(void *context, const struct would_row *row)
+{
+    struct would_rows *rows = context;
+    if (!is_wanted(row, rows->filter))
+        return true;
+    rows->more = rows->more || (row->value && rows->count == ADMIN_WOULD_MAX);
+    if (row->value && rows->count++ >= ADMIN_WOULD_MAX)
+        return true;
+    json_t *value =
+        json_pack("{s:o, s:s, s:o, s:s, s:s, s:s, s:o, s:I, s:I}", "limit", shown(span_of(row->limit)), "key", key_name(row->key),
+                  "value", row->value ? shown(span_of(row->value)) : json_null(), "count", limit_count_name(row->count), "mode",
+                  row->enforced ? "enforce" : "observe", "then", limit_then_name(row->then), "days", days_of(row), "questions",
+                  (json_int_t)row->questions, "units", (json_int_t)row->units);
+    return send_json(value, rows->send, rows->context);
+}
+
+enum admin_result admin_would(struct would *would, const struct admin_ask *ask, int64_t wall_ms, admin_send send, void *context,
+                              char ret_reason[400])
+{
+    struct key_subject filter = { .client = { .family = 0 } };
+    struct would_rows rows = { .filter = &filter, .send = send, .context = context };
+    char account[ACCOUNT_NAME_SIZE];
+    const char *wrong = read_filter(ask, &filter, account);
+    text_copy(ret_reason, 400, span_of(wrong));
+    if (wrong)
+        return ADMIN_REFUSED;
+    would_each(would, wall_ms, send_would, &rows);
+    if (rows.more)
+        text_format(ret_reason, 400, "only the first %d are shown; ask for one account or client", ADMIN_WOULD_MAX);
+    return ADMIN_DONE;
+}
+
+enum admin_result admin_login_of(const struct logins *logins, const struct admin_ask *ask, int64_t wall_ms, admin_send send,
+                                 void *context, char ret_reason[400])
+{
+    struct netaddr client;
+    char address[NETADDR_TEXT_SIZE], account[ACCOUNT_NAME_SIZE], when_text[CLOCK_TEXT_SIZE];
+    int64_t when_ms;
+    ret_reason[0] = '\0';
+    if (!netaddr_parse(span_of_array(ask->client, sizeof ask->client), &client)) {
+        text_copy(ret_reason, 400, SPAN("the client is no address; give one as 192.0.2.1 or 2001:db8::1"));
+        return ADMIN_REFUSED;
+    }
+    netaddr_print(&client, address);
+    if (!logins_of(logins, &client, wall_ms, account, &when_ms)) {
+        text_format(ret_reason, 400, "nobody is known to have logged in from %s", address);
+        return ADMIN_NOT_FOUND;
+    }
+    clock_rfc3339(when_ms, when_text);
+    send_json(json_pack("{s:s, s:o, s:s}", "client", address, "account", shown(span_of(account)), "when", when_text), send,
+              context);
     return ADMIN_DONE;
 }

@@ -5,9 +5,12 @@
 #include "../relay/channels/admin.h"
 #include "decide.h"
 #include "limit.h"
+#include "logins.h"
+#include "would.h"
 
 #define ADMIN_ROWS_MAX    10000 /* of one answer; the reason says so where there are more */
 #define ADMIN_TROUBLE_MAX 100   /* accounts in trouble that are told */
+#define ADMIN_WOULD_MAX   1000  /* keys that limits did not let pass */
 
 /* Sends each piece of an answer: JSON text, one value a call. False: nobody listens any more. */
 typedef bool (*admin_send)(void *context, const char *json);
@@ -20,5 +23,15 @@ enum admin_result admin_limits(struct limit_set *limits, const struct admin_ask 
 
 /* ADMIN_STATUS: {"accounts": […]}, those over a limit just now. */
 enum admin_result admin_status(struct limit_set *limits, int64_t now_ms, admin_send send, void *context);
+
+/* ADMIN_WOULD: one object for each limit and key of WOULD, with its days, those with most units first; then one for each limit over all
+ * of its keys ("value" is null), with the number of keys that were affected a day. WALL_MS is now. ASK's filters and RET_REASON as
+ * for admin_limits. */
+enum admin_result admin_would(struct would *would, const struct admin_ask *ask, int64_t wall_ms, admin_send send, void *context,
+                              char ret_reason[400]);
+
+/* ADMIN_LOGIN_OF: {"client", "account", "when"}; ADMIN_NOT_FOUND where nobody logged in from ASK's client. RET_REASON as above. */
+enum admin_result admin_login_of(const struct logins *logins, const struct admin_ask *ask, int64_t wall_ms, admin_send send,
+                                 void *context, char ret_reason[400]);
 
 #endif

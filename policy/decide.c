@@ -21,6 +21,7 @@ struct decide {
     const struct conf *conf;
     struct account_table *accounts;
     struct seen *seen;
+    struct would *would;
     struct limit_set *limits;
 };
 
@@ -36,6 +37,7 @@ struct decide *decide_new(const struct conf *conf)
 {
     struct decide *decide = text_zalloc(sizeof *decide);
     decide->seen = seen_new(SEEN_MEMORY);
+    decide->would = would_new();
     decide_settings(decide, conf);
     return decide;
 }
@@ -47,6 +49,7 @@ void decide_free(struct decide **decide)
     account_free(&(*decide)->accounts);
     limit_free(&(*decide)->limits);
     seen_free(&(*decide)->seen);
+    would_free(&(*decide)->would);
     free(*decide);
     *decide = NULL;
 }
@@ -57,6 +60,7 @@ void decide_settings(struct decide *decide, const struct conf *conf)
     account_free(&decide->accounts);
     decide->accounts = account_new(conf);
     decide->limits = limit_new(conf, decide->seen, &decide->limits);
+    limit_set_would(decide->limits, decide->would);
 }
 
 struct limit_set *decide_limits(struct decide *decide)
@@ -67,6 +71,11 @@ struct limit_set *decide_limits(struct decide *decide)
 struct seen *decide_seen(struct decide *decide)
 {
     return decide->seen;
+}
+
+struct would *decide_would(struct decide *decide)
+{
+    return decide->would;
 }
 
 static void make_subject(const struct decide *decide, const struct policy_subject *from, struct subject *subject)

@@ -19,6 +19,7 @@
 struct decide;
 struct limit_set;
 struct seen;
+struct would;
 
 /* Decides by CONF, which must outlive it or be replaced by decide_settings. Nothing is counted yet. */
 struct decide *decide_new(const struct conf *conf);
@@ -34,6 +35,9 @@ struct limit_set *decide_limits(struct decide *decide);
 
 /* Whom accounts have written to; borrowed, lives as long as DECIDE. */
 struct seen *decide_seen(struct decide *decide);
+
+/* What limits did not let pass, or would not have; borrowed, lives as long as DECIDE. */
+struct would *decide_would(struct decide *decide);
 
 /* May MAIL begin a transaction, at NOW_MS (monotonic)? One message is counted where it may. All fields of *RET_ANSWER are set. */
 void decide_mail(struct decide *decide, const struct policy_mail *mail, int64_t now_ms, struct policy_answer *ret_answer);

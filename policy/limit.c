@@ -27,7 +27,8 @@ struct limit_set {
     struct limit *limits;
     size_t count;
     struct seen *seen;
-    int64_t to_wall_ms; /* from the monotonic clock, when the set was made: pairs outlive the process */
+    struct would *would; /* or NULL */
+    int64_t to_wall_ms;  /* from the monotonic clock, when the set was made: pairs outlive the process */
     struct told told[TOLD_SLOTS];
 };
 
@@ -132,6 +133,11 @@ struct limit_set *limit_new(const struct conf *conf, struct seen *seen, struct l
     if (old)
         limit_free(old);
     return set;
+}
+
+void limit_set_would(struct limit_set *set, struct would *would)
+{
+    set->would = would;
 }
 
 void limit_free(struct limit_set **set)
@@ -258,6 +264,14 @@ static bool share_is_reached(const struct limit_set *set, const struct limit *li
     return share.all >= limit->conf->at_least && (uint64_t)share.bad * 100 >= limit->conf->share * share.all;
 }
 
+/* All that is refused counts, and what would have been; but a look that does not refuse is followed by the question itself. */
+static void note_would(struct limit_set *set, const struct limit_refusal *refusal, const struct limit_ask *ask)
+{
+    const struct limit *limit = refusal->limit;
+    if (set->would && (!ask->look || verdict_of(refusal) >= LIMIT_REFUSE))
+        would_note(set->would, limit->conf, limit->enforced, refusal->key, refusal->n, clock_wall_ms());
+}
+
 /* Looks at one limit; what it would not let pass is logged, and kept in *WORST where it acts. */
 static void look(struct limit_set *set, const struct limit *limit, const struct key_subject *subject, const struct limit_ask *ask,
                  int64_t now_ms, struct limit_refusal *worst)
@@ -274,6 +288,7 @@ static void look(struct limit_set *set, const struct limit *limit, const struct 
     memcpy(refusal.key, view.key, sizeof refusal.key);
     bucket_refused(limit->buckets, span_of(refusal.key), now_ms);
     tell(set, &refusal, subject, now_ms);
+    note_would(set, &refusal, ask);
     if (limit->enforced && (!worst->limit || is_worse(worst, &refusal)))
         *worst = refusal;
 }
@@ -338,6 +353,7 @@ static void note_one(struct limit_set *set, const struct limit *limit, const str
     struct limit_refusal refusal = { .limit = limit, .n = view.n, .wait_ms = wait_ms };
     memcpy(refusal.key, view.key, sizeof refusal.key);
     tell(set, &refusal, subject, now_ms);
+    note_would(set, &refusal, ask);
     if (limit->enforced && (!worst->limit || is_worse(worst, &refusal)))
         *worst = refusal;
 }

@@ -1,7 +1,7 @@
 /* The limits of the configuration, and what was counted for them.
  *
  * A question is counted when it is asked and allowed: a refused one leaves nothing counted, in no limit. A limit in mode observe
- * does nothing; what it would have done is logged and not counted in it. One that slows or holds lets all pass and counts it.
+ * does nothing; what it would have done is logged, noted (would.h), and not counted in it. One that slows or holds lets all pass and counts it.
  *
  * unique-recipients and unique-domains count what was not counted in the time of the rate; first-time-recipients whom the account
  * never wrote to before. */
@@ -12,6 +12,7 @@
 #include "key.h"
 #include "seen.h"
 #include "share.h"
+#include "would.h"
 
 #define LIMIT_MEMORY     ((size_t)128 << 20) /* of all limits together, in equal parts */
 #define LIMIT_MEMORY_MIN ((size_t)256 << 10) /* of one */
@@ -30,6 +31,9 @@ struct limit_set;
 /* The limits of CONF, which must outlive the set; pairs are noted in SEEN (borrowed). Limits that OLD (may be NULL) has too, of the same
  * name, key and count, go on with what they counted; *OLD is freed and nulled. */
 struct limit_set *limit_new(const struct conf *conf, struct seen *seen, struct limit_set **old);
+
+/* Notes from here on in WOULD (borrowed; NULL: nowhere) what the limits do not let pass, or would not. */
+void limit_set_would(struct limit_set *set, struct would *would);
 
 /* Frees *SET and nulls it. NULL is fine. */
 void limit_free(struct limit_set **set);

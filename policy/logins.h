@@ -25,7 +25,7 @@ void logins_free(struct logins **logins);
 /* Enters what earlier processes left in FOLDER, and keeps everything there from the next logins_flush on. */
 void logins_open(struct logins *logins, const char *folder);
 
-/* Writes down what has changed, once a minute or at the end; SYNC: and waits until it is on the disk. */
+/* Writes down what has changed, every few seconds and at the end; SYNC: and waits until it is on the disk. */
 void logins_flush(struct logins *logins, bool sync);
 
 /* ACCOUNT has logged in from CLIENT at WALL_MS. What has no address or no name is not noted. */

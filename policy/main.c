@@ -13,17 +13,20 @@
 #include "admin.h"
 #include "decide.h"
 #include "limit.h"
+#include "logins.h"
 #include "store_local.h"
+#include "would.h"
 
 #include <stdlib.h>
 
 #define USER     "postern-queue"
-#define SWEEP_MS 5000
+#define SWEEP_MS 5000 /* also what a kill may cost of what is known of refusals and logins */
 
 struct policy {
     struct role *role;
     struct decide *decide;
     struct store_local *store; /* NULL where the folder cannot be used */
+    struct logins *logins;
     struct timer sweep;
     struct list peers;
     struct sandbox_path path;
@@ -94,13 +97,17 @@ static void admin_asked(struct peer *peer, const void *body)
     struct limit_set *limits = decide_limits(peer->policy->decide);
     struct telling telling = { peer, ask->ticket };
     struct admin_end end = { .ticket = ask->ticket, .result = ADMIN_REFUSED };
-    int64_t now_ms = clock_monotonic_ms();
+    int64_t now_ms = clock_monotonic_ms(), wall_ms = clock_wall_ms();
     if (ask->verb == ADMIN_LIMITS)
         end.result = admin_limits(limits, ask, now_ms, tell, &telling, end.reason);
     else if (ask->verb == ADMIN_STATUS)
         end.result = admin_status(limits, now_ms, tell, &telling);
+    else if (ask->verb == ADMIN_WOULD)
+        end.result = admin_would(decide_would(peer->policy->decide), ask, wall_ms, tell, &telling, end.reason);
+    else if (ask->verb == ADMIN_LOGIN_OF)
+        end.result = admin_login_of(peer->policy->logins, ask, wall_ms, tell, &telling, end.reason);
     else
-        text_copy(end.reason, sizeof end.reason, SPAN("policy knows no answer to this; only status and limits are asked of it"));
+        text_copy(end.reason, sizeof end.reason, SPAN("policy knows no answer to this; queue may"));
     ipc_send(peer->ipc, ADMIN_END, &end, offsetof(struct admin_end, reason) + strlen(end.reason), -1);
 }
 
@@ -158,6 +165,8 @@ static void sweep(void *context)
 {
     struct policy *policy = context;
     limit_sweep(decide_limits(policy->decide), clock_monotonic_ms());
+    would_flush(decide_would(policy->decide), false);
+    logins_flush(policy->logins, false);
     timer_again(&policy->sweep, SWEEP_MS);
 }
 
@@ -168,6 +177,7 @@ static bool start(struct role *role)
     struct policy *policy = text_zalloc(sizeof *policy);
     policy->role = role;
     policy->decide = decide_new(role->conf);
+    policy->logins = logins_new();
     list_init(&policy->peers);
     role->state = policy;
     return true;
@@ -198,6 +208,8 @@ static void begin(struct role *role)
         log_say(LOG_WARNING, "notice",
                 "policy { store = redis } is not known to this version: limits count on this machine alone");
     open_store(policy);
+    would_open(decide_would(policy->decide), role->conf->policy.directory);
+    logins_open(policy->logins, role->conf->policy.directory);
     timer_set(&policy->sweep, role->loop, SWEEP_MS, sweep, policy);
 }
 
@@ -219,6 +231,9 @@ static void stop(struct role *role)
     LIST_EACH(node, &policy->peers)
         drop_peer(LIST_ENTRY(node, struct peer, node));
     timer_fini(&policy->sweep);
+    would_flush(decide_would(policy->decide), true);
+    logins_flush(policy->logins, true);
+    logins_free(&policy->logins);
     store_local_free(&policy->store);
     decide_free(&policy->decide);
     free(policy);

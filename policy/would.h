@@ -22,7 +22,7 @@ void would_free(struct would **would);
 /* Enters what earlier processes left in FOLDER, and keeps everything there from the next would_flush on. */
 void would_open(struct would *would, const char *folder);
 
-/* Writes down what has changed, once a minute or at the end; SYNC: and waits until it is on the disk. */
+/* Writes down what has changed, every few seconds and at the end; SYNC: and waits until it is on the disk. */
 void would_flush(struct would *would, bool sync);
 
 /* At WALL_MS the limit CONF did not let pass N for KEY; or would not have, where it is not ENFORCED. */

@@ -28,6 +28,8 @@ enum admin_verb {
     ADMIN_ACCOUNT_SHOW,    /* policy: {"account", "state", …}; queue: {"held", "queued"} of that account */
     ADMIN_ACCOUNT_SUSPEND, /* policy: {"account", "state"} */
     ADMIN_ACCOUNT_RESUME,
+    ADMIN_WOULD,    /* policy: what limits did not let pass, or would not have; one object a piece */
+    ADMIN_LOGIN_OF, /* policy: {"client", "account", "when"} of who logged in last from `client` */
     ADMIN_VERBS
 };
 

@@ -96,6 +96,8 @@ static const struct order orders[] = {
     { "queue adopt", .run = relay, .peer = CONTROL_QUEUE, .verb = ADMIN_QUEUE_ADOPT },
     { "message", .run = relay, .peer = CONTROL_QUEUE, .verb = ADMIN_MESSAGE, .needs_id = true },
     { "limits", .run = relay, .peer = CONTROL_POLICY, .verb = ADMIN_LIMITS },
+    { "limits would", .run = relay, .peer = CONTROL_POLICY, .verb = ADMIN_WOULD },
+    { "login of", .run = relay, .peer = CONTROL_POLICY, .verb = ADMIN_LOGIN_OF },
     { "trace", .run = trace },
     { "reload", .run = command_parent, .parent_verb = PARENT_RELOAD, .changes = true },
     { "stop", .run = command_parent, .parent_verb = PARENT_STOP, .changes = true },

@@ -66,6 +66,8 @@ static void orders_reach_their_role(void **state)
         { "{\"command\": \"queue remove\", \"filters\": {\"all\": true}}", ADMIN_QUEUE_REMOVE, false },
         { "{\"command\": \"message\", \"filters\": {\"id\": \"x\"}}", ADMIN_MESSAGE, false },
         { "{\"command\": \"limits\"}", ADMIN_LIMITS, true },
+        { "{\"command\": \"limits would\"}", ADMIN_WOULD, true },
+        { "{\"command\": \"login of\", \"filters\": {\"client\": \"192.0.2.1\"}}", ADMIN_LOGIN_OF, true },
     };
     struct stage stage;
     (void)state;

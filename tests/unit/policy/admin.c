@@ -134,14 +134,98 @@ static void accounts_in_trouble(void **state)
     assert_string_equal(json_string_value(json_object_get(json_array_get(accounts, 1), "account")), "alice");
 }
 
+#define DAY ((int64_t)86400000)
+#define NOW (20780 * DAY + 5) /* 2026-11-23 */
+
+static enum admin_result ask_would(struct would *would, const char *account, const char *client, char reason[400])
+{
+    struct admin_ask question = { .verb = ADMIN_WOULD };
+    text_copy(question.account, sizeof question.account, span_of(account));
+    text_copy(question.client, sizeof question.client, span_of(client));
+    json_array_clear(told);
+    return admin_would(would, &question, NOW, hear, NULL, reason);
+}
+
+static void what_would_have_been(void **state)
+{
+    char reason[400], key[32];
+    (void)state;
+    struct would *would = would_new();
+    assert_int_equal(ask_would(would, "", "", reason), ADMIN_DONE);
+    assert_int_equal(json_array_size(told), 0);
+    would_note(would, &rows[2], false, "al\"ice", 4, NOW - DAY);
+    would_note(would, &rows[2], false, "al\"ice", 2, NOW);
+    would_note(would, &rows[1], true, "2001:db8:1:2::/64", 1, NOW);
+    assert_int_equal(ask_would(would, "", "", reason), ADMIN_DONE);
+    assert_string_equal(reason, "");
+    assert_int_equal(json_array_size(told), 4);
+    json_t *wanted = json_loads(
+        "{\"limit\": \"watched\", \"key\": \"account\", \"value\": \"al\\\"ice\", \"count\": \"messages\", \"mode\": "
+        "\"observe\", "
+        "\"then\": \"defer\", \"days\": [{\"day\": \"2026-11-22\", \"questions\": 1, \"units\": 4}, {\"day\": \"2026-11-23\", "
+        "\"questions\": 1, \"units\": 2}], \"questions\": 2, \"units\": 6}",
+        0, NULL);
+    assert_true(json_equal(json_array_get(told, 0), wanted));
+    json_decref(wanted);
+    assert_string_equal(text(1, "mode"), "enforce");
+    assert_true(json_is_null(json_object_get(json_array_get(told, 2), "value")));
+    json_t *days = json_object_get(json_array_get(told, 2), "days");
+    assert_int_equal(json_integer_value(json_object_get(json_array_get(days, 0), "keys")), 1);
+    assert_int_equal(ask_would(would, "AL\"ice", "", reason), ADMIN_DONE);
+    assert_int_equal(json_array_size(told), 1);
+    assert_int_equal(ask_would(would, "", "2001:db8:1:2::77", reason), ADMIN_DONE);
+    assert_int_equal(json_array_size(told), 1);
+    assert_int_equal(ask_would(would, "a", "192.0.2.1", reason), ADMIN_REFUSED);
+    for (unsigned i = 0; i < ADMIN_WOULD_MAX; i++) {
+        text_format(key, sizeof key, "user%u", i);
+        would_note(would, &rows[2], false, key, 1, NOW);
+    }
+    assert_int_equal(ask_would(would, "", "", reason), ADMIN_DONE);
+    assert_int_equal(json_array_size(told), ADMIN_WOULD_MAX + 2);
+    assert_memory_equal(reason, "only the first 1000", 19);
+    would_free(&would);
+}
+
+static void who_logged_in(void **state)
+{
+    static const struct {
+        const char *client;
+        enum admin_result result;
+    } cases[] = {
+        { "192.0.2.1", ADMIN_DONE },
+        { "192.0.2.2", ADMIN_NOT_FOUND },
+        { "", ADMIN_REFUSED },
+        { "192.0.2.0/24", ADMIN_REFUSED },
+    };
+    struct netaddr client;
+    char reason[400];
+    (void)state;
+    struct logins *logins = logins_new();
+    netaddr_parse(SPAN("192.0.2.1"), &client);
+    logins_note(logins, &client, SPAN("al\"ice"), NOW);
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct admin_ask question = { .verb = ADMIN_LOGIN_OF };
+        text_copy(question.client, sizeof question.client, span_of(cases[i].client));
+        json_array_clear(told);
+        assert_int_equal(admin_login_of(logins, &question, NOW, hear, NULL, reason), cases[i].result);
+        assert_int_equal(json_array_size(told), cases[i].result == ADMIN_DONE);
+        assert_int_equal(reason[0] == '\0', cases[i].result == ADMIN_DONE);
+    }
+    json_array_clear(told);
+    struct admin_ask question = { .client = "192.0.2.1" };
+    admin_login_of(logins, &question, NOW, hear, NULL, reason);
+    assert_string_equal(text(0, "client"), "192.0.2.1");
+    assert_string_equal(text(0, "account"), "al\"ice");
+    assert_string_equal(text(0, "when"), "2026-11-23T00:00:00.005Z");
+    logins_free(&logins);
+}
+
 #define TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(all_that_is_used),
-        TEST(by_filter),
-        TEST(accounts_in_trouble),
+        TEST(all_that_is_used), TEST(by_filter), TEST(accounts_in_trouble), TEST(what_would_have_been), TEST(who_logged_in),
     };
     log_setup(LOG_LOGFMT, LOG_ERROR, "test");
     return cmocka_run_group_tests(tests, NULL, NULL);

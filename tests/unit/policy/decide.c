@@ -1,6 +1,8 @@
 #include "../../../policy/decide.h"
 
 #include "../../../policy/limit.h"
+#include "../../../policy/would.h"
+#include "../../../relay/base/clock.h"
 #include "../../../relay/base/text.h"
 #include "../unit.h"
 #include "settings.h"
@@ -307,6 +309,50 @@ static void who_a_limit_is_for(void **state)
     assert_int_equal(rcpt("alice", 0), POLICY_ALLOW);
 }
 
+static bool sum_units(void *context, const struct would_row *row)
+{
+    uint64_t *sums = context;
+    if (row->value)
+        sums[row->enforced] += row->units;
+    return true;
+}
+
+/* Units that limits would not have let pass, and that they did not. */
+static void would_be(uint64_t observed, uint64_t enforced)
+{
+    uint64_t sums[2] = { 0 };
+    would_each(decide_would(decide), clock_wall_ms(), sum_units, sums);
+    assert_int_equal(sums[0], observed);
+    assert_int_equal(sums[1], enforced);
+}
+
+/* What would have been refused counts all of it, however often it was told; bytes count when they come and not when they are announced. */
+static void all_that_would_be_refused_is_noted(void **state)
+{
+    struct conf_limit limits[] = {
+        limit_of("watch", CONF_KEY_ACCOUNT, CONF_COUNT_RECIPIENTS, 10, 10, CONF_THEN_DEFER),
+        limit_of("real", CONF_KEY_ACCOUNT, CONF_COUNT_RECIPIENTS, 30, 30, CONF_THEN_DEFER),
+        limit_of("bytes", CONF_KEY_ACCOUNT, CONF_COUNT_BYTES, 100, 100, CONF_THEN_REJECT),
+    };
+    struct conf conf = { .limits = limits, .nlimits = 3 };
+    static struct policy_content content = { .size_bytes = 200 };
+    (void)state;
+    limits[0].mode = limits[2].mode = CONF_MODE_OBSERVE;
+    decide = decide_new(&conf);
+    for (unsigned i = 0; i < 35; i++)
+        rcpt("alice", 0);
+    would_be(25, 5);
+    assert_int_equal(mail("alice", "", 200, 0), POLICY_ALLOW);
+    would_be(25, 5);
+    content.subject = subject_of("alice", "");
+    decide_content(decide, &content, 0, &answer);
+    would_be(225, 5);
+    limits[2].mode = CONF_MODE_ENFORCE;
+    decide_settings(decide, &conf);
+    assert_int_equal(mail("alice", "", 200, 0), POLICY_REJECT);
+    would_be(225, 205);
+}
+
 static void observed_only(void **state)
 {
     struct conf_limit limits[] = {
@@ -489,6 +535,7 @@ int main(void)
         TEST(the_refusal_that_matters),
         TEST(who_a_limit_is_for),
         TEST(observed_only),
+        TEST(all_that_would_be_refused_is_noted),
         TEST(reload_keeps_counts),
         TEST(recipients_of_a_domain),
         TEST(unique_recipients_and_domains),
