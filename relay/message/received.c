@@ -5,7 +5,8 @@
 
 #include "../base/clock.h"
 
-#define FOLD "\r\n\t"
+#define FOLD      "\r\n\t"
+#define MARK_WORD "mark"
 
 /* Appends a name of the client's: letters, digits and ".-_:[]" as they are, anything else as "?". */
 static bool add_name(struct buffer *out, struct span name)
@@ -46,6 +47,16 @@ static bool add_tls(struct buffer *out, const struct received_facts *facts)
            buffer_add_text(out, ")");
 }
 
+/* (mark 0123456789abcdef) */
+static bool add_mark(struct buffer *out, const struct envelope *envelope, const struct received_facts *facts)
+{
+    char text[MARK_TEXT_SIZE];
+    if (!facts->tag)
+        return true;
+    mark_print(mark_of(facts->tag, envelope->id), text);
+    return buffer_add_text(out, FOLD "(" MARK_WORD " ") && buffer_add_text(out, text) && buffer_add_text(out, ")");
+}
+
 /* for <address>: none where there are several recipients, since they may not know of each other. An address in normal form
  * has no control bytes; were there any, it would be left out. */
 static bool add_for(struct buffer *out, const struct envelope *envelope)
@@ -64,8 +75,8 @@ static bool add_received(struct buffer *out, const struct envelope *envelope, co
 {
     return buffer_add_text(out, "Received: ") && (facts->hide_client || add_from(out, envelope)) && buffer_add_text(out, "by ") &&
            buffer_add_text(out, facts->hostname) && add_protocol(out, envelope, facts) && buffer_add_text(out, " id ") &&
-           buffer_add_text(out, id) && add_tls(out, facts) && add_for(out, envelope) && buffer_add_text(out, ";" FOLD) &&
-           buffer_add_text(out, date) && buffer_add_text(out, "\r\n");
+           buffer_add_text(out, id) && add_mark(out, envelope, facts) && add_tls(out, facts) && add_for(out, envelope) &&
+           buffer_add_text(out, ";" FOLD) && buffer_add_text(out, date) && buffer_add_text(out, "\r\n");
 }
 
 /* Our id is unique over all machines and restarts, so it is the left side too: what the log says leads to the message. */
@@ -92,4 +103,66 @@ bool received_write(const struct envelope *envelope, const struct received_facts
     if (!fits)
         buffer_truncate(out, size);
     return fits;
+}
+
+static bool is_space(char c)
+{
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
+/* The length of the comment at the front of TEXT, with its parentheses; all of TEXT where it never ends (RFC 5322 3.2.2). */
+static size_t comment_length(struct span text)
+{
+    size_t depth = 0, n = 0;
+    do {
+        depth += text.p[n] == '(';
+        depth -= text.p[n] == ')';
+        n += text.p[n] == '\\' && n + 1 < text.n ? 2 : 1;
+    } while (n < text.n && depth);
+    return n;
+}
+
+/* Takes the next word or comment from the front of *REST; empty at the end, which is the date's semicolon. */
+static struct span next_token(struct span *rest)
+{
+    while (rest->n && is_space(rest->p[0]))
+        *rest = span_skip(*rest, 1);
+    size_t n = rest->n && rest->p[0] == '(' ? comment_length(*rest) : 0;
+    if (!n)
+        while (n < rest->n && !is_space(rest->p[n]) && rest->p[n] != '(' && rest->p[n] != ';')
+            n++;
+    struct span token = span_head(*rest, n);
+    *rest = span_skip(*rest, n);
+    return token;
+}
+
+/* The mark that COMMENT tells, or 0. */
+static uint64_t mark_in(struct span comment)
+{
+    uint64_t mark;
+    if (comment.n < 2 || comment.p[0] != '(' || comment.p[comment.n - 1] != ')')
+        return 0;
+    struct span inside = span_make(comment.p + 1, comment.n - 2);
+    if (!span_equal_nocase(next_token(&inside), SPAN(MARK_WORD)) || !mark_parse(next_token(&inside), &mark) ||
+        next_token(&inside).n || inside.n)
+        return 0;
+    return mark;
+}
+
+/* The words stand in the order in which they are written; a client can be called "by" or "id", but has one word. */
+bool received_read(struct span value, const char *hostname, struct received_origin *ret_origin)
+{
+    struct span token = next_token(&value), before = SPAN("");
+    struct received_origin origin = { .mark = 0 };
+    while (token.n && !(span_equal_nocase(before, SPAN("by")) && span_equal_nocase(token, span_of(hostname)))) {
+        before = token;
+        token = next_token(&value);
+    }
+    while (token.n && !span_equal_nocase(token, SPAN("id")))
+        token = next_token(&value);
+    if (!token.n || !uid_parse(next_token(&value), &origin.id))
+        return false;
+    origin.mark = mark_in(next_token(&value));
+    *ret_origin = origin;
+    return true;
 }

@@ -123,6 +123,7 @@ static bool write_prefix(struct session *session, const struct header_facts *hea
         .tls_cipher = ssl ? SSL_get_cipher_name(ssl) : NULL,
         .esmtp = session->esmtp,
         .hide_client = session->listener->hide_client,
+        .tag = session->tag,
     };
     return received_write(&transaction->envelope, &facts, header, &transaction->body->prefix);
 }

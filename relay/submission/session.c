@@ -163,6 +163,7 @@ void session_start_tls(struct session *session)
     free(session->helo);
     free(session->account);
     session->helo = session->account = NULL;
+    session->tag = 0;
     begin_handshake(session);
 }
 

@@ -46,6 +46,7 @@ struct session {
     struct buffer replies;           /* what was said and not handed to the stream yet */
     char *helo;                      /* the client's name for itself, or NULL */
     char *account;                   /* who logged in, or NULL */
+    uint64_t tag;                    /* the account's, from policy (message/mark.h); 0: none */
     struct exchange *exchange;       /* a SASL exchange in progress, or NULL */
     struct transaction *transaction; /* from MAIL on, or NULL */
     unsigned errors;                 /* bad commands so far */

@@ -140,9 +140,104 @@ static void test_missing_fields(void **state)
     buffer_fini(&out);
 }
 
+#define TAG 0x1122334455667788u
+
+/* A mark stands behind the id, fits its id and tag, and comes back however others fold the field. */
+static void test_mark(void **state)
+{
+    struct received_facts facts = SECURE;
+    static struct header_facts complete;
+    struct envelope envelope;
+    struct received_origin origin;
+    struct buffer out;
+    char text[1024];
+    (void)state;
+    complete.has_date = complete.has_message_id = true;
+    buffer_init(&out, 4096);
+    fill(&envelope, "by", "192.0.2.1", "alice", 0);
+    assert_true(received_write(&envelope, &facts, &complete, &out));
+    assert_null(strstr(buffer_text(&out), "mark"));
+    assert_true(received_read(span_skip(buffer_span(&out), sizeof "Received:" - 1), "relay.example.net", &origin));
+    assert_true(origin.mark == 0);
+    buffer_clear(&out);
+    facts.tag = TAG;
+    assert_true(received_write(&envelope, &facts, &complete, &out));
+    text_copy(text, sizeof text, buffer_span(&out));
+    assert_non_null(strstr(text, ID "\r\n\t(mark "));
+    for (unsigned form = 0; form < 3; form++) {
+        origin = (struct received_origin){ .mark = 0 };
+        assert_true(received_read(span_skip(span_of(text), sizeof "Received:" - 1), "Relay.Example.NET", &origin));
+        assert_int_equal(uid_compare(origin.id, envelope.id), 0);
+        assert_true(origin.mark == mark_of(TAG, envelope.id));
+        for (char *at = text; *at; at++)
+            *at = *at == '\r' || *at == '\n' || (form && *at == '\t') ? ' ' : *at;
+    }
+    assert_false(received_read(span_skip(span_of(text), sizeof "Received:" - 1), "relay.example.com", &origin));
+    envelope_fini(&envelope);
+    buffer_fini(&out);
+}
+
+static void test_marks_are_apart(void **state)
+{
+    struct uid one, other;
+    uint64_t mark;
+    char text[MARK_TEXT_SIZE];
+    (void)state;
+    assert_true(uid_parse(SPAN("00000000000000000000"), &one) && uid_parse(SPAN("00000000000000000010"), &other));
+    assert_true(mark_of(TAG, one) != mark_of(TAG, other));
+    assert_true(mark_of(TAG, one) != mark_of(TAG + 1, one));
+    mark_print(0xfedcba9876543210u, text);
+    assert_string_equal(text, "fedcba9876543210");
+    assert_true(mark_parse(SPAN("FEDCBA9876543210"), &mark) && mark == 0xfedcba9876543210u);
+    assert_false(mark_parse(SPAN("0000000000000000"), &mark));
+    assert_false(mark_parse(SPAN("fedcba987654321"), &mark));
+    assert_false(mark_parse(SPAN("fedcba98765432100"), &mark));
+    assert_false(mark_parse(SPAN("fedcba987654321g"), &mark));
+    assert_false(mark_parse(SPAN("fedcba987654321\0"), &mark));
+}
+
+/* Fields of others, cut ones, and ones that play with words and comments. */
+static void test_read(void **state)
+{
+    static const struct {
+        const char *value;
+        bool ours;
+        uint64_t mark;
+    } fields[] = {
+        { " by relay.example.net id 00000000000000000000", true, 0 },
+        { "by relay.example.net id 00000000000000000000;x", true, 0 },
+        { "by relay.example.net id 00000000000000000000(mark 00000000000000ff)", true, 0xff },
+        { "by relay.example.net id 00000000000000000000 ( mark\r\n 00000000000000ff ) (x)", true, 0xff },
+        { "by relay.example.net id 00000000000000000000 (x) (mark 00000000000000ff)", true, 0 },
+        { "by relay.example.net id 00000000000000000000 (mark 00000000000000ff", true, 0 },
+        { "by relay.example.net id 00000000000000000000 (mark 00000000000000ff x)", true, 0 },
+        { "by relay.example.net id 00000000000000000000 (mark 00000000000000ffff)", true, 0 },
+        { "from by by relay.example.net (x) with id id 00000000000000000000", false, 0 },
+        { "from id by relay.example.net (x) with SMTP id 00000000000000000000", true, 0 },
+        { "from (by relay.example.net id 00000000000000000000) by x id 00000000000000000000", false, 0 },
+        { "by relay.example.net; id 00000000000000000000", false, 0 },
+        { "by relay.example.net id", false, 0 },
+        { "by relay.example.net id 0000", false, 0 },
+        { "by relay.example.net.evil id 00000000000000000000", false, 0 },
+        { "by (((((\\", false, 0 },
+        { "by )", false, 0 },
+        { "", false, 0 },
+    };
+    struct received_origin origin;
+    (void)state;
+    for (size_t i = 0; i < COUNT(fields); i++) {
+        origin = (struct received_origin){ .mark = 0 };
+        if (received_read(span_of(fields[i].value), "relay.example.net", &origin) != fields[i].ours ||
+            origin.mark != fields[i].mark)
+            fail_msg("%s", fields[i].value);
+    }
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = { cmocka_unit_test(test_received), cmocka_unit_test(test_hidden_client),
-                                               cmocka_unit_test(test_for), cmocka_unit_test(test_missing_fields) };
+                                               cmocka_unit_test(test_for),      cmocka_unit_test(test_missing_fields),
+                                               cmocka_unit_test(test_mark),     cmocka_unit_test(test_marks_are_apart),
+                                               cmocka_unit_test(test_read) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
