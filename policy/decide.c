@@ -206,10 +206,11 @@ void decide_mail(struct decide *decide, const struct policy_mail *mail, int64_t 
     take(decide, &subject, asks, sizeof asks / sizeof *asks, now_ms, ret_answer);
 }
 
-void decide_rcpt(struct decide *decide, const struct policy_rcpt *rcpt, int64_t now_ms, struct policy_answer *ret_answer)
+static void decide_recipient(struct decide *decide, struct subject *subject, struct span to, int64_t now_ms,
+                             struct policy_answer *answer)
 {
     char address[SMTP_ADDRESS_SIZE]; /* Bob and bob are hardly two people to whom somebody writes for the first time */
-    text_copy(address, sizeof address, span_of_array(rcpt->recipient, sizeof rcpt->recipient));
+    text_copy(address, sizeof address, to);
     text_lower(address);
     struct span recipient = span_of(address), domain = address_domain(recipient);
     const struct limit_ask asks[] = {
@@ -218,11 +219,24 @@ void decide_rcpt(struct decide *decide, const struct policy_rcpt *rcpt, int64_t 
         { .count = CONF_COUNT_FIRST_TIME_RECIPIENTS, .n = 1, .whom = recipient },
         { .count = CONF_COUNT_UNIQUE_DOMAINS, .n = 1, .whom = domain },
     };
+    subject->key.recipient_domain = domain;
+    take(decide, subject, asks, sizeof asks / sizeof *asks, now_ms, answer);
+}
+
+void decide_rcpt(struct decide *decide, const struct policy_rcpt *rcpt, int64_t now_ms, struct policy_rcpt_answer *ret_answer)
+{
     struct subject subject;
-    *ret_answer = (struct policy_answer){ .ticket = rcpt->ticket, .verdict = POLICY_ALLOW };
     make_subject(decide, &rcpt->subject, &subject);
-    subject.key.recipient_domain = domain;
-    take(decide, &subject, asks, sizeof asks / sizeof *asks, now_ms, ret_answer);
+    ret_answer->ticket = rcpt->ticket;
+    ret_answer->count = 0;
+    for (uint32_t i = 0; i < rcpt->count && i < POLICY_BATCH_MAX; i++) {
+        struct policy_answer *answer = &ret_answer->each[ret_answer->count++];
+        struct span to = span_of_array(rcpt->recipients[i], sizeof rcpt->recipients[i]);
+        *answer = (struct policy_answer){ .ticket = rcpt->ticket, .verdict = POLICY_ALLOW };
+        decide_recipient(decide, &subject, to, now_ms, answer);
+        if (answer->delay_ms)
+            break;
+    }
 }
 
 /* The From field as a whole: can it be read, and does it say one thing? */

@@ -42,8 +42,10 @@ struct would *decide_would(struct decide *decide);
 /* May MAIL begin a transaction, at NOW_MS (monotonic)? One message is counted where it may. All fields of *RET_ANSWER are set. */
 void decide_mail(struct decide *decide, const struct policy_mail *mail, int64_t now_ms, struct policy_answer *ret_answer);
 
-/* May it have one recipient more? It is counted then. Else as decide_mail. */
-void decide_rcpt(struct decide *decide, const struct policy_rcpt *rcpt, int64_t now_ms, struct policy_answer *ret_answer);
+/* May it have these recipients more? Each is decided as if it were asked about alone, behind the ones before it, and is counted
+ * where it may. The first that is to be answered later is the last one that is looked at: what a bucket can owe is bounded, and a
+ * client that names many at once would wait too short. Of *RET_ANSWER all that `count` speaks of is set. */
+void decide_rcpt(struct decide *decide, const struct policy_rcpt *rcpt, int64_t now_ms, struct policy_rcpt_answer *ret_answer);
 
 /* May a message with these addresses in its header and this size be sent? Its bytes are counted then. Else as decide_mail. */
 void decide_content(struct decide *decide, const struct policy_content *content, int64_t now_ms,

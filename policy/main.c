@@ -55,9 +55,14 @@ static void mail_asked(struct peer *peer, const void *body)
 
 static void rcpt_asked(struct peer *peer, const void *body)
 {
-    struct policy_answer answer;
+    static struct policy_rcpt_answer answer; /* large, and not worth to be cleared each time */
     decide_rcpt(peer->policy->decide, body, clock_monotonic_ms(), &answer);
-    send_answer(peer, &answer);
+    size_t size = offsetof(struct policy_rcpt_answer, each);
+    if (answer.count) {
+        const struct policy_answer *last = &answer.each[answer.count - 1];
+        size += (answer.count - 1) * sizeof *last + offsetof(struct policy_answer, reply) + strlen(last->reply);
+    }
+    ipc_send(peer->ipc, POLICY_RCPT_ANSWER, &answer, size, -1);
 }
 
 static void content_asked(struct peer *peer, const void *body)

@@ -13,6 +13,7 @@
 
 #define POLICY_TEXT_SIZE    400
 #define POLICY_FROM_MAX     32
+#define POLICY_BATCH_MAX    100 /* recipients of one question */
 #define POLICY_ACCOUNT_SIZE 256
 #define POLICY_SUBJECT_SIZE 200
 
@@ -68,11 +69,12 @@ struct policy_mail {
     uint64_t size_bytes;
 };
 
-/* At RCPT: one more recipient. */
+/* At RCPT: one more recipient, and those that the client named right behind it. */
 struct policy_rcpt {
     uint64_t ticket;
     struct policy_subject subject;
-    char recipient[SMTP_ADDRESS_SIZE];
+    uint32_t count;                                       /* 1 to POLICY_BATCH_MAX */
+    char recipients[POLICY_BATCH_MAX][SMTP_ADDRESS_SIZE]; /* sent in part */
 };
 
 /* Behind the header: the From (and Sender) addresses, and the message's real size. */
@@ -99,16 +101,25 @@ struct policy_answer {
     char reply[POLICY_TEXT_SIZE]; /* not allowed: the whole reply line, "450 4.7.1 …", without CRLF, printable */
 };
 
+/* The answer to POLICY_RCPT: for each recipient what it would be alone, in the order of the question. There are fewer than were asked
+ * about where the last has a delay: those behind it were not looked at, and are asked about when the delay is over. */
+struct policy_rcpt_answer {
+    uint64_t ticket;
+    uint32_t count;
+    struct policy_answer each[POLICY_BATCH_MAX]; /* sent in part, the last one's reply also; their tickets say nothing */
+};
+
 #define SUBMISSION_POLICY_MESSAGES(X)                                                                                            \
     X(POLICY_MAIL, IPC_FRONT, struct policy_mail, IPC_WHOLE(struct policy_mail), false)                                          \
-    X(POLICY_RCPT, IPC_FRONT, struct policy_rcpt, IPC_WHOLE(struct policy_rcpt), false)                                          \
+    X(POLICY_RCPT, IPC_FRONT, struct policy_rcpt, IPC_PART(struct policy_rcpt, recipients), false)                               \
     X(POLICY_CONTENT, IPC_FRONT, struct policy_content, IPC_PART(struct policy_content, from), false)                            \
     X(POLICY_CONNECT, IPC_FRONT, struct policy_connect, IPC_WHOLE(struct policy_connect), false)                                 \
     X(POLICY_LOGIN, IPC_FRONT, struct policy_login, IPC_WHOLE(struct policy_login), false)                                       \
     X(POLICY_REFUSED, IPC_FRONT, struct policy_refused, IPC_WHOLE(struct policy_refused), false)                                 \
     X(POLICY_SAMPLE, IPC_FRONT, struct policy_sample, IPC_WHOLE(struct policy_sample), false)                                    \
     X(POLICY_END, IPC_BACK, struct policy_end, IPC_WHOLE(struct policy_end), false)                                              \
-    X(POLICY_ANSWER, IPC_BACK, struct policy_answer, IPC_PART(struct policy_answer, reply), false)
+    X(POLICY_ANSWER, IPC_BACK, struct policy_answer, IPC_PART(struct policy_answer, reply), false)                               \
+    X(POLICY_RCPT_ANSWER, IPC_BACK, struct policy_rcpt_answer, IPC_PART(struct policy_rcpt_answer, each), false)
 
 enum submission_policy_message { IPC_ENUM(SUBMISSION_POLICY_MESSAGES) SUBMISSION_POLICY_COUNT };
 extern const struct ipc_channel submission_policy_channel;

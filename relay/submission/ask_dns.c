@@ -92,12 +92,18 @@ static bool is_routed(const struct ask_dns *dns, struct span domain)
     return route && !route->via.mx && strcmp(route->name, "*") != 0;
 }
 
+bool ask_dns_needless(const struct front *front, struct span domain)
+{
+    const struct ask_dns *dns = front->dns;
+    return !dns->peer || !domain.n || domain.n >= SMTP_DOMAIN_SIZE || domain.p[0] == '[' ||
+           (uintptr_t)map_get(dns->known, domain) > now_s() || is_routed(dns, domain);
+}
+
 bool ask_dns_domain(struct session *session, struct span domain, wait_then then)
 {
     struct ask_dns *dns = session->front->dns;
     struct dns_ask_mx question = { .ticket = 0 };
-    if (!dns->peer || !domain.n || domain.p[0] == '[' || (uintptr_t)map_get(dns->known, domain) > now_s() ||
-        is_routed(dns, domain) || !text_copy(question.domain, sizeof question.domain, domain))
+    if (ask_dns_needless(session->front, domain) || !text_copy(question.domain, sizeof question.domain, domain))
         return false;
     question.ticket = wait_ask(session, WAIT_DNS, then);
     if (ipc_send(dns->peer, DNS_ASK_MX, &question, sizeof question, -1))

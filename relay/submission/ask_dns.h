@@ -19,6 +19,9 @@ void ask_dns_peer(struct ask_dns *dns, unsigned slot, int fd);
  * domain is known to be good from a moment ago, mail for it does not go by MX, or no dns process is there. */
 bool ask_dns_domain(struct session *session, struct span domain, wait_then then);
 
+/* Is there nothing to ask about DOMAIN? */
+bool ask_dns_needless(const struct front *front, struct span domain);
+
 /* DOMAIN takes mail, as an answer said that holds for TTL_S seconds. */
 void ask_dns_good(struct ask_dns *dns, struct span domain, uint32_t ttl_s);
 

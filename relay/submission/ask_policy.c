@@ -67,21 +67,47 @@ static void closed(void *context)
     ipc_free(&policy->peer);
     LIST_EACH(node, &policy->front->sessions) {
         struct session *session = LIST_ENTRY(node, struct session, node);
-        if (session->wait.kind == WAIT_POLICY)
+        if (session->wait.kind == WAIT_POLICY || session->wait.kind == WAIT_POLICY_RCPT)
             wait_answer(session, NULL);
     }
 }
 
+static bool answer_is_sound(const void *body)
+{
+    const struct policy_answer *answer = body;
+    return answer->verdict <= POLICY_HOLD;
+}
+
+static bool rcpt_answer_is_sound(const void *body)
+{
+    const struct policy_rcpt_answer *answer = body;
+    bool sound = answer->count >= 1 && answer->count <= POLICY_BATCH_MAX;
+    for (uint32_t i = 0; sound && i < answer->count; i++)
+        sound = answer_is_sound(&answer->each[i]);
+    return sound;
+}
+
+/* What comes from the other side, by type: what a session that gets it waits for, and what must hold. */
+static const struct {
+    enum wait_kind kind;
+    bool (*is_sound)(const void *body);
+} answers[SUBMISSION_POLICY_COUNT] = {
+    [POLICY_ANSWER] = { WAIT_POLICY, answer_is_sound },
+    [POLICY_RCPT_ANSWER] = { WAIT_POLICY_RCPT, rcpt_answer_is_sound },
+};
+
 static void received(void *context, unsigned type, const void *body, size_t size, int fd)
 {
     struct ask_policy *policy = context;
-    const struct policy_answer *answer = body; /* the only message of that side */
-    struct session *session = wait_find(policy->front, WAIT_POLICY, answer->ticket);
-    (void)type;
+    uint64_t ticket; /* what all answers begin with */
     (void)size;
     (void)fd;
-    if (session && answer->verdict <= POLICY_HOLD)
-        wait_answer(session, answer);
+    if (type >= SUBMISSION_POLICY_COUNT || !answers[type].is_sound)
+        return;
+    memcpy(&ticket, body, sizeof ticket);
+    struct session *session = wait_find(policy->front, answers[type].kind, ticket);
+    if (session && answers[type].is_sound(body))
+        wait_answer(session, body);
 }
 
 void ask_policy_peer(struct ask_policy *policy, unsigned slot, int fd)
@@ -95,7 +121,7 @@ void ask_policy_peer(struct ask_policy *policy, unsigned slot, int fd)
 /* Sends QUESTION, whose first member is its ticket. Where policy is away the wait ends by itself in the loop's next round. */
 static enum ask_policy_result ask(struct session *session, unsigned type, void *question, size_t size, wait_then then)
 {
-    uint64_t ticket = wait_ask(session, WAIT_POLICY, then);
+    uint64_t ticket = wait_ask(session, type == POLICY_RCPT ? WAIT_POLICY_RCPT : WAIT_POLICY, then);
     memcpy(question, &ticket, sizeof ticket);
     if (!ipc_send(session->front->policy->peer, type, question, size, -1))
         wait_deadline(session, 0);
@@ -119,14 +145,16 @@ enum ask_policy_result ask_policy_mail(struct session *session, uint64_t size_by
     return ask(session, POLICY_MAIL, &question, sizeof question, then);
 }
 
-enum ask_policy_result ask_policy_rcpt(struct session *session, const char *recipient, wait_then then)
+bool ask_policy_counts_recipients(const struct session *session)
 {
-    if (!limited_of(session)->recipients)
-        return ASK_POLICY_ALLOWED;
-    struct policy_rcpt question = { .ticket = 0 };
-    set_subject(&question.subject, session);
-    text_copy(question.recipient, sizeof question.recipient, span_of(recipient));
-    return ask(session, POLICY_RCPT, &question, sizeof question, then);
+    return limited_of(session)->recipients;
+}
+
+void ask_policy_rcpt(struct session *session, struct policy_rcpt *question, wait_then then)
+{
+    set_subject(&question->subject, session);
+    ask(session, POLICY_RCPT, question,
+        offsetof(struct policy_rcpt, recipients) + question->count * sizeof question->recipients[0], then);
 }
 
 /* Is there one From field with one address that every reader takes for the same? */

@@ -26,8 +26,12 @@ enum ask_policy_result {
  * asked, the continuation is called from the loop with NULL. */
 enum ask_policy_result ask_policy_mail(struct session *session, uint64_t size_bytes, wait_then then);
 
-/* May it have RECIPIENT too? Else as ask_policy_mail. */
-enum ask_policy_result ask_policy_rcpt(struct session *session, const char *recipient, wait_then then);
+/* Would policy be asked about SESSION's recipients at all? */
+bool ask_policy_counts_recipients(const struct session *session);
+
+/* May it have the recipients of QUESTION, of which `count` and so many recipients are set, too? The answer is a struct
+ * policy_rcpt_answer, for one recipient at least, or NULL. Else as ask_policy_mail. To be asked only where recipients count. */
+void ask_policy_rcpt(struct session *session, struct policy_rcpt *question, wait_then then);
 
 /* Would policy want to see a message with these FACTS in its header? Where it would, the question for ask_policy_content
  * (free() it); else NULL. */

@@ -3,7 +3,7 @@
 #ifndef POSTERN_SUBMISSION_COMMANDS_H
 #define POSTERN_SUBMISSION_COMMANDS_H
 
-#include "../base/span.h"
+#include "../smtp/command.h"
 
 struct session;
 
@@ -19,5 +19,12 @@ void minor_vrfy(struct session *session, struct span argument);        /* RFC 53
 void minor_help(struct session *session, struct span argument);        /* RFC 5321 4.1.1.8 */
 void minor_noop(struct session *session, struct span argument);        /* RFC 5321 4.1.1.9 */
 void minor_quit(struct session *session, struct span argument);        /* RFC 5321 4.1.1.10 */
+
+/* Parses the argument of RCPT in SESSION's transaction, into *RET_RCPT on COMMAND_FINE. <postmaster> is whoever the configuration
+ * says. */
+enum command_fault rcpt_parse(const struct session *session, struct span argument, struct command_rcpt *ret_rcpt);
+
+/* Is RECIPIENT one whose domain dns need not be asked about? The postmaster's is vouched for by who wrote the configuration. */
+bool rcpt_is_settled(const struct session *session, const char *recipient);
 
 #endif

@@ -53,6 +53,7 @@ struct session {
     unsigned idle_commands;          /* NOOP, RSET and the like since the last message */
     unsigned auth_failures;
     unsigned messages;    /* transactions that MAIL began */
+    size_t in_hand;       /* bytes at the front of the input that the command being carried out takes */
     size_t skipped;       /* bytes of an overlong line that were thrown away so far */
     const char *skipping; /* the reply that is due at the end of an overlong line, or NULL */
     enum session_stray stray;

@@ -6,6 +6,7 @@
 #include "../base/clock.h"
 #include "../base/text.h"
 #include "ask_queue.h"
+#include "batch.h"
 #include "body.h"
 #include "session.h"
 
@@ -42,6 +43,7 @@ void transaction_free(struct transaction **transaction)
 {
     if (!*transaction)
         return;
+    batch_free(&(*transaction)->batch);
     body_free(&(*transaction)->body);
     envelope_fini(&(*transaction)->envelope);
     free((*transaction)->held);

@@ -7,6 +7,7 @@
 #include "../spool/writer.h"
 #include "front.h"
 
+struct batch;
 struct body;
 struct session;
 
@@ -15,6 +16,7 @@ struct transaction {
     uint64_t ticket; /* of the session that waits for it to be stored */
     struct envelope envelope;
     struct command_rcpt rcpt; /* the recipient that is being asked about */
+    struct batch *batch;      /* those behind it that were asked about with it, or NULL */
     unsigned excess;          /* recipients beyond the maximum */
     char *held;               /* why policy holds it; NULL: it does not */
     struct body *body;        /* from DATA on */

@@ -196,7 +196,9 @@ bool verbs_step(struct session *session)
         session_error(session, "500 5.5.2 a line ends in CR LF, and has neither elsewhere");
         break;
     case LINE_DONE:
+        session->in_hand = used;
         take_line(session, line);
+        session->in_hand = 0;
         break;
     }
     if (is_auth)

@@ -12,7 +12,7 @@
 /* How long an answer may take. The asked roles have bounds of their own, shorter ones; these keep a session from hanging on one
  * that is stuck. A message that is being stored is waited for without a bound: its fate is known for certain only then. */
 static const int64_t patience_ms[WAIT_KINDS] = {
-    [WAIT_POLICY] = 30000, [WAIT_DNS] = 60000, [WAIT_AUTH] = 60000, [WAIT_STORE] = 0, [WAIT_ROOM] = 0,
+    [WAIT_POLICY] = 30000, [WAIT_POLICY_RCPT] = 30000, [WAIT_DNS] = 60000, [WAIT_AUTH] = 60000, [WAIT_STORE] = 0, [WAIT_ROOM] = 0,
 };
 
 static void timer_fired(void *context);

@@ -16,6 +16,7 @@ struct session;
 enum wait_kind {
     WAIT_NOTHING, /* the session works through its input */
     WAIT_POLICY,
+    WAIT_POLICY_RCPT, /* the same, with an answer for each recipient */
     WAIT_DNS,
     WAIT_AUTH,
     WAIT_STORE, /* the message is being made durable */

@@ -11,6 +11,7 @@
 
 static struct decide *decide;
 static struct policy_answer answer;
+static struct policy_rcpt_answer answers;
 
 static int tear_down(void **state)
 {
@@ -40,9 +41,11 @@ static enum policy_verdict mail(const char *account, const char *sender, uint64_
 
 static enum policy_verdict rcpt(const char *account, int64_t now_ms)
 {
-    struct policy_rcpt question = { .ticket = 8, .subject = subject_of(account, "alice@example.net") };
-    decide_rcpt(decide, &question, now_ms, &answer);
-    assert_int_equal(answer.ticket, 8);
+    struct policy_rcpt question = { .ticket = 8, .count = 1, .subject = subject_of(account, "alice@example.net") };
+    decide_rcpt(decide, &question, now_ms, &answers);
+    assert_int_equal(answers.ticket, 8);
+    assert_int_equal(answers.count, 1);
+    answer = answers.each[0];
     return answer.verdict;
 }
 
@@ -398,10 +401,75 @@ static void reload_keeps_counts(void **state)
 /* To ADDRESS; answer.delay_ms and the reply are the test's to look at. */
 static enum policy_verdict rcpt_to(const char *account, const char *address, int64_t now_ms)
 {
-    struct policy_rcpt question = { .ticket = 8, .subject = subject_of(account, "alice@example.net") };
-    text_copy(question.recipient, sizeof question.recipient, span_of(address));
-    decide_rcpt(decide, &question, now_ms, &answer);
+    struct policy_rcpt question = { .ticket = 8, .count = 1, .subject = subject_of(account, "alice@example.net") };
+    text_copy(question.recipients[0], sizeof question.recipients[0], span_of(address));
+    decide_rcpt(decide, &question, now_ms, &answers);
+    answer = answers.each[0];
     return answer.verdict;
+}
+
+/* To COUNT addresses ("a@DOMAIN", "b@DOMAIN" …, every third at third.example) at once: "ad" where the first is allowed and the
+ * second deferred. */
+static const char *batch_to(const char *domain, uint32_t count, int64_t now_ms)
+{
+    static char verdicts[POLICY_BATCH_MAX + 1];
+    static struct policy_rcpt question;
+    question = (struct policy_rcpt){ .ticket = 8, .count = count, .subject = subject_of("alice", "alice@example.net") };
+    for (uint32_t i = 0; i < count && i < POLICY_BATCH_MAX; i++)
+        snprintf(question.recipients[i], sizeof question.recipients[i], "%c@%s", 'a' + (char)(i % 26),
+                 i % 3 == 2 ? "third.example" : domain);
+    memset(&answers, 0xff, sizeof answers);
+    decide_rcpt(decide, &question, now_ms, &answers);
+    assert_int_equal(answers.ticket, 8);
+    for (uint32_t i = 0; i < answers.count; i++)
+        verdicts[i] = "adrh"[answers.each[i].verdict];
+    verdicts[answers.count] = '\0';
+    return verdicts;
+}
+
+/* Each one as if it were alone: the burst is exact in the middle, and who is refused by another limit does not count in this one. */
+static void a_batch_is_exact(void **state)
+{
+    struct conf_limit limits[] = {
+        limit_of("provider", CONF_KEY_RECIPIENT_DOMAIN, CONF_COUNT_RECIPIENTS, 2, 2, CONF_THEN_REJECT),
+        limit_of("hourly", CONF_KEY_ACCOUNT, CONF_COUNT_RECIPIENTS, 8, 8, CONF_THEN_DEFER),
+    };
+    struct conf conf = { .limits = limits, .nlimits = 2 };
+    (void)state;
+    decide = decide_new(&conf);
+    assert_string_equal(batch_to("one.example", 7, 0), "aaarrar");
+    assert_string_equal(batch_to("two.example", 3, 0), "aar");
+    assert_string_equal(batch_to("four.example", 1, 0), "a");
+    assert_string_equal(batch_to("five.example", 5, 0), "adrdd");
+    assert_int_equal(strncmp(answers.each[2].reply, "550 5.7.1 ", 10), 0);
+    assert_int_equal(strncmp(answers.each[4].reply, "450 4.7.1 ", 10), 0);
+    assert_int_equal(bucket_look(limit_at(decide_limits(decide), 1)->buckets, SPAN("alice"), 0).used, 8);
+}
+
+static void a_batch_has_bounds(void **state)
+{
+    struct conf_limit limit = limit_of("hourly", CONF_KEY_ACCOUNT, CONF_COUNT_RECIPIENTS, 99, 99, CONF_THEN_DEFER);
+    struct conf conf = { .limits = &limit, .nlimits = 1 };
+    (void)state;
+    decide = decide_new(&conf);
+    assert_string_equal(batch_to("one.example", 0, 0), "");
+    const char *verdicts = batch_to("one.example", UINT32_MAX, 0);
+    assert_int_equal(strspn(verdicts, "a"), 99);
+    assert_string_equal(verdicts + 99, "d");
+}
+
+/* Named at once or one behind the other, it takes as long. */
+static void a_batch_is_as_slow_as_its_recipients(void **state)
+{
+    struct conf_limit limit = limit_of("pace", CONF_KEY_ACCOUNT, CONF_COUNT_RECIPIENTS, 3600, 2, CONF_THEN_SLOW);
+    struct conf conf = { .limits = &limit, .nlimits = 1 };
+    (void)state;
+    decide = decide_new(&conf);
+    assert_string_equal(batch_to("one.example", 9, 0), "aaa");
+    assert_int_equal(answers.each[1].delay_ms, 0);
+    assert_int_equal(answers.each[2].delay_ms, 1000);
+    assert_string_equal(batch_to("one.example", 6, 1000), "a");
+    assert_int_equal(answers.each[0].delay_ms, 1000);
 }
 
 static void recipients_of_a_domain(void **state)
@@ -542,6 +610,9 @@ int main(void)
         TEST(first_time_recipients),
         TEST(slow_is_as_slow_as_the_rate),
         TEST(hold_takes_and_says_why),
+        TEST(a_batch_is_exact),
+        TEST(a_batch_has_bounds),
+        TEST(a_batch_is_as_slow_as_its_recipients),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -16,6 +16,7 @@ static struct ipc *submission, *control;
 static struct {
     bool answered, ended;
     struct policy_answer answer;
+    struct policy_rcpt_answer rcpt;
     struct admin_end end;
     char json[4096];
 } heard;
@@ -23,10 +24,11 @@ static struct {
 static void submission_hears(void *context, unsigned type, const void *body, size_t size, int fd)
 {
     (void)context;
-    (void)type;
-    (void)size;
     (void)fd;
-    heard.answer = *(const struct policy_answer *)body;
+    heard.rcpt = (struct policy_rcpt_answer){ .count = 0 };
+    if (type == POLICY_RCPT_ANSWER)
+        memcpy(&heard.rcpt, body, size);
+    heard.answer = type == POLICY_RCPT_ANSWER ? heard.rcpt.each[0] : *(const struct policy_answer *)body;
     heard.answered = true;
 }
 
@@ -98,10 +100,11 @@ static int tear_down(void **state)
 
 static enum policy_verdict rcpt(const char *account)
 {
-    struct policy_rcpt ask = { .ticket = 5, .subject.client = { .family = 4, .bytes = { 127, 0, 0, 1 } } };
+    static struct policy_rcpt ask;
+    ask = (struct policy_rcpt){ .ticket = 5, .count = 1, .subject.client = { .family = 4, .bytes = { 127, 0, 0, 1 } } };
     text_copy(ask.subject.account, sizeof ask.subject.account, span_of(account));
     heard.answered = false;
-    assert_true(ipc_send(submission, POLICY_RCPT, &ask, sizeof ask, -1));
+    assert_true(ipc_send(submission, POLICY_RCPT, &ask, offsetof(struct policy_rcpt, recipients[1]), -1));
     parent_wait(&parent, &heard.answered);
     assert_int_equal(heard.answer.ticket, 5);
     return heard.answer.verdict;

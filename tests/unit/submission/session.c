@@ -154,6 +154,159 @@ static void late_answers(void **state)
     stage_turns(stage, 10);
 }
 
+/* What a client pipelines is asked about at once, and answered in order, each by what policy says of it. */
+static void a_batch(void **state)
+{
+    (void)state;
+    stage_connect(stage, STAGE_PLAIN);
+    stage->bad_recipient = "c@example.com";
+    stage_say(stage, "MAIL FROM:<a@example.net>\r\n", "250 2.1.0");
+    stage_send(stage, "RCPT TO:<b@example.com>\r\nRCPT TO:<c@example.com>\r\nrcpt to:<d@EXAMPLE.com> NOTIFY=NEVER\r\n"
+                      "RCPT TO:<c@example.com>\r\nRCPT TO:<b@example.com>\r\nDATA\r\n");
+    static const char *const replies[] = { "250 2.1.5", "450 4.7.1", "250 2.1.5", "450 4.7.1", "250 2.1.5", "354" };
+    for (size_t i = 0; i < COUNT(replies); i++)
+        stage_expect(stage, replies[i]);
+    assert_int_equal(stage->policy_rcpts, 1);
+    assert_string_equal(stage->asked_recipients, "b@example.com c@example.com d@example.com c@example.com b@example.com ");
+    stage_say(stage, MESSAGE, "250 2.0.0 ");
+    send_message("250 2.0.0 ");
+    assert_int_equal(stage->policy_rcpts, 2);
+}
+
+/* What would not get as far as policy is not asked about. */
+static void a_batch_ends(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *commands, *asked;
+        const char *replies[4];
+    } cases[] = {
+        { "RCPT TO:<b@example.com>\r\nRCPT TO:<>\r\nRCPT TO:<c@example.com>\r\n", "c@example.com ", { "250", "501", "250" } },
+        { "RCPT TO:<b@example.com>\r\nRSET\r\nRCPT TO:<c@example.com>\r\n", "b@example.com ", { "250", "250", "503" } },
+        { "RCPT TO:<b@example.com>\r\nRCPT TO:<c@example.com>\n", "b@example.com ", { "250", "500" } },
+        { "RCPT TO:<b@example.com>\r\nRCPT TO:<c@[192.0.2.1]>\r\nNOOP\r\n",
+          "b@example.com c@[192.0.2.1] ",
+          { "250", "250", "250" } },
+        { "RCPT TO:<b@example.com>\r\nRCPT TO:<c@elsewhere.example>\r\n", "c@elsewhere.example ", { "250", "250" } },
+        { "RCPT TO:<b@example.com>\r\nRCPT TO:<postmaster>\r\n", "b@example.com postmaster@example.net ", { "250", "250" } },
+    };
+    stage_connect(stage, STAGE_PLAIN);
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        stage_say(stage, "RSET\r\n", "250");
+        stage_say(stage, "MAIL FROM:<a@example.net>\r\n", "250 2.1.0");
+        stage_send(stage, cases[i].commands);
+        for (size_t k = 0; k < 4 && cases[i].replies[k]; k++)
+            stage_expect(stage, cases[i].replies[k]);
+        assert_string_equal(stage->asked_recipients, cases[i].asked);
+    }
+}
+
+/* A line that is not there in full yet is asked about when it is; nothing is asked about twice. */
+static void a_batch_in_pieces(void **state)
+{
+    (void)state;
+    stage_connect(stage, STAGE_PLAIN);
+    stage_say(stage, "MAIL FROM:<a@example.net>\r\n", "250 2.1.0");
+    stage->mute_policy = true;
+    stage_send(stage, "RCPT TO:<b@example.com>\r\nRCPT TO:<c@example.com>\r\nRCPT TO:<d@exam");
+    while (!stage->policy_rcpts)
+        stage_turn(stage);
+    assert_string_equal(stage->asked_recipients, "b@example.com c@example.com ");
+    stage_send(stage, "ple.com>\r\nRSET\r\n");
+    struct policy_rcpt_answer answer = { .ticket = stage->last_ticket, .count = 2 };
+    stage->mute_policy = false;
+    ipc_send(stage->policy, POLICY_RCPT_ANSWER, &answer, offsetof(struct policy_rcpt_answer, each[2]), -1);
+    for (unsigned i = 0; i < 4; i++)
+        stage_expect(stage, "250 2.");
+    assert_int_equal(stage->policy_rcpts, 2);
+    assert_string_equal(stage->asked_recipients, "d@example.com ");
+}
+
+/* The maximum counts who was accepted: where some of a batch were not, those beyond it are asked about after all. */
+static void a_batch_and_the_maximum(void **state)
+{
+    (void)state;
+    stage->listeners[STAGE_PLAIN].max_recipients = 2;
+    stage->bad_recipient = "c@example.com";
+    stage_connect(stage, STAGE_PLAIN);
+    stage_say(stage, "MAIL FROM:<a@example.net>\r\n", "250 2.1.0");
+    stage_send(stage,
+               "RCPT TO:<b@example.com>\r\nRCPT TO:<c@example.com>\r\nRCPT TO:<d@example.com>\r\nRCPT TO:<e@example.com>\r\n");
+    stage_expect(stage, "250 2.1.5");
+    stage_expect(stage, "450 4.7.1");
+    stage_expect(stage, "250 2.1.5");
+    stage_expect(stage, "452 4.5.3");
+    assert_string_equal(stage->asked_recipients, "d@example.com ");
+    assert_int_equal(stage->policy_rcpts, 2);
+}
+
+/* Behind one that has to wait, policy has looked at nobody. */
+static void a_slow_batch(void **state)
+{
+    (void)state;
+    stage_connect(stage, STAGE_PLAIN);
+    stage->slow_recipient = "c@example.com";
+    stage_say(stage, "MAIL FROM:<a@example.net>\r\n", "250 2.1.0");
+    stage_send(stage, "RCPT TO:<b@example.com>\r\nRCPT TO:<c@example.com>\r\nRCPT TO:<d@example.com>\r\nRSET\r\n");
+    for (unsigned i = 0; i < 4; i++)
+        stage_expect(stage, "250 2.");
+    assert_int_equal(stage->policy_rcpts, 2);
+    assert_string_equal(stage->asked_recipients, "d@example.com ");
+}
+
+/* A client that goes, and a policy process that goes, while a batch is asked about. */
+static void a_batch_unanswered(void **state)
+{
+    (void)state;
+    static const char *const commands = "RCPT TO:<b@example.com>\r\nRCPT TO:<c@example.com>\r\nRSET\r\n";
+    stage->mute_policy = false;
+    stage_connect(stage, STAGE_PLAIN);
+    stage_say(stage, "MAIL FROM:<a@example.net>\r\n", "250 2.1.0");
+    stage->mute_policy = true;
+    stage_send(stage, commands);
+    while (!stage->policy_rcpts)
+        stage_turn(stage);
+    stage_hang_up(stage);
+    struct policy_rcpt_answer answer = { .ticket = stage->last_ticket, .count = 2 };
+    ipc_send(stage->policy, POLICY_RCPT_ANSWER, &answer, offsetof(struct policy_rcpt_answer, each[2]), -1);
+    stage->mute_policy = false;
+    stage_connect(stage, STAGE_PLAIN);
+    stage_say(stage, "MAIL FROM:<a@example.net>\r\n", "250 2.1.0");
+    stage->mute_policy = true;
+    stage_send(stage, commands);
+    while (stage->policy_rcpts < 2)
+        stage_turn(stage);
+    ipc_free(&stage->policy);
+    stage_expect(stage, "451 4.7.0");
+    stage_expect(stage, "451 4.7.0");
+    stage_expect(stage, "250 2.0.0");
+}
+
+/* An answer of the wrong kind, one for nobody and one for more than were asked about. */
+static void a_batch_answered_wrong(void **state)
+{
+    (void)state;
+    stage_connect(stage, STAGE_PLAIN);
+    stage_say(stage, "MAIL FROM:<a@example.net>\r\n", "250 2.1.0");
+    stage->mute_policy = true;
+    stage_send(stage, "RCPT TO:<b@example.com>\r\nRCPT TO:<c@example.com>\r\nNOOP\r\n");
+    while (!stage->policy_rcpts)
+        stage_turn(stage);
+    struct policy_answer other = { .ticket = stage->last_ticket, .verdict = POLICY_REJECT, .reply = "550 5.7.1 no" };
+    static struct policy_rcpt_answer answer;
+    answer = (struct policy_rcpt_answer){ .ticket = stage->last_ticket };
+    ipc_send(stage->policy, POLICY_ANSWER, &other, sizeof other, -1);
+    ipc_send(stage->policy, POLICY_RCPT_ANSWER, &answer, offsetof(struct policy_rcpt_answer, each), -1);
+    answer.count = 3;
+    answer.each[2].verdict = 99;
+    ipc_send(stage->policy, POLICY_RCPT_ANSWER, &answer, offsetof(struct policy_rcpt_answer, each[3]), -1);
+    answer.each[2].verdict = POLICY_REJECT;
+    ipc_send(stage->policy, POLICY_RCPT_ANSWER, &answer, offsetof(struct policy_rcpt_answer, each[3]), -1);
+    stage_expect(stage, "250 2.1.5");
+    stage_expect(stage, "250 2.1.5");
+    stage_expect(stage, "250 2.0.0");
+}
+
 static void domains(void **state)
 {
     (void)state;
@@ -405,6 +558,13 @@ int main(void)
         TEST(policy_refuses),
         TEST(policy_goes),
         TEST(late_answers),
+        TEST(a_batch),
+        TEST(a_batch_ends),
+        TEST(a_batch_in_pieces),
+        TEST(a_batch_and_the_maximum),
+        TEST(a_slow_batch),
+        TEST(a_batch_unanswered),
+        TEST(a_batch_answered_wrong),
         TEST(domains),
         TEST(dns_goes),
         TEST(queue_goes),

@@ -39,7 +39,10 @@ struct stage {
     struct front *front;
     struct ipc *policy, *dns, *auth, *queue; /* the test's ends */
     bool mute_policy, mute_dns, mute_auth;   /* asked, they do not answer */
-    struct policy_answer policy_answer;
+    struct policy_answer policy_answer;      /* to each question, and to each recipient … */
+    const char *bad_recipient;               /* … but for this one, which is deferred */
+    const char *slow_recipient;              /* this one has to wait, and so have those behind it */
+    char asked_recipients[1024];             /* of the last question, with spaces between them */
     struct dns_mx dns_answer;
     unsigned policy_mails, policy_rcpts, policy_contents, dns_asked, auth_cancels;
     struct policy_content last_content;
@@ -56,6 +59,27 @@ struct stage {
     char reply[8192]; /* what came last */
 };
 
+static inline void stage_answer_rcpt(struct stage *stage, const struct policy_rcpt *rcpt)
+{
+    static struct policy_rcpt_answer answer;
+    answer = (struct policy_rcpt_answer){ .ticket = rcpt->ticket };
+    stage->asked_recipients[0] = '\0';
+    for (bool slow = false; answer.count < rcpt->count && !slow; answer.count++) {
+        const char *recipient = rcpt->recipients[answer.count];
+        struct policy_answer *each = &answer.each[answer.count];
+        *each = stage->policy_answer;
+        if (stage->bad_recipient && strcmp(recipient, stage->bad_recipient) == 0)
+            *each = (struct policy_answer){ .verdict = POLICY_DEFER, .reply = "450 4.7.1 not this one" };
+        slow = stage->slow_recipient && strcmp(recipient, stage->slow_recipient) == 0;
+        each->delay_ms = slow ? 20 : each->delay_ms;
+        strncat(stage->asked_recipients, recipient, 100);
+        strncat(stage->asked_recipients, " ", 2);
+    }
+    if (!stage->mute_policy)
+        ipc_send(stage->policy, POLICY_RCPT_ANSWER, &answer,
+                 offsetof(struct policy_rcpt_answer, each) + answer.count * sizeof answer.each[0], -1);
+}
+
 static inline void stage_policy_received(void *context, unsigned type, const void *body, size_t size, int fd)
 {
     struct stage *stage = context;
@@ -69,7 +93,9 @@ static inline void stage_policy_received(void *context, unsigned type, const voi
     if (type == POLICY_CONTENT)
         memcpy(&stage->last_content, body, size);
     stage->last_ticket = answer.ticket;
-    if (!stage->mute_policy)
+    if (type == POLICY_RCPT)
+        stage_answer_rcpt(stage, body);
+    else if (!stage->mute_policy)
         ipc_send(stage->policy, POLICY_ANSWER, &answer, sizeof answer, -1);
 }
 
