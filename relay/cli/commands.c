@@ -43,6 +43,7 @@ struct command {
 };
 
 static int ask(const struct call *call);
+static int limits(const struct call *call);
 static int check(const struct call *call);
 static int version(const struct call *call);
 static int user(const struct call *call);
@@ -69,7 +70,8 @@ static const struct command commands[] = {
       "the whole life of one message, event by event" },
     { "trace", "ADDRESS", NEEDS_ARGUMENT, "recipient", false, false, false, print_trace, ask,
       "where mail for an address would go now" },
-    { "limits", NULL, NO_ARGUMENT, NULL, true, false, true, print_limit, ask, "each limit, what is used of it and what is left" },
+    { "limits", NULL, NO_ARGUMENT, NULL, true, false, true, print_limit, limits,
+      "each limit, what is used of it and what is left" },
     { "account list", NULL, NO_ARGUMENT, NULL, false, false, false, NULL, absent, "accounts and their state" },
     { "account show", "NAME", NEEDS_ARGUMENT, NULL, false, false, false, NULL, absent, "one account and what it did" },
     { "account suspend", "NAME", NEEDS_ARGUMENT, NULL, false, false, false, NULL, absent, "stop an account" },
@@ -91,12 +93,13 @@ static const struct command commands[] = {
 };
 #define NCOMMANDS (sizeof commands / sizeof *commands)
 
-/* Options that only one command takes, each with a value behind it. They are kept among the filters. */
+/* Options that only one command takes, some with a value behind them. They are kept among the filters. */
 static const struct option {
     const char *command;
     const char *name;
-    const char *value_name;
+    const char *value_name; /* or NULL */
 } own_options[] = {
+    { "limits", "would", NULL },
     { "firewall print", "redirect", "PORT" },
     { "firewall print", "world", "INTERFACE" },
 };
@@ -136,6 +139,7 @@ static void find_socket(const struct call *call, char *path, size_t size)
 struct printer {
     const struct call *call;
     unsigned count;
+    json_t *gathered; /* not NULL: values for people are printed when all are there */
 };
 
 static void take_value(void *context, const json_t *value)
@@ -143,7 +147,9 @@ static void take_value(void *context, const json_t *value)
     struct printer *printer = context;
     const struct call *call = printer->call;
     if (!call->options->json) {
-        if (call->command->print)
+        if (printer->gathered)
+            json_array_append(printer->gathered, (json_t *)(uintptr_t)value);
+        else if (call->command->print)
             call->command->print(value);
     } else {
         if (call->command->list)
@@ -160,24 +166,44 @@ static void end_list(const struct printer *printer)
     puts(printer->count ? "]" : "[]");
 }
 
-static int ask(const struct call *call)
+/* Asks the daemon for what it knows as COMMAND. An answer that is there may have a reason, too: why it is not all. */
+static int ask_for(const char *command, struct printer *printer)
 {
     static char reason[ASK_REASON_SIZE];
+    const struct call *call = printer->call;
     char socket[512];
-    struct printer printer = { call, 0 };
     find_socket(call, socket, sizeof socket);
-    enum ask_result result = ask_daemon(socket, call->command->name, json_incref(call->filters), take_value, &printer, reason);
+    enum ask_result result = ask_daemon(socket, command, json_incref(call->filters), take_value, printer, reason);
     if (call->options->json && call->command->list && result != ASK_ABSENT)
-        end_list(&printer);
-    else if (call->options->json && printer.count)
+        end_list(printer);
+    else if (call->options->json && printer->count)
         puts("");
     else if (call->options->json && result == ASK_DONE)
         puts("{}");
-    else if (result == ASK_DONE && !printer.count)
+    else if (result == ASK_DONE && !printer->count)
         puts(call->command->list ? "none" : "done");
-    if (result != ASK_DONE)
+    else if (printer->gathered)
+        print_would(printer->gathered);
+    if (result != ASK_DONE || *reason)
         fprintf(stderr, "%s%s", *reason ? reason : "refused", *reason && reason[strlen(reason) - 1] == '\n' ? "" : "\n");
     return result == ASK_DONE ? COMMANDS_DONE : COMMANDS_REFUSED;
+}
+
+static int ask(const struct call *call)
+{
+    struct printer printer = { .call = call };
+    return ask_for(call->command->name, &printer);
+}
+
+static int limits(const struct call *call)
+{
+    struct printer printer = { .call = call };
+    if (json_object_del(call->filters, "would") != 0)
+        return ask_for("limits", &printer);
+    printer.gathered = json_array();
+    int status = ask_for("limits would", &printer);
+    json_decref(printer.gathered);
+    return status;
 }
 
 /* The names of damaged files in the spool, which the daemon's status tells. */
@@ -274,7 +300,7 @@ static int print_rules(const struct call *call)
 
 static int report_attempts(const struct call *call)
 {
-    struct printer printer = { call, 0 };
+    struct printer printer = { .call = call };
     int status = firewall_report(take_value, &printer);
     if (status == COMMANDS_DONE && call->options->json)
         end_list(&printer);
@@ -304,7 +330,8 @@ void commands_help(void)
     }
     puts("filters: --account A  --client IP  --sender S  --recipient R  --site S  --all");
     for (size_t i = 0; i < NOPTIONS; i++)
-        printf("%s: --%s %s\n", own_options[i].command, own_options[i].name, own_options[i].value_name);
+        printf("%s: --%s%s%s\n", own_options[i].command, own_options[i].name, own_options[i].value_name ? " " : "",
+               own_options[i].value_name ? own_options[i].value_name : "");
 }
 
 /* How many leading letters A and B share. */
@@ -389,10 +416,16 @@ static int take_named(struct call *call, const char *word, const char *name, con
 /* Takes an option that is this command's own. Returns as take_filter. */
 static int take_option(struct call *call, const char *word, const char *value)
 {
-    for (size_t i = 0; i < NOPTIONS; i++)
-        if (strcmp(own_options[i].command, call->command->name) == 0 && strncmp(word, "--", 2) == 0 &&
-            strcmp(word + 2, own_options[i].name) == 0)
-            return take_named(call, word, own_options[i].name, value);
+    for (size_t i = 0; i < NOPTIONS; i++) {
+        const struct option *option = &own_options[i];
+        if (strcmp(option->command, call->command->name) != 0 || strncmp(word, "--", 2) != 0 ||
+            strcmp(word + 2, option->name) != 0)
+            continue;
+        if (option->value_name)
+            return take_named(call, word, option->name, value);
+        json_object_set_new(call->filters, option->name, json_true());
+        return 1;
+    }
     return 0;
 }
 
@@ -415,8 +448,10 @@ static int take_filter(struct call *call, const char *word, const char *value)
 static int take_word(struct call *call, const char *word, const char *next)
 {
     const struct command *command = call->command;
-    if (word[0] == '-')
-        return command->filters ? take_filter(call, word, next) : take_option(call, word, next);
+    if (word[0] == '-') {
+        int used = take_option(call, word, next);
+        return used || !command->filters ? used : take_filter(call, word, next);
+    }
     if (!command->argument || call->argument)
         return 0;
     if (!is_value(call, command->argument_name, word))
@@ -431,12 +466,12 @@ static void out_of_place(const struct command *command, const char *word)
     char own[128] = "";
     for (size_t i = 0; i < NOPTIONS; i++)
         if (strcmp(own_options[i].command, command->name) == 0)
-            text_format(own + strlen(own), sizeof own - strlen(own), " [--%s %s]", own_options[i].name,
-                        own_options[i].value_name);
-    complain("postern %s: %s is out of place; type postern %s%s%s%s%s%s", command->name, word, goes_first ? word : "",
+            text_format(own + strlen(own), sizeof own - strlen(own), " [--%s%s%s]", own_options[i].name,
+                        own_options[i].value_name ? " " : "", own_options[i].value_name ? own_options[i].value_name : "");
+    complain("postern %s: %s is out of place; type postern %s%s%s%s%s%s%s", command->name, word, goes_first ? word : "",
              goes_first ? word[1] == 'f' ? " FILE " : " " : "", command->name, command->argument ? " " : "",
              command->argument ? command->argument_name : "",
-             command->filters ? " [--account A] [--client IP] [--sender S] [--recipient R] [--site S] [--all]" : own);
+             command->filters ? " [--account A] [--client IP] [--sender S] [--recipient R] [--site S] [--all]" : "", own);
 }
 
 /* Reads what follows the command's name. False, with a sentence, where it does not fit. */

@@ -364,6 +364,107 @@ void print_limit(const json_t *limit)
                 strcmp(text_at(limit, "mode"), "observe") == 0 ? " (only observed)" : "");
 }
 
+/* --- what limits did not let pass, or would not have --- */
+
+#define WHO_WIDTH  34
+#define ROW_INDENT (2 + WHO_WIDTH)
+
+/* "deferred" for "defer". */
+static const char *participle(const char *then)
+{
+    static const struct {
+        const char *then, *done;
+    } words[] = { { "slow", "slowed down" },
+                  { "defer", "deferred" },
+                  { "reject", "rejected" },
+                  { "hold", "held" },
+                  { "suspend", "reason to suspend the account" } };
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (strcmp(words[i].then, then) == 0)
+            return words[i].done;
+    return then;
+}
+
+static bool is_same(const json_t *a, const json_t *b, const char *name)
+{
+    return strcmp(text_at(a, name), text_at(b, name)) == 0;
+}
+
+/* Do rows A and B tell of one limit? */
+static bool is_of_same_limit(const json_t *a, const json_t *b)
+{
+    return is_same(a, b, "limit") && is_same(a, b, "key") && is_same(a, b, "count") && is_same(a, b, "mode");
+}
+
+static bool is_of_all_keys(const json_t *row)
+{
+    return !json_is_string(json_object_get(row, "value"));
+}
+
+static void print_would_row(const json_t *row)
+{
+    const json_t *days = json_object_get(row, "days");
+    size_t count = json_array_size(days);
+    bool bytes = strcmp(text_at(row, "count"), "bytes") == 0;
+    char much[32];
+    if (bytes)
+        size(number_at(row, "units"), much);
+    else
+        text_format(much, sizeof much, "%" PRId64, number_at(row, "units"));
+    printf("  ");
+    column(2, WHO_WIDTH, is_of_all_keys(row) ? "all together" : text_at(row, "value"));
+    flow_format(ROW_INDENT, ROW_INDENT, "%9" PRId64 "%12s%6zu  %s", number_at(row, "questions"), much, count,
+                count ? text_at(json_array_get(days, count - 1), "day") : "-");
+}
+
+/* How many keys were affected, day by day. */
+static void print_keys(const json_t *row)
+{
+    const json_t *days = json_object_get(row, "days"), *day;
+    struct buffer line;
+    size_t i;
+    buffer_init(&line, 8192);
+    buffer_addf(&line, "affected: ");
+    json_array_foreach(days, i, day)
+    {
+        buffer_addf(&line, "%s%" PRId64 " on %s", i ? ", " : "", number_at(day, "keys"), text_at(day, "day"));
+    }
+    if (i)
+        wrapped(2, buffer_text(&line));
+    buffer_fini(&line);
+}
+
+/* The limit that the row at FIRST tells of, with all rows from there on that do so, too. */
+static void print_would_limit(const json_t *rows, size_t first)
+{
+    const json_t *head = json_array_get(rows, first);
+    bool observed = strcmp(text_at(head, "mode"), "observe") == 0;
+    if (first)
+        printf("\n");
+    flow_format(0, 4, "%s (%s by %s), %s %s:", text_at(head, "limit"), text_at(head, "count"), text_at(head, "key"),
+                observed ? "only observed, would have been" : "in force, was", participle(text_at(head, "then")));
+    printf("  %-*s%9s%12s%6s  %s\n", WHO_WIDTH, "who", "how often", "how much", "days", "last day");
+    for (size_t i = first; i < json_array_size(rows); i++) {
+        const json_t *row = json_array_get(rows, i);
+        if (!is_of_same_limit(head, row))
+            continue;
+        print_would_row(row);
+        if (is_of_all_keys(row))
+            print_keys(row);
+    }
+}
+
+void print_would(const json_t *rows)
+{
+    for (size_t i = 0; i < json_array_size(rows); i++) {
+        size_t before = 0;
+        while (before < i && !is_of_same_limit(json_array_get(rows, before), json_array_get(rows, i)))
+            before++;
+        if (before == i)
+            print_would_limit(rows, i);
+    }
+}
+
 void print_attempt(const json_t *attempt)
 {
     char first[32], last[32], ago[32];

@@ -19,6 +19,9 @@ void print_trace(const json_t *trace);
 /* One limit and what is used of it: `postern limits`. */
 void print_limit(const json_t *limit);
 
+/* Rows of a list, put together by limit: `postern limits --would`. */
+void print_would(const json_t *rows);
+
 /* One that tried to reach port 25 without postern: `postern firewall report`. */
 void print_attempt(const json_t *attempt);
 

@@ -140,6 +140,9 @@ static void wrong_words_get_a_sentence(void **state)
         { { "trace" }, "trace needs one word more; type postern trace ADDRESS" },
         { { "trace", "a@b", "c@d" }, "c@d is out of place" },
         { { "limits", "alice" }, "alice is out of place" },
+        { { "limits", "--wouldx" }, "--wouldx is out of place; type postern limits [--account A]" },
+        { { "limits", "--wouldx" }, "[--all] [--would]" },
+        { { "status", "--would" }, "--would is out of place; type postern status" },
         { { "user", "add" }, "user add needs one word more; type postern user add NAME" },
         { { "user", "list", "a", "b" }, "b is out of place" },
         { { "reload", "now" }, "now is out of place; type postern reload" },
@@ -208,6 +211,8 @@ static void right_words_become_a_request(void **state)
         { { "message", "x" }, "{\"command\":\"message\",\"filters\":{\"id\":\"x\"}}\n" },
         { { "trace", "a@b" }, "{\"command\":\"trace\",\"filters\":{\"recipient\":\"a@b\"}}\n" },
         { { "limits", "--account", "a" }, "{\"command\":\"limits\",\"filters\":{\"account\":\"a\"}}\n" },
+        { { "limits", "--would" }, "{\"command\":\"limits would\",\"filters\":{}}\n" },
+        { { "limits", "--account", "a", "--would" }, "{\"command\":\"limits would\",\"filters\":{\"account\":\"a\"}}\n" },
         { { "reload" }, "{\"command\":\"reload\",\"filters\":{}}\n" },
         { { "stop" }, "{\"command\":\"stop\",\"filters\":{}}\n" },
     };

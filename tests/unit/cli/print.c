@@ -132,6 +132,46 @@ static void no_line_is_too_wide(void **state)
     }
 }
 
+/* Rows of one limit stand together, whatever the order in which they came. */
+static void would_is_put_together_by_limit(void **state)
+{
+    static const char rows[] =
+        "[{\"limit\": \"hourly\", \"key\": \"account\", \"value\": \"alice\", \"count\": \"recipients\", \"mode\": \"observe\", "
+        "\"then\": \"defer\", \"questions\": 12, \"units\": 240, \"days\": [{\"day\": \"2026-11-23\"}, {\"day\": "
+        "\"2026-11-24\"}]}, "
+        "{\"limit\": \"size\", \"key\": \"client\", \"value\": \"192.0.2.1\", \"count\": \"bytes\", \"mode\": \"enforce\", "
+        "\"then\": \"reject\", \"questions\": 1, \"units\": 2097152, \"days\": [{\"day\": \"2026-11-24\"}]}, "
+        "{\"limit\": \"hourly\", \"key\": \"account\", \"value\": \"bob\", \"count\": \"recipients\", \"mode\": \"observe\", "
+        "\"then\": \"defer\", \"questions\": 1, \"units\": 1, \"days\": [{\"day\": \"2026-11-23\"}]}, "
+        "{\"limit\": \"hourly\", \"key\": \"account\", \"value\": null, \"count\": \"recipients\", \"mode\": \"observe\", "
+        "\"then\": \"defer\", \"questions\": 13, \"units\": 241, \"days\": [{\"day\": \"2026-11-23\", \"keys\": 2}, {\"day\": "
+        "\"2026-11-24\", \"keys\": 1}]}]";
+    (void)state;
+    assert_string_equal(print(print_would, rows),
+                        "hourly (recipients by account), only observed, would have been deferred:\n"
+                        "  who                               how often    how much  days  last day\n"
+                        "  alice                                    12         240     2  2026-11-24\n"
+                        "  bob                                       1           1     1  2026-11-23\n"
+                        "  all together                             13         241     2  2026-11-24\n"
+                        "  affected: 2 on 2026-11-23, 1 on 2026-11-24\n"
+                        "\n"
+                        "size (bytes by client), in force, was rejected:\n"
+                        "  who                               how often    how much  days  last day\n"
+                        "  192.0.2.1                                 1        2.0M     1  2026-11-24\n");
+    check_width(capture.out);
+    print(print_would, "[{}, 7, {\"days\": 7, \"value\": 7}]");
+    check_width(capture.out);
+    for (size_t i = 0; i < COUNT(texts); i++) {
+        static char value[4096];
+        snprintf(value, sizeof value,
+                 "[{\"limit\": \"%s\", \"value\": \"%s\", \"then\": \"%s\", \"questions\": 9223372036854775807, \"units\": "
+                 "9223372036854775807, \"days\": [{\"day\": \"2026-11-24\"}]}]",
+                 texts[i], texts[i], texts[i]);
+        print(print_would, value);
+        check_width(capture.out);
+    }
+}
+
 static void other_kinds_do_no_harm(void **state)
 {
     static const char *const values[] = {
@@ -232,9 +272,8 @@ static void long_texts_break_at_spaces(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(no_line_is_too_wide),
-        cmocka_unit_test(other_kinds_do_no_harm),
-        cmocka_unit_test(screens_look_like_this),
+        cmocka_unit_test(no_line_is_too_wide),        cmocka_unit_test(would_is_put_together_by_limit),
+        cmocka_unit_test(other_kinds_do_no_harm),     cmocka_unit_test(screens_look_like_this),
         cmocka_unit_test(long_texts_break_at_spaces),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
