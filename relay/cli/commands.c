@@ -301,7 +301,9 @@ static int print_rules(const struct call *call)
 static int report_attempts(const struct call *call)
 {
     struct printer printer = { .call = call };
-    int status = firewall_report(take_value, &printer);
+    char socket[512];
+    find_socket(call, socket, sizeof socket);
+    int status = firewall_report(socket, take_value, &printer);
     if (status == COMMANDS_DONE && call->options->json)
         end_list(&printer);
     else if (status == COMMANDS_DONE && !printer.count)

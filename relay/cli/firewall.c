@@ -4,6 +4,7 @@
 
 #include "../base/clock.h"
 #include "../base/text.h"
+#include "firewall_account.h"
 #include "firewall_report.h"
 #include "firewall_rules.h"
 #include "nft.h"
@@ -75,7 +76,7 @@ int firewall_print(const struct conf *conf, const char *redirect, const char *wo
                : complain(REFUSED, "print: the listeners have more networks than %u bytes of rules can name", FIREWALL_RULES_MAX);
 }
 
-int firewall_report(void (*value)(void *context, const json_t *value), void *context)
+int firewall_report(const char *socket, void (*value)(void *context, const json_t *value), void *context)
 {
     char reason[NFT_REASON_SIZE];
     struct buffer listing;
@@ -93,6 +94,7 @@ int firewall_report(void (*value)(void *context, const json_t *value), void *con
     if (!attempts)
         return complain(REFUSED,
                         "report: the table inet postern is not one of this version; load what postern firewall print prints");
+    firewall_account_add(attempts, socket);
     json_array_foreach(attempts, i, attempt)
     {
         value(context, attempt);

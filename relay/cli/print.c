@@ -469,12 +469,17 @@ void print_attempt(const json_t *attempt)
 {
     char first[32], last[32], ago[32];
     int64_t n = number_at(attempt, "attempts");
-    const char *since = text_at(attempt, "first");
+    const char *account = text_at(attempt, "account"), *login = text_at(attempt, "login"), *since = text_at(attempt, "first");
     flow_format(0, 4, "%s", text_at(attempt, "address"));
     printf("    ");
     flow_format(4, 4, "%" PRId64 " attempt%s since %s, the last %s (%s ago)", n, plural(n),
                 *since ? local_time(since, first) : "long ago", local_time(text_at(attempt, "last"), last),
                 away(text_at(attempt, "last"), ago));
+    printf("    ");
+    if (*account)
+        flow_format(4, 4, "account %s (last login from there %s ago)", account, away(login, ago));
+    else
+        printf("account -\n");
 }
 
 void print_changed(const json_t *changed)

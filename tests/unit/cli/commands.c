@@ -2,6 +2,7 @@
  * the request that the daemon, played here, gets. */
 #include "../../../relay/cli/commands.h"
 #include "../../../relay/base/text.h"
+#include "../../../relay/cli/firewall_account.h"
 #include "capture.h"
 
 #include <jansson.h>
@@ -225,6 +226,33 @@ static void right_words_become_a_request(void **state)
     }
 }
 
+/* The report of the firewall asks for each address; it goes without names where nobody answers or nobody is known. */
+static void the_account_behind_an_address(void **state)
+{
+    static const struct {
+        const char *answer, *attempt;
+    } cases[] = {
+        { "{\"value\":{\"client\":\"192.0.2.1\",\"account\":\"alice\",\"when\":\"2026-11-24T22:15:03Z\"}}\n" DONE,
+          "{\"account\":\"alice\",\"address\":\"192.0.2.1\",\"login\":\"2026-11-24T22:15:03Z\"}" },
+        { "{\"done\":false,\"exit\":1,\"reason\":\"nobody\"}\n", "{\"account\":null,\"address\":\"192.0.2.1\",\"login\":null}" },
+        { NULL, "{\"account\":null,\"address\":\"192.0.2.1\",\"login\":null}" },
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        json_t *attempts = json_pack("[{s:s}]", "address", "192.0.2.1");
+        pid_t pid = cases[i].answer ? play(cases[i].answer) : -1;
+        firewall_account_add(attempts, cases[i].answer ? path : "/nonexistent/socket");
+        if (pid > 0)
+            waitpid(pid, NULL, 0);
+        if (pid > 0)
+            assert_string_equal(*request, "{\"command\":\"login of\",\"filters\":{\"client\":\"192.0.2.1\"}}\n");
+        char *text = json_dumps(json_array_get(attempts, 0), JSON_COMPACT | JSON_SORT_KEYS);
+        assert_string_equal(text, cases[i].attempt);
+        free(text);
+        json_decref(attempts);
+    }
+}
+
 static void answers_are_printed(void **state)
 {
 #define LIST                                                                                                                     \
@@ -376,6 +404,7 @@ int main(void)
         cmocka_unit_test(wrong_words_get_a_sentence),
         cmocka_unit_test(long_words_are_cut),
         cmocka_unit_test(right_words_become_a_request),
+        cmocka_unit_test(the_account_behind_an_address),
         cmocka_unit_test(answers_are_printed),
         cmocka_unit_test(nobody_answers),
         cmocka_unit_test(checks_and_tells_its_version),

@@ -249,6 +249,9 @@ static void screens_look_like_this(void **state)
           "2001:db8::2\n    3 attempts since long ago, the last 2026-11-24 " },
         { print_attempt, "{\"address\": \"192.0.2.7\", \"first\": \"2026-11-24T12:15:03Z\", \"attempts\": 1}",
           "192.0.2.7\n    1 attempt since 2026-11-24 " },
+        { print_attempt, "{\"address\": \"192.0.2.7\", \"account\": null, \"login\": null}", " ago)\n    account -\n" },
+        { print_attempt, "{\"address\": \"192.0.2.7\", \"account\": \"alice\", \"login\": \"2026-11-24T12:15:03Z\"}",
+          "    account alice (last login from there " },
         { print_changed, "{\"changed\": 1}", "1 message\n" },
         { print_changed, "{\"changed\": 2}", "2 messages\n" },
     };
