@@ -7,11 +7,11 @@ VERSION = 0.1
 
 # What is missing of these Debian packages is installed by name before the target that needs it (tests/install).
 BUILD_PACKAGES = gcc make pkg-config libssl-dev libc-ares-dev libsasl2-dev libevent-dev libconfuse-dev libsystemd-dev \
-                 libseccomp-dev libjansson-dev
+                 libseccomp-dev libjansson-dev libhiredis-dev
 RUN_PACKAGES   = $(BUILD_PACKAGES) libsasl2-modules python3 openssl knot unbound
 CHECK_PACKAGES = $(RUN_PACKAGES) libcmocka-dev swaks libnet-ssleay-perl libio-socket-ssl-perl libauthen-sasl-perl \
                  libdigest-hmac-perl msmtp curl nodejs node-nodemailer postfix libpython3.11-testsuite iproute2 \
-                 nftables strace e2fsprogs qemu-system-common fuse3 procps mandoc systemd util-linux
+                 nftables strace e2fsprogs qemu-system-common fuse3 procps mandoc systemd util-linux redis-server
 BENCH_PACKAGES = $(CHECK_PACKAGES) sasl2-bin
 FUZZ_PACKAGES  = $(BUILD_PACKAGES) clang-14 libclang-rt-14-dev
 LINT_PACKAGES  = $(BUILD_PACKAGES) clang-format-14 mandoc universal-ctags python3
@@ -21,7 +21,7 @@ JOBS    := $(shell nproc)
 CC      ?= gcc
 WARN     = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wconversion -Wformat=2 -Wvla $(WERROR)
 HARDEN   = -fPIE -fstack-protector-strong -fstack-clash-protection -fcf-protection $(FORTIFY)
-LIBS_EXT = openssl libevent libcares libsasl2 libconfuse libsystemd libseccomp jansson
+LIBS_EXT = openssl libevent libcares libsasl2 libconfuse libsystemd libseccomp jansson hiredis
 ifneq ($(CI),)
 WERROR   = -Werror
 endif

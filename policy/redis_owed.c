@@ -1,0 +1,127 @@
+/* Each machine that was cut off drains its own part, Redis drains what it had. To add what was counted as it was would count what has
+ * drained here since; so no more of it is owed than this machine would still have as used. For one machine that makes the sum right;
+ * for several it is never too high, so that nobody is refused for having been counted twice. */
+#include "redis_owed.h"
+
+#include "../relay/base/list.h"
+#include "../relay/base/map.h"
+#include "../relay/base/text.h"
+
+#include <stdlib.h>
+
+typedef unsigned __int128 amount;
+
+struct debt {
+    struct list node;
+    struct bucket_rule rule;
+    uint64_t n, used; /* at `at_ms` */
+    int64_t at_ms;
+    size_t size;
+    char name[];
+};
+
+struct redis_owed {
+    struct map *by_name;
+    struct list all; /* the oldest first */
+};
+
+struct redis_owed *redis_owed_new(size_t max)
+{
+    struct redis_owed *owed = text_zalloc(sizeof *owed);
+    owed->by_name = map_new(max);
+    list_init(&owed->all);
+    return owed;
+}
+
+static void forget(struct redis_owed *owed, struct debt *debt)
+{
+    map_remove(owed->by_name, span_make(debt->name, debt->size));
+    list_remove(&debt->node);
+    free(debt);
+}
+
+void redis_owed_free(struct redis_owed **owed)
+{
+    if (!*owed)
+        return;
+    LIST_EACH(node, &(*owed)->all)
+        forget(*owed, LIST_ENTRY(node, struct debt, node));
+    map_free(&(*owed)->by_name, NULL);
+    free(*owed);
+    *owed = NULL;
+}
+
+static struct debt *find_or_make(struct redis_owed *owed, struct span name)
+{
+    bool full = false;
+    struct debt *debt = map_get(owed->by_name, name);
+    if (debt)
+        return debt;
+    debt = text_zalloc(sizeof *debt + name.n);
+    debt->size = name.n;
+    memcpy(debt->name, name.p, name.n);
+    map_put(owed->by_name, name, debt, &full);
+    if (full) {
+        free(debt);
+        return NULL;
+    }
+    list_append(&owed->all, &debt->node);
+    return debt;
+}
+
+bool redis_owed_add(struct redis_owed *owed, const struct redis_key *key, uint64_t n, int64_t now_ms)
+{
+    struct debt *debt = find_or_make(owed, key->name);
+    if (!debt)
+        return false;
+    debt->rule = key->rule;
+    debt->n = debt->n > UINT64_MAX - n ? UINT64_MAX : debt->n + n;
+    debt->used = key->known;
+    debt->at_ms = now_ms;
+    return true;
+}
+
+size_t redis_owed_count(const struct redis_owed *owed)
+{
+    return map_count(owed->by_name);
+}
+
+/* What of `used` is left at NOW_MS. */
+static uint64_t left_of(const struct debt *debt, int64_t now_ms)
+{
+    int64_t passed = now_ms > debt->at_ms ? now_ms - debt->at_ms : 0;
+    uint64_t per_ms = debt->rule.per_ms > 0 ? (uint64_t)debt->rule.per_ms : 1;
+    amount drained = (amount)debt->rule.count * (amount)passed / per_ms;
+    return drained >= debt->used ? 0 : debt->used - (uint64_t)drained;
+}
+
+bool redis_owed_take(struct redis_owed *owed, const char *sha, int64_t now_ms, struct buffer *out, size_t *ret_claims,
+                     size_t *ret_keys)
+{
+    struct redis_key keys[REDIS_OWED_BATCH + 1];
+    struct redis_claim claims[REDIS_OWED_BATCH + 1];
+    struct debt *taken[REDIS_OWED_BATCH];
+    struct redis_ask ask = { keys, 1, claims, 1 };
+    size_t ntaken = 0;
+    keys[0] = (struct redis_key){ .name = SPAN("postern:probe"), .rule = { 1, 1000, 1, 0 } };
+    claims[0] = (struct redis_claim){ .n = 1 };
+    LIST_EACH(node, &owed->all) {
+        struct debt *debt = LIST_ENTRY(node, struct debt, node);
+        uint64_t left = left_of(debt, now_ms), n = debt->n < left ? debt->n : left;
+        if (ntaken == REDIS_OWED_BATCH)
+            break;
+        taken[ntaken++] = debt;
+        if (!n)
+            continue;
+        keys[ask.nkeys] = (struct redis_key){ span_make(debt->name, debt->size), debt->rule, left - n };
+        claims[ask.nclaims++] = (struct redis_claim){ .question = (unsigned)ask.nkeys, .key = (unsigned)ask.nkeys, .n = n };
+        ask.nkeys++;
+    }
+    if (!redis_script_command(&ask, sha, out))
+        return false;
+    for (size_t i = 0; i < ntaken; i++)
+        forget(owed, taken[i]);
+    *ret_claims = ask.nclaims;
+    *ret_keys = ask.nkeys;
+    return true;
+}
