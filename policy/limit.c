@@ -28,7 +28,10 @@ struct limit_set {
     size_t count;
     struct seen *seen;
     struct would *would; /* or NULL */
-    int64_t to_wall_ms;  /* from the monotonic clock, when the set was made: pairs outlive the process */
+    const struct limit_sharing *sharing;
+    void *sharing_context;
+    struct limit_claims scratch;
+    int64_t to_wall_ms; /* from the monotonic clock, when the set was made: pairs outlive the process */
     struct told told[TOLD_SLOTS];
 };
 
@@ -140,6 +143,12 @@ void limit_set_would(struct limit_set *set, struct would *would)
     set->would = would;
 }
 
+void limit_set_sharing(struct limit_set *set, const struct limit_sharing *sharing, void *context)
+{
+    set->sharing = sharing;
+    set->sharing_context = context;
+}
+
 void limit_free(struct limit_set **set)
 {
     if (!*set)
@@ -148,6 +157,7 @@ void limit_free(struct limit_set **set)
         bucket_free(&(*set)->limits[i].buckets);
         share_free(&(*set)->limits[i].shares);
     }
+    limit_claims_fini(&(*set)->scratch);
     free((*set)->limits);
     free(*set);
     *set = NULL;
@@ -265,73 +275,171 @@ static bool share_is_reached(const struct limit_set *set, const struct limit *li
 }
 
 /* All that is refused counts, and what would have been; but a look that does not refuse is followed by the question itself. */
-static void note_would(struct limit_set *set, const struct limit_refusal *refusal, const struct limit_ask *ask)
+static void note_would(struct limit_set *set, const struct limit_refusal *refusal, bool is_look)
 {
     const struct limit *limit = refusal->limit;
-    if (set->would && (!ask->look || verdict_of(refusal) >= LIMIT_REFUSE))
+    if (set->would && (!is_look || verdict_of(refusal) >= LIMIT_REFUSE))
         would_note(set->would, limit->conf, limit->enforced, refusal->key, refusal->n, clock_wall_ms());
 }
 
-/* Looks at one limit; what it would not let pass is logged, and kept in *WORST where it acts. */
-static void look(struct limit_set *set, const struct limit *limit, const struct key_subject *subject, const struct limit_ask *ask,
-                 int64_t now_ms, struct limit_refusal *worst)
+void limit_claims_clear(struct limit_claims *claims)
+{
+    claims->count = claims->ntargets = 0;
+}
+
+void limit_claims_fini(struct limit_claims *claims)
+{
+    free(claims->items);
+    free(claims->targets);
+    *claims = (struct limit_claims){ .count = 0 };
+}
+
+/* The index of the target for LIMIT and KEY, which is added where it is new. */
+static unsigned target_of(struct limit_claims *claims, const struct limit *limit, const char *key, bool acts)
+{
+    for (size_t i = claims->ntargets; i-- > 0;)
+        if (claims->targets[i].limit == limit && strcmp(claims->targets[i].key, key) == 0)
+            return (unsigned)i;
+    if (claims->ntargets == claims->target_room) {
+        claims->target_room = 2 * claims->target_room + 8;
+        claims->targets = text_realloc(claims->targets, claims->target_room * sizeof *claims->targets);
+    }
+    struct limit_target *target = &claims->targets[claims->ntargets];
+    target->limit = limit;
+    target->acts = acts;
+    text_copy(target->key, sizeof target->key, span_of(key));
+    return (unsigned)claims->ntargets++;
+}
+
+/* Is PAIR claimed by an earlier question? Then it is not new to this one, if that one is allowed. */
+static bool is_claimed(const struct limit_claims *claims, uint64_t pair)
+{
+    for (size_t i = 0; pair && i < claims->count; i++)
+        if (claims->items[i].pair == pair)
+            return true;
+    return false;
+}
+
+static void add_claim(struct limit_claims *claims, const struct limit_claim *claim)
+{
+    if (claims->count == claims->room) {
+        claims->room = 2 * claims->room + 8;
+        claims->items = text_realloc(claims->items, claims->room * sizeof *claims->items);
+    }
+    claims->items[claims->count++] = *claim;
+}
+
+/* Adds what one limit claims. */
+static void gather(struct limit_set *set, const struct limit *limit, const struct key_subject *subject,
+                   const struct limit_ask *ask, int64_t now_ms, unsigned question, struct limit_claims *claims)
 {
     struct view view;
-    int64_t wait_ms;
     if (ask->look && limit->conf->then == CONF_THEN_SUSPEND)
         return; /* nobody is suspended for what only might be */
-    if (!is_about(set, limit, subject, ask, now_ms, &view) || !view.n ||
-        bucket_fits(limit->buckets, span_of(view.key), view.n, now_ms, &wait_ms) ||
-        !share_is_reached(set, limit, span_of(view.key), now_ms))
+    if (!is_about(set, limit, subject, ask, now_ms, &view) || (ask->look && !view.n))
         return;
-    struct limit_refusal refusal = { .limit = limit, .n = view.n, .wait_ms = wait_ms };
-    memcpy(refusal.key, view.key, sizeof refusal.key);
-    bucket_refused(limit->buckets, span_of(refusal.key), now_ms);
-    tell(set, &refusal, subject, now_ms);
-    note_would(set, &refusal, ask);
-    if (limit->enforced && (!worst->limit || is_worse(worst, &refusal)))
+    struct limit_claim claim = { .question = question, .look = ask->look, .n = view.n, .pair = view.pair };
+    claim.target = target_of(claims, limit, view.key, share_is_reached(set, limit, span_of(view.key), now_ms));
+    if (question && is_claimed(claims, view.pair))
+        claim.n = 0;
+    add_claim(claims, &claim);
+}
+
+void limit_gather(struct limit_set *set, const struct key_subject *subject, const struct limit_ask *asks, size_t nasks,
+                  unsigned question, int64_t now_ms, struct limit_claims *claims)
+{
+    for (size_t i = 0; i < set->count; i++)
+        for (size_t k = 0; k < nasks; k++)
+            gather(set, &set->limits[i], subject, &asks[k], now_ms, question, claims);
+}
+
+/* Does claim I fit? If not, *ret_wait_ms says when it would. */
+static bool fits(const struct limit_settling *settling, size_t i, int64_t *ret_wait_ms)
+{
+    const struct limit_claim *claim = &settling->claims->items[i];
+    const struct limit_target *target = &settling->claims->targets[claim->target];
+    if (!settling->waits_ms)
+        return bucket_fits(target->limit->buckets, span_of(target->key), claim->n, settling->now_ms, ret_wait_ms);
+    *ret_wait_ms = settling->waits_ms[i];
+    return *ret_wait_ms == 0;
+}
+
+/* Looks at claim I; what does not pass is logged, and kept in *WORST where its limit acts. */
+static void look(struct limit_set *set, const struct limit_settling *settling, size_t i, const struct key_subject *subject,
+                 struct limit_refusal *worst)
+{
+    const struct limit_claim *claim = &settling->claims->items[i];
+    const struct limit_target *target = &settling->claims->targets[claim->target];
+    int64_t wait_ms;
+    if (!claim->n || fits(settling, i, &wait_ms) || !target->acts)
+        return;
+    struct limit_refusal refusal = { .limit = target->limit, .n = claim->n, .wait_ms = wait_ms };
+    memcpy(refusal.key, target->key, sizeof refusal.key);
+    bucket_refused(target->limit->buckets, span_of(refusal.key), settling->now_ms);
+    tell(set, &refusal, subject, settling->now_ms);
+    note_would(set, &refusal, claim->look);
+    if (target->limit->enforced && (!worst->limit || is_worse(worst, &refusal)))
         *worst = refusal;
 }
 
-static void note_pair(struct limit_set *set, const struct limit *limit, const struct view *view, int64_t now_ms)
+static void note_pair(struct limit_set *set, const struct limit *limit, uint64_t pair, bool is_new, int64_t now_ms)
 {
     uint32_t now_s = seconds(set, now_ms);
     bool first = counts[limit->conf->count].how == HOW_FIRST;
-    bool known = first ? seen_since(set->seen, view->pair, now_s > DAY_S ? now_s - DAY_S : 0) : !view->n;
+    bool known = first ? seen_since(set->seen, pair, now_s > DAY_S ? now_s - DAY_S : 0) : !is_new;
     if (!known)
-        seen_note(set->seen, view->pair, now_s);
+        seen_note(set->seen, pair, now_s);
 }
 
-static void count(struct limit_set *set, const struct limit *limit, const struct key_subject *subject,
-                  const struct limit_ask *ask, int64_t now_ms)
+/* Counts in the buckets here. */
+static void count_here(struct limit_set *set, const struct limit *limit, struct span key, uint64_t n, bool unshared,
+                       int64_t now_ms)
 {
-    struct view view;
+    bucket_count(limit->buckets, key, n, now_ms);
+    if (set->sharing && !unshared)
+        set->sharing->counted(set->sharing_context, limit, key, n, now_ms);
+}
+
+static void count(struct limit_set *set, const struct limit_settling *settling, size_t i)
+{
+    const struct limit_claim *claim = &settling->claims->items[i];
+    const struct limit_target *target = &settling->claims->targets[claim->target];
     int64_t wait_ms;
-    if (ask->look || !is_about(set, limit, subject, ask, now_ms, &view))
+    if (claim->look)
         return;
-    if (view.n && (limit->enforced || bucket_fits(limit->buckets, span_of(view.key), view.n, now_ms, &wait_ms)))
-        bucket_count(limit->buckets, span_of(view.key), view.n, now_ms);
-    if (view.pair)
-        note_pair(set, limit, &view, now_ms);
+    if (claim->n && !settling->waits_ms && (target->limit->enforced || fits(settling, i, &wait_ms)))
+        count_here(set, target->limit, span_of(target->key), claim->n, settling->unshared, settling->now_ms);
+    if (claim->pair)
+        note_pair(set, target->limit, claim->pair, claim->n, settling->now_ms);
+}
+
+enum limit_verdict limit_settle(struct limit_set *set, const struct limit_settling *settling, const struct key_subject *subject,
+                                struct limit_refusal *ret_refusal)
+{
+    const struct limit_claims *claims = settling->claims;
+    struct limit_refusal worst = { .limit = NULL };
+    for (size_t i = 0; i < claims->count; i++)
+        if (claims->items[i].question == settling->question)
+            look(set, settling, i, subject, &worst);
+    enum limit_verdict verdict = verdict_of(&worst);
+    if (verdict != LIMIT_ALLOW)
+        *ret_refusal = worst;
+    for (size_t i = 0; i < claims->count && verdict < LIMIT_REFUSE; i++)
+        if (claims->items[i].question == settling->question)
+            count(set, settling, i);
+    return verdict;
 }
 
 enum limit_verdict limit_take(struct limit_set *set, const struct key_subject *subject, const struct limit_ask *asks,
                               size_t nasks, int64_t now_ms, struct limit_refusal *ret_refusal)
 {
-    struct limit_refusal worst = { .limit = NULL };
-    for (size_t i = 0; i < set->count; i++)
-        for (size_t k = 0; k < nasks; k++)
-            look(set, &set->limits[i], subject, &asks[k], now_ms, &worst);
-    enum limit_verdict verdict = verdict_of(&worst);
-    if (verdict != LIMIT_ALLOW)
-        *ret_refusal = worst;
-    for (size_t i = 0; i < set->count && verdict < LIMIT_REFUSE; i++)
-        for (size_t k = 0; k < nasks; k++)
-            count(set, &set->limits[i], subject, &asks[k], now_ms);
-    return verdict;
+    const struct limit_settling settling = { .claims = &set->scratch, .now_ms = now_ms };
+    limit_claims_clear(&set->scratch);
+    limit_gather(set, subject, asks, nasks, 0, now_ms, &set->scratch);
+    return limit_settle(set, &settling, subject, ret_refusal);
 }
 
-/* As look, and counts. */
+/* As look and count, for what has happened. */
 static void note_one(struct limit_set *set, const struct limit *limit, const struct key_subject *subject,
                      const struct limit_ask *ask, int64_t now_ms, struct limit_refusal *worst)
 {
@@ -345,15 +453,15 @@ static void note_one(struct limit_set *set, const struct limit *limit, const str
     bool beyond =
         view.n && !bucket_fits(limit->buckets, key, view.n, now_ms, &wait_ms) && share_is_reached(set, limit, key, now_ms);
     if (view.n)
-        bucket_count(limit->buckets, key, view.n, now_ms);
+        count_here(set, limit, key, view.n, false, now_ms);
     if (view.pair)
-        note_pair(set, limit, &view, now_ms);
+        note_pair(set, limit, view.pair, view.n, now_ms);
     if (!beyond)
         return;
     struct limit_refusal refusal = { .limit = limit, .n = view.n, .wait_ms = wait_ms };
     memcpy(refusal.key, view.key, sizeof refusal.key);
     tell(set, &refusal, subject, now_ms);
-    note_would(set, &refusal, ask);
+    note_would(set, &refusal, ask->look);
     if (limit->enforced && (!worst->limit || is_worse(worst, &refusal)))
         *worst = refusal;
 }
@@ -386,6 +494,8 @@ void limit_forget(struct limit_set *set, struct span account)
         if (limit->conf->then != CONF_THEN_SUSPEND || limit->conf->key != CONF_KEY_ACCOUNT)
             continue;
         bucket_clear(limit->buckets, account, now_ms);
+        if (set->sharing)
+            set->sharing->forgot(set->sharing_context, limit, account);
         if (limit->shares)
             share_forget(limit->shares, account);
     }

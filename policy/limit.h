@@ -72,6 +72,62 @@ struct limit_refusal {
 enum limit_verdict limit_take(struct limit_set *set, const struct key_subject *subject, const struct limit_ask *asks,
                               size_t nasks, int64_t now_ms, struct limit_refusal *ret_refusal);
 
+/* A bucket that questions are about. */
+struct limit_target {
+    const struct limit *limit;
+    bool acts; /* the limit's share is reached, where it has one */
+    char key[KEY_SIZE];
+};
+
+/* What one of several questions asks of a target. */
+struct limit_claim {
+    unsigned question, target;
+    bool look;
+    uint64_t n;    /* 0: what is asked for was counted before */
+    uint64_t pair; /* in seen.h; 0: it does not matter who */
+};
+
+/* All that limits have to say to questions that are decided one after the other; zero is empty. */
+struct limit_claims {
+    struct limit_target *targets;
+    struct limit_claim *items;
+    size_t ntargets, target_room, count, room;
+};
+
+/* Forgets what is in CLAIMS, but keeps the memory. */
+void limit_claims_clear(struct limit_claims *claims);
+
+/* Frees what CLAIMS holds; it is empty afterwards. */
+void limit_claims_fini(struct limit_claims *claims);
+
+/* The first half of limit_take: adds to CLAIMS what SUBJECT's question of this number (0, 1 …) claims. Nothing is counted. */
+void limit_gather(struct limit_set *set, const struct key_subject *subject, const struct limit_ask *asks, size_t nasks,
+                  unsigned question, int64_t now_ms, struct limit_claims *claims);
+
+/* How a question is settled. */
+struct limit_settling {
+    const struct limit_claims *claims;
+    unsigned question;
+    const int64_t *waits_ms; /* by others, who have counted, for each claim: 0 fits, BUCKET_NEVER …; NULL: by the buckets here */
+    bool unshared;           /* by the buckets here, though others may have counted it: they are not told */
+    int64_t now_ms;
+};
+
+/* The second half of limit_take. Questions are settled in their order; limits must be those of limit_gather. */
+enum limit_verdict limit_settle(struct limit_set *set, const struct limit_settling *settling, const struct key_subject *subject,
+                                struct limit_refusal *ret_refusal);
+
+/* Who shares what is counted here with others. */
+struct limit_sharing {
+    /* N were counted for KEY by the buckets here. */
+    void (*counted)(void *context, const struct limit *limit, struct span key, uint64_t n, int64_t now_ms);
+    /* KEY begins anew. */
+    void (*forgot)(void *context, const struct limit *limit, struct span key);
+};
+
+/* Tells SHARING (static; NULL: nobody) with CONTEXT from here on. */
+void limit_set_sharing(struct limit_set *set, const struct limit_sharing *sharing, void *context);
+
 /* What SUBJECT did has happened at NOW_MS: ASK is counted in every limit that is about it, whether it fits or
  * not. A limit that it goes beyond, whose share is reached where it has one, is logged; the one that matters most is the verdict, as
  * of limit_take. */
