@@ -43,7 +43,7 @@ struct peer {
 
 static void send_answer(struct peer *peer, const struct policy_answer *answer)
 {
-    ipc_send(peer->ipc, POLICY_ANSWER, answer, offsetof(struct policy_answer, reply) + strlen(answer->reply), -1);
+    ipc_send_soon(peer->ipc, POLICY_ANSWER, answer, offsetof(struct policy_answer, reply) + strlen(answer->reply));
 }
 
 static void mail_asked(struct peer *peer, const void *body)
@@ -62,7 +62,7 @@ static void rcpt_asked(struct peer *peer, const void *body)
         const struct policy_answer *last = &answer.each[answer.count - 1];
         size += (answer.count - 1) * sizeof *last + offsetof(struct policy_answer, reply) + strlen(last->reply);
     }
-    ipc_send(peer->ipc, POLICY_RCPT_ANSWER, &answer, size, -1);
+    ipc_send_soon(peer->ipc, POLICY_RCPT_ANSWER, &answer, size);
 }
 
 static void content_asked(struct peer *peer, const void *body)

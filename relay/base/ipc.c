@@ -1,11 +1,16 @@
-/* A packet is a header {type, size} and the body. SOCK_SEQPACKET keeps packets whole and in order and tells when the other side
- * has closed. The receive buffer is one per process: a handler gets the body where it was received, followed by zeros up to the
- * struct's size. A handler may free its own channel: `ipc->freed` points to a flag on the reading frame's stack.
+/* A packet is one message or several, each a header {type, size} and its body, padded where another one follows. SOCK_SEQPACKET keeps
+ * packets whole and in order and tells when the other side has closed. A packet is received and checked as a whole, then each
+ * message is copied to where its handler gets it, followed by zeros up to the struct's size; both places are one per process. A
+ * handler may free its own channel: `ipc->freed` points to a flag on the reading frame's stack.
  *
- * The zeros are promised across channels: what a broken peer sent stays in the buffer, and must not show behind the short message of
- * another one. Hence `dirty` counts from the moment of reading, and not only for packets that were found good. */
+ * What is to be sent soon is gathered until the loop has called everything that was ready: a process that has questions of many
+ * sessions wakes its peer once then, with one system call on each side.
+ *
+ * The zeros are promised across channels: what one message left in its place must not show behind a shorter one of another peer.
+ * Hence `dirty`. */
 #include "ipc.h"
 
+#include "buffer.h"
 #include "list.h"
 #include "log.h"
 #include "text.h"
@@ -20,6 +25,8 @@
 
 #define IPC_ROUND_MAX     256     /* packets read before others get their turn */
 #define IPC_SOCKET_BUFFER 1048576 /* asked of the kernel for each end */
+#define IPC_GATHER_MAX    16384   /* bytes of messages that are sent together */
+#define IPC_ALIGNMENT     8       /* of each message in a packet */
 
 struct packet_header {
     uint32_t type;
@@ -30,6 +37,7 @@ struct packet_header {
 struct waiting {
     struct list node;
     int fd;
+    size_t messages;
     size_t size;
     char bytes[];
 };
@@ -44,7 +52,9 @@ struct ipc {
     void (*closed)(void *context);
     void *context;
     struct list backlog;
-    size_t nbacklog;
+    size_t nbacklog; /* messages in it */
+    struct buffer gathered;
+    size_t ngathered;
     bool gone;
     bool *freed;
 };
@@ -58,6 +68,7 @@ struct ipc *ipc_new(struct loop *loop, int fd, const struct ipc_channel *channel
     *ipc = (struct ipc){ .loop = loop, .fd = fd, .channel = channel, .side = side, .received = received, .closed = closed };
     ipc->context = context;
     list_init(&ipc->backlog);
+    buffer_init(&ipc->gathered, IPC_GATHER_MAX);
     watch_set(&ipc->watch, loop, fd, WATCH_READ, ready, ipc);
     return ipc;
 }
@@ -70,22 +81,8 @@ static void drop_first(struct ipc *ipc)
         close(waiting->fd);
     if (ipc->channel->secret)
         OPENSSL_cleanse(waiting->bytes, waiting->size);
+    ipc->nbacklog -= waiting->messages;
     free(waiting);
-    ipc->nbacklog--;
-}
-
-void ipc_free(struct ipc **ipc)
-{
-    if (!*ipc)
-        return;
-    if ((*ipc)->freed)
-        *(*ipc)->freed = true;
-    watch_fini(&(*ipc)->watch);
-    close((*ipc)->fd);
-    while ((*ipc)->nbacklog)
-        drop_first(*ipc);
-    free(*ipc);
-    *ipc = NULL;
 }
 
 /* Tells once that the peer has gone; may free IPC. */
@@ -132,46 +129,112 @@ static enum sent send_packet(int socket, struct iovec *parts, size_t nparts, int
     return is_passing(errno) ? SENT_LATER : SENT_NEVER;
 }
 
-static bool keep(struct ipc *ipc, struct packet_header header, const void *body, int fd)
+/* Keeps a packet of so many MESSAGES for when the socket takes it. */
+static bool keep(struct ipc *ipc, const struct iovec *parts, size_t nparts, size_t messages, int fd)
 {
-    if (ipc->nbacklog >= IPC_BACKLOG_MAX)
+    size_t size = 0;
+    for (size_t i = 0; i < nparts; i++)
+        size += parts[i].iov_len;
+    if (ipc->nbacklog + messages > IPC_BACKLOG_MAX)
         return false;
-    struct waiting *waiting = text_zalloc(sizeof *waiting + sizeof header + header.size);
-    waiting->size = sizeof header + header.size;
+    struct waiting *waiting = text_zalloc(sizeof *waiting + size);
+    waiting->messages = messages;
     waiting->fd = fd >= 0 ? dup(fd) : -1;
     if (fd >= 0 && waiting->fd < 0) {
         free(waiting);
         return false;
     }
-    memcpy(waiting->bytes, &header, sizeof header);
-    if (header.size)
-        memcpy(waiting->bytes + sizeof header, body, header.size);
+    for (size_t i = 0; i < nparts; i++) {
+        if (parts[i].iov_len)
+            memcpy(waiting->bytes + waiting->size, parts[i].iov_base, parts[i].iov_len);
+        waiting->size += parts[i].iov_len;
+    }
     list_append(&ipc->backlog, &waiting->node);
-    ipc->nbacklog++;
+    ipc->nbacklog += messages;
     watch_want(&ipc->watch, WATCH_READ | WATCH_WRITE);
     return true;
+}
+
+/* Sends a packet, or keeps it. Where the peer has gone the reading side notices in its own time, so that no callback comes from within
+ * a send. */
+static bool send_or_keep(struct ipc *ipc, struct iovec *parts, size_t nparts, size_t messages, int fd)
+{
+    enum sent sent = ipc->nbacklog ? SENT_LATER : send_packet(ipc->fd, parts, nparts, fd);
+    return sent == SENT || (sent == SENT_LATER && keep(ipc, parts, nparts, messages, fd));
+}
+
+static void send_gathered(struct ipc *ipc)
+{
+    struct span bytes = buffer_span(&ipc->gathered);
+    struct iovec part = { (void *)(uintptr_t)bytes.p, bytes.n };
+    if (!ipc->ngathered)
+        return;
+    if (!ipc->gone)
+        send_or_keep(ipc, &part, 1, ipc->ngathered, -1);
+    buffer_clear(&ipc->gathered);
+    ipc->ngathered = 0;
+}
+
+static void assert_declared(const struct ipc *ipc, unsigned type, size_t size, bool with_fd)
+{
+    assert(type < ipc->channel->nkinds);
+    const struct ipc_kind *kind = &ipc->channel->kinds[type];
+    assert(kind->from == ipc->side && size >= kind->size_min && size <= kind->size && kind->with_fd == with_fd);
+    (void)kind;
+    (void)size;
+    (void)with_fd;
 }
 
 bool ipc_send(struct ipc *ipc, unsigned type, const void *body, size_t size, int fd)
 {
     if (!ipc || ipc->gone)
         return false;
-    assert(type < ipc->channel->nkinds);
-    const struct ipc_kind *kind = &ipc->channel->kinds[type];
-    assert(kind->from == ipc->side && size >= kind->size_min && size <= kind->size && kind->with_fd == (fd >= 0));
+    assert_declared(ipc, type, size, fd >= 0);
+    send_gathered(ipc);
     struct packet_header header = { type, (uint32_t)size };
-    if (ipc->nbacklog)
-        return keep(ipc, header, body, fd);
     struct iovec parts[2] = { { &header, sizeof header }, { (void *)(uintptr_t)body, size } };
-    switch (send_packet(ipc->fd, parts, 2, fd)) {
-    case SENT:
-        return true;
-    case SENT_LATER:
-        return keep(ipc, header, body, fd);
-    case SENT_NEVER:
-        break;
-    }
-    return false; /* the reading side notices the end in its own time, so that no callback comes from within a send */
+    return send_or_keep(ipc, parts, 2, 1, fd);
+}
+
+static size_t padded(size_t size)
+{
+    return (size + IPC_ALIGNMENT - 1) / IPC_ALIGNMENT * IPC_ALIGNMENT;
+}
+
+bool ipc_send_soon(struct ipc *ipc, unsigned type, const void *body, size_t size)
+{
+    static const char padding[IPC_ALIGNMENT];
+    struct packet_header header = { type, (uint32_t)size };
+    size_t room = IPC_ALIGNMENT + sizeof header + size;
+    if (!ipc || ipc->gone || ipc->channel->secret || ipc->nbacklog || room > IPC_GATHER_MAX)
+        return ipc_send(ipc, type, body, size, -1);
+    assert_declared(ipc, type, size, false);
+    size_t already = buffer_size(&ipc->gathered);
+    if (already + room > IPC_GATHER_MAX)
+        send_gathered(ipc);
+    else
+        buffer_add(&ipc->gathered, span_make(padding, padded(already) - already));
+    if (!ipc->ngathered++)
+        watch_kick(&ipc->watch);
+    buffer_add(&ipc->gathered, span_make((const char *)&header, sizeof header));
+    buffer_add(&ipc->gathered, span_make(body, size));
+    return true;
+}
+
+void ipc_free(struct ipc **ipc)
+{
+    if (!*ipc)
+        return;
+    if ((*ipc)->freed)
+        *(*ipc)->freed = true;
+    send_gathered(*ipc);
+    watch_fini(&(*ipc)->watch);
+    close((*ipc)->fd);
+    while ((*ipc)->nbacklog)
+        drop_first(*ipc);
+    buffer_fini(&(*ipc)->gathered);
+    free(*ipc);
+    *ipc = NULL;
 }
 
 size_t ipc_backlog(const struct ipc *ipc)
@@ -212,56 +275,115 @@ static int take_descriptor(struct msghdr *message, unsigned *ret_count)
     return first;
 }
 
-/* Does a packet of N bytes in all with NFDS descriptors keep to the channel's table? MSG_CTRUNC and no descriptor at all: this process
- * has none left to take it with, which is no fault of the peer. */
-static const char *check(const struct ipc *ipc, const struct packet_header *header, size_t n, unsigned nfds, int flags)
+/* What came in one packet. */
+struct packet {
+    struct span bytes; /* of messages */
+    unsigned nfds;
+    int fd;    /* -1: none */
+    int flags; /* of recvmsg */
+};
+
+/* Takes the next message's header and body off *BYTES, and the padding where another one follows. */
+static bool next_message(struct span *bytes, struct packet_header *header, struct span *body)
 {
-    if (n < sizeof *header || flags & MSG_TRUNC)
-        return "a packet of the wrong size";
-    if (header->type >= ipc->channel->nkinds)
-        return "a type that is not declared";
-    const struct ipc_kind *kind = &ipc->channel->kinds[header->type];
-    if (kind->from == ipc->side)
-        return "a message of the wrong side";
-    if (header->size != n - sizeof *header || header->size < kind->size_min || header->size > kind->size)
-        return "a body of the wrong size";
-    if (nfds != (kind->with_fd ? 1u : 0u) && !(kind->with_fd && !nfds && flags & MSG_CTRUNC))
+    if (bytes->n < sizeof *header)
+        return false;
+    memcpy(header, bytes->p, sizeof *header);
+    *body = span_head(span_skip(*bytes, sizeof *header), header->size);
+    size_t whole = sizeof *header + body->n;
+    if (body->n != header->size || (whole < bytes->n && padded(whole) >= bytes->n))
+        return false;
+    *bytes = span_skip(*bytes, whole < bytes->n ? padded(whole) : whole);
+    return true;
+}
+
+/* Does PACKET keep to the channel's table? MSG_CTRUNC and no descriptor at all: this process has none left to take it with, which is no
+ * fault of the peer. */
+static const char *check(const struct ipc *ipc, const struct packet *packet)
+{
+    struct span rest = packet->bytes, body;
+    struct packet_header header;
+    unsigned with_fd = 0, messages = 0;
+    do {
+        if (packet->flags & MSG_TRUNC || rest.n < sizeof header)
+            return "a packet of the wrong size";
+        if (!next_message(&rest, &header, &body))
+            return "a body of the wrong size";
+        if (header.type >= ipc->channel->nkinds)
+            return "a type that is not declared";
+        const struct ipc_kind *kind = &ipc->channel->kinds[header.type];
+        if (kind->from == ipc->side)
+            return "a message of the wrong side";
+        if (body.n < kind->size_min || body.n > kind->size)
+            return "a body of the wrong size";
+        with_fd += kind->with_fd;
+        messages++;
+    } while (rest.n);
+    if (with_fd && messages > 1)
+        return "a descriptor among several messages";
+    if (packet->nfds != with_fd && !(with_fd && !packet->nfds && packet->flags & MSG_CTRUNC))
         return "a wrong number of descriptors";
     return NULL;
 }
 
-/* Hands a packet that keeps to the table on. False where IPC has ended or was freed. */
-static bool hand_on(struct ipc *ipc, unsigned type, const void *body, size_t size, int fd)
+/* Hands a message that keeps to the table on. False where IPC has ended or was freed. */
+static bool hand_on(struct ipc *ipc, unsigned type, struct span body, int fd)
 {
-    bool freed = false;
+    static union {
+        max_align_t align;
+        char bytes[IPC_MESSAGE_MAX];
+    } place;
+    static size_t dirty; /* bytes of it that may not be zero */
+    bool freed = false, secret = ipc->channel->secret;
+    if (body.n)
+        memcpy(place.bytes, body.p, body.n);
+    if (dirty > body.n)
+        memset(place.bytes + body.n, 0, dirty - body.n);
+    dirty = body.n;
     ipc->freed = &freed;
-    ipc->received(ipc->context, type, body, size, fd);
+    ipc->received(ipc->context, type, place.bytes, body.n, fd);
+    if (secret) {
+        OPENSSL_cleanse(place.bytes, body.n);
+        dirty = 0;
+    }
     if (freed)
         return false;
     ipc->freed = NULL;
     return !ipc->gone;
 }
 
+/* Handles what came. False where IPC has ended or was freed. */
+static bool handle(struct ipc *ipc, struct packet packet)
+{
+    struct packet_header header;
+    struct span body;
+    bool goes_on = true;
+    const char *wrong = check(ipc, &packet);
+    if (wrong) {
+        if (packet.fd >= 0)
+            close(packet.fd);
+        log_say(LOG_ERROR, "error", "channel %s: the peer sent %s; the channel is closed", ipc->channel->name, wrong);
+        end(ipc);
+        return false;
+    }
+    while (goes_on && packet.bytes.n && next_message(&packet.bytes, &header, &body))
+        goes_on = hand_on(ipc, header.type, body, packet.fd);
+    return goes_on;
+}
+
 /* Reads and handles one packet. False when there is none, or IPC has ended or was freed. */
 static bool receive(struct ipc *ipc)
 {
-    static union {
-        struct packet_header header;
-        max_align_t align;
-        char bytes[sizeof(struct packet_header) + 8 + IPC_MESSAGE_MAX];
-    } packet;
-    static size_t dirty; /* bytes of the body's place that may not be zero */
-    bool secret = ipc->channel->secret;
+    static char bytes[sizeof(struct packet_header) + IPC_MESSAGE_MAX];
     union {
         struct cmsghdr align;
         char bytes[CMSG_SPACE(4 * sizeof(int))];
     } control;
-    char *body = packet.bytes + 16; /* aligned for any struct */
-    struct packet_header header = { 0, 0 };
-    struct iovec parts[2] = { { &header, sizeof header }, { body, IPC_MESSAGE_MAX - 16 } };
+    struct iovec part = { bytes, sizeof bytes };
     struct msghdr message = {
-        .msg_iov = parts, .msg_iovlen = 2, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes
+        .msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes
     };
+    bool secret = ipc->channel->secret;
     ssize_t n;
     /* ECONNRESET, once: the peer ended and left something unread. What it had sent before is there all the same. */
     do
@@ -273,25 +395,11 @@ static bool receive(struct ipc *ipc)
         end(ipc);
         return false;
     }
-    size_t size = (size_t)n > sizeof header ? (size_t)n - sizeof header : 0;
-    dirty = dirty > size ? dirty : size;
-    unsigned nfds;
-    int fd = take_descriptor(&message, &nfds);
-    const char *wrong = check(ipc, &header, (size_t)n, nfds, message.msg_flags);
-    if (wrong) {
-        if (fd >= 0)
-            close(fd);
-        log_say(LOG_ERROR, "error", "channel %s: the peer sent %s; the channel is closed", ipc->channel->name, wrong);
-        end(ipc);
-        return false;
-    }
-    memset(body + size, 0, dirty - size);
-    dirty = size;
-    bool goes_on = hand_on(ipc, header.type, body, size, fd);
-    if (secret) {
-        OPENSSL_cleanse(body, size);
-        dirty = 0;
-    }
+    struct packet packet = { .bytes = span_make(bytes, (size_t)n), .flags = message.msg_flags };
+    packet.fd = take_descriptor(&message, &packet.nfds);
+    bool goes_on = handle(ipc, packet);
+    if (secret)
+        OPENSSL_cleanse(bytes, (size_t)n);
     return goes_on;
 }
 
@@ -299,8 +407,10 @@ static void ready(void *context, int fd, unsigned what)
 {
     struct ipc *ipc = context;
     (void)fd;
-    if (what & WATCH_WRITE)
+    if (what & WATCH_WRITE) {
+        send_gathered(ipc);
         send_backlog(ipc);
+    }
     if (!(what & WATCH_READ))
         return;
     for (unsigned i = 0; i < IPC_ROUND_MAX; i++)

@@ -123,7 +123,7 @@ static enum ask_policy_result ask(struct session *session, unsigned type, void *
 {
     uint64_t ticket = wait_ask(session, type == POLICY_RCPT ? WAIT_POLICY_RCPT : WAIT_POLICY, then);
     memcpy(question, &ticket, sizeof ticket);
-    if (!ipc_send(session->front->policy->peer, type, question, size, -1))
+    if (!ipc_send_soon(session->front->policy->peer, type, question, size))
         wait_deadline(session, 0);
     return ASK_POLICY_ASKED;
 }

@@ -130,6 +130,114 @@ static void reconnect(struct world *world, const struct ipc_channel *anew)
     world->back = ipc_new(world->loop, fds[1], anew, IPC_BACK, on_received, on_closed, world);
 }
 
+/* Sends the next N numbers soon. */
+static void send_soon(struct world *world, uint64_t from, uint64_t n)
+{
+    for (uint64_t i = from; i < from + n; i++)
+        assert_true(ipc_send_soon(world->front, NUMBER, &(struct number){ i }, sizeof(struct number)));
+}
+
+/* Packets that wait to be read at the far end of the front's channel; they are thrown away. */
+static unsigned packets(int fd)
+{
+    char bytes[65536];
+    unsigned n = 0;
+    while (read(fd, bytes, sizeof bytes) > 0)
+        n++;
+    return n;
+}
+
+static void test_what_is_sent_soon_goes_together(void **state)
+{
+    struct world *world = *state;
+    int fds[2];
+    assert_true(ipc_pair(fds));
+    struct ipc *front = world->front;
+    world->front = ipc_new(world->loop, fds[0], &channel, IPC_FRONT, on_received, on_closed, world);
+    send_soon(world, 0, 100);
+    assert_int_equal(packets(fds[1]), 0);
+    serve(world);
+    assert_int_equal(packets(fds[1]), 1);
+    send_soon(world, 0, 5000);
+    serve(world);
+    assert_in_range(packets(fds[1]), 2, 10);
+    ipc_free(&world->front);
+    close(fds[1]);
+    world->front = front;
+}
+
+/* Whatever is mixed, and where the socket takes no more. */
+static void test_soon_keeps_the_order(void **state)
+{
+    struct world *world = *state;
+    uint64_t sent = 0;
+    for (unsigned round = 0; round < 3; round++) {
+        send_soon(world, sent, 3);
+        assert_true(ipc_send(world->front, NUMBER, &(struct number){ sent + 3 }, sizeof(struct number), -1));
+        send_soon(world, sent + 4, 2);
+        sent += 6;
+        serve(world);
+        assert_int_equal(world->received, sent);
+    }
+    while (!ipc_backlog(world->front))
+        send_soon(world, sent++, 1);
+    send_soon(world, sent, 1000);
+    while (world->received < sent + 1000)
+        loop_once(world->loop, false);
+    assert_true(world->in_order);
+    assert_int_equal(ipc_backlog(world->front), 0);
+}
+
+/* The backlog's limit is one of messages, together or not. */
+static void test_soon_has_a_limit(void **state)
+{
+    struct world *world = *state;
+    size_t sent = 0;
+    while (sent < 10 * IPC_BACKLOG_MAX && ipc_send_soon(world->front, NUMBER, &(struct number){ sent }, sizeof(struct number)))
+        sent++;
+    assert_in_range(ipc_backlog(world->front), 1, IPC_BACKLOG_MAX);
+    assert_true(sent < 10 * IPC_BACKLOG_MAX);
+    while (world->received < sent)
+        loop_once(world->loop, false);
+    assert_true(world->in_order);
+}
+
+static void test_soon_and_the_end(void **state)
+{
+    struct world *world = *state;
+    send_soon(world, 0, 3);
+    ipc_free(&world->front); /* what was promised is sent */
+    serve(world);
+    assert_int_equal(world->received, 3);
+    assert_int_equal(world->closed, 1);
+    reconnect(world, &channel);
+    world->free_back = true;
+    world->next = 0;
+    send_soon(world, 0, 3);
+    serve(world);
+    assert_int_equal(world->received, 4); /* who has freed the channel gets no more of the packet */
+    assert_int_equal(world->closed, 2);
+    assert_false(ipc_send_soon(world->front, NUMBER, &(struct number){ 0 }, sizeof(struct number)));
+    assert_false(ipc_send_soon(NULL, NUMBER, &(struct number){ 0 }, sizeof(struct number)));
+}
+
+static void test_nothing_shows_behind_a_short_message_of_many(void **state)
+{
+    struct world *world = *state;
+    struct words words = { 5, "hello" };
+    struct words longer = { 900, "" };
+    memset(longer.text, 'x', sizeof longer.text);
+    ipc_send_soon(world->front, WORDS, &longer, sizeof longer);
+    ipc_send_soon(world->front, WORDS, &words, offsetof(struct words, text) + 5);
+    ipc_send_soon(world->front, NUMBER, &(struct number){ 0 }, sizeof(struct number));
+    serve(world);
+    assert_int_equal(world->received, 3);
+    assert_string_equal(world->words.text, "hello");
+    for (size_t i = 5; i < sizeof words.text; i++)
+        assert_int_equal(world->words.text[i], 0);
+    assert_true(world->in_order);
+}
+
 static void test_nothing_of_a_refused_packet_shows_behind_the_next(void **state)
 {
     struct world *world = *state;
@@ -282,6 +390,33 @@ static void test_forged_packets_end_the_channel(void **state)
     }
 }
 
+/* A good message and a bad one in the same packet: not even the good one is handed on. */
+static void test_a_forged_message_among_good_ones(void **state)
+{
+    static const struct {
+        uint32_t type, size;
+        size_t sent; /* of it and its header */
+    } cases[] = {
+        { 99, 8, 16 },      { ANSWER, 8, 16 },     { NUMBER, 8, 12 },          { NUMBER, 8, 4 },  { WORDS, 2, 16 },
+        { NUMBER, 16, 24 }, { FILE_GIVEN, 8, 16 }, { NUMBER, UINT32_MAX, 16 }, { NUMBER, 8, 20 }, { NUMBER, 8, 24 },
+    };
+    struct world *world = *state;
+    ipc_free(&world->front);
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        uint32_t packet[20] = { NUMBER, 8, 0, 0, cases[i].type, cases[i].size };
+        int fds[2];
+        world->closed = world->received = 0;
+        ipc_free(&world->back);
+        assert_true(ipc_pair(fds));
+        world->back = ipc_new(world->loop, fds[1], &channel, IPC_BACK, on_received, on_closed, world);
+        assert_true(write(fds[0], packet, 16 + cases[i].sent) > 0);
+        serve(world);
+        assert_int_equal(world->closed, 1);
+        assert_int_equal(world->received, 0);
+        close(fds[0]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -295,6 +430,12 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_last_words_of_a_peer_that_did_not_listen, setup, teardown),
         cmocka_unit_test_setup_teardown(test_free_inside_the_handler, setup, teardown),
         cmocka_unit_test_setup_teardown(test_forged_packets_end_the_channel, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_forged_message_among_good_ones, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_what_is_sent_soon_goes_together, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_soon_keeps_the_order, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_soon_has_a_limit, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_soon_and_the_end, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_nothing_shows_behind_a_short_message_of_many, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
