@@ -171,7 +171,7 @@ static const struct key limit_table[] = {
       "What is counted for: each account, client (an IPv4 address, an IPv6 /64), network (a /24 or /48), sender-domain or "
       "recipient-domain, or all together (global).",
       0 },
-    { "count", VALUE_WORD, AT(count), "recipients", ONE_OF(limit_counts), false, "recipients",
+    { "count", VALUE_WORD, AT(count), "recipients", ONE_OF(limit_counts), false, "hard-bounces",
       "What is counted; of what is asked for: messages, recipients or bytes; recipients or their domains that were not counted "
       "in "
       "the time of the rate (unique-recipients, unique-domains); recipients that the account never wrote to before "

@@ -732,7 +732,7 @@ def case_every_example_of_the_manuals_is_right():
 
 
 COMPANIONS = {("listener", "proxy-protocol"): ("proxies",), ("listener", "proxies"): ("proxy-protocol",), ("route", "user"): ("tls", "password-file"), ("route", "password-file"): ("user", "tls"),
-              **{("limit", key): ("rate",) for key in ("key", "count", "burst", "at-least", "then", "mode", "apply-to", "except")}, ("tls", "certificate"): ("key",), ("tls", "key"): ("certificate",), ("tls", "minimum"): ("certificate", "key")}
+              **{("limit", key): ("rate",) for key in ("key", "count", "burst", "at-least", "weight", "then", "mode", "apply-to", "except")}, ("limit", "share"): ("rate", "count"), ("tls", "certificate"): ("key",), ("tls", "key"): ("certificate",), ("tls", "minimum"): ("certificate", "key")}
 
 
 if __name__ == "__main__":
