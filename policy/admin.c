@@ -134,6 +134,11 @@ enum admin_result admin_limits(struct limit_set *limits, const struct admin_ask 
     return ADMIN_DONE;
 }
 
+struct suspended {
+    const struct standing *standing;
+    json_t *accounts;
+};
+
 struct trouble {
     const struct limit *limit;
     json_t *accounts;
@@ -145,15 +150,27 @@ static bool add_trouble(void *context, const struct bucket *bucket)
     bool over = bucket->wait_ms > 0 || (bucket->refused && bucket->used && bucket->idle_ms < TROUBLE_MS);
     if (over)
         json_array_append_new(trouble->accounts,
-                              json_pack("{s:o, s:o, s:I, s:I, s:o}", "account", shown(bucket->key), "limit",
-                                        shown(span_of(trouble->limit->conf->name)), "used", (json_int_t)bucket->used, "left",
-                                        (json_int_t)bucket->left, "next", when(bucket->wait_ms)));
+                              json_pack("{s:o, s:s, s:o, s:I, s:I, s:o}", "account", shown(bucket->key), "state", "limited",
+                                        "limit", shown(span_of(trouble->limit->conf->name)), "used", (json_int_t)bucket->used,
+                                        "left", (json_int_t)bucket->left, "next", when(bucket->wait_ms)));
     return json_array_size(trouble->accounts) < ADMIN_TROUBLE_MAX;
 }
 
-enum admin_result admin_status(struct limit_set *limits, int64_t now_ms, admin_send send, void *context)
+static bool add_suspended(void *context, struct span account)
+{
+    struct suspended *suspended = context;
+    json_array_append_new(suspended->accounts,
+                          json_pack("{s:o, s:s, s:o}", "account", shown(account), "state", "suspended", "reason",
+                                    shown(span_of(standing_reason(suspended->standing, account)))));
+    return json_array_size(suspended->accounts) < ADMIN_TROUBLE_MAX;
+}
+
+enum admin_result admin_status(struct limit_set *limits, const struct standing *standing, int64_t now_ms, admin_send send,
+                               void *context)
 {
     struct trouble trouble = { .accounts = json_array() };
+    struct suspended suspended = { standing, trouble.accounts };
+    standing_each(standing, true, add_suspended, &suspended);
     for (size_t i = 0; i < limit_number(limits); i++) {
         trouble.limit = limit_at(limits, i);
         if (trouble.limit->conf->key == CONF_KEY_ACCOUNT && trouble.limit->enforced)

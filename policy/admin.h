@@ -6,6 +6,7 @@
 #include "decide.h"
 #include "limit.h"
 #include "logins.h"
+#include "standing.h"
 #include "would.h"
 
 #define ADMIN_ROWS_MAX    10000 /* of one answer; the reason says so where there are more */
@@ -21,8 +22,9 @@ typedef bool (*admin_send)(void *context, const char *json);
 enum admin_result admin_limits(struct limit_set *limits, const struct admin_ask *ask, int64_t now_ms, admin_send send,
                                void *context, char ret_reason[400]);
 
-/* ADMIN_STATUS: {"accounts": […]}, those over a limit just now. */
-enum admin_result admin_status(struct limit_set *limits, int64_t now_ms, admin_send send, void *context);
+/* ADMIN_STATUS: {"accounts": […]}, those that are suspended, and those over a limit just now. */
+enum admin_result admin_status(struct limit_set *limits, const struct standing *standing, int64_t now_ms, admin_send send,
+                               void *context);
 
 /* ADMIN_WOULD: one object for each limit and key of WOULD, with its days, those with most units first; then one for each limit over all
  * of its keys ("value" is null), with the number of keys that were affected a day. WALL_MS is now. ASK's filters and RET_REASON as

@@ -5,13 +5,12 @@
 
 #include "../relay/base/clock.h"
 #include "../relay/base/text.h"
-#include "../relay/conf/values.h"
 #include "../relay/smtp/address.h"
+#include "answer.h"
+#include "judge.h"
 #include "limit.h"
 #include "sender.h"
 
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #define SHOWN_SIZE   100   /* bytes of a name or address in a reply, with a NUL */
@@ -23,6 +22,7 @@ struct decide {
     struct seen *seen;
     struct would *would;
     struct limit_set *limits;
+    struct judge *judge; /* NULL: nobody is ever suspended */
 };
 
 /* Who asks. */
@@ -61,6 +61,14 @@ void decide_settings(struct decide *decide, const struct conf *conf)
     decide->accounts = account_new(conf);
     decide->limits = limit_new(conf, decide->seen, &decide->limits);
     limit_set_would(decide->limits, decide->would);
+    decide_set_judge(decide, decide->judge);
+}
+
+void decide_set_judge(struct decide *decide, struct judge *judge)
+{
+    decide->judge = judge;
+    if (judge)
+        judge_settings(judge, decide->conf, decide->accounts, decide->limits);
 }
 
 struct limit_set *decide_limits(struct decide *decide)
@@ -92,22 +100,6 @@ static void make_subject(const struct decide *decide, const struct policy_subjec
     };
 }
 
-/* Fills in a verdict with a text. */
-static void say(struct policy_answer *answer, enum policy_verdict verdict, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-
-static void say(struct policy_answer *answer, enum policy_verdict verdict, const char *format, ...)
-{
-    va_list arguments;
-    answer->verdict = verdict;
-    va_start(arguments, format);
-    vsnprintf(answer->reply, sizeof answer->reply, format, arguments);
-    va_end(arguments);
-    for (char *at = answer->reply; *at; at++)
-        if (*at < 0x20 || *at > 0x7e)
-            *at = '?';
-}
-
 /* "account alice", or who it is that may not. */
 static const char *who(const struct subject *subject, char text[SHOWN_SIZE])
 {
@@ -126,37 +118,8 @@ static bool check_address(const struct decide *decide, const struct subject *sub
     if (sender_allowed(decide->conf, subject->entry, address))
         return true;
     text_escape(shown, sizeof shown, address);
-    say(answer, POLICY_REJECT, "%s 5.7.1 <%s> as %s is not for %s to use", code, shown, role, who(subject, name));
+    answer_say(answer, POLICY_REJECT, "%s 5.7.1 <%s> as %s is not for %s to use", code, shown, role, who(subject, name));
     return false;
-}
-
-/* "until 2026-11-24T22:15:03Z": whole seconds, the next one. */
-static void until(int64_t wait_ms, char text[CLOCK_TEXT_SIZE])
-{
-    clock_rfc3339(clock_wall_ms() + wait_ms + 999, text);
-    char *fraction = strchr(text, '.');
-    if (fraction)
-        text_copy(fraction, (size_t)(text + CLOCK_TEXT_SIZE - fraction), SPAN("Z"));
-}
-
-/* What a person needs to know of the limit, who reached it, and until when. */
-static void explain(const struct limit_refusal *refusal, enum policy_verdict verdict, const char *code,
-                    struct policy_answer *answer)
-{
-    const struct conf_limit *conf = refusal->limit->conf;
-    const char *count = limit_count_name(conf->count);
-    char name[SHOWN_SIZE], key[SHOWN_SIZE], per[32], when[CLOCK_TEXT_SIZE];
-    text_escape(name, sizeof name, span_of(conf->name));
-    text_escape(key, sizeof key, span_of(refusal->key));
-    values_time_print(conf->rate.per_ms, per);
-    if (refusal->wait_ms == BUCKET_NEVER) {
-        say(answer, verdict, "%slimit %s of %s %s never allows %llu %s at once", code, name, key_name(conf->key), key,
-            (unsigned long long)refusal->n, count);
-        return;
-    }
-    until(refusal->wait_ms, when);
-    say(answer, verdict, "%slimit %s of %s %s is used up: %llu %s in %s; more from %s on", code, name, key_name(conf->key), key,
-        (unsigned long long)conf->rate.count, count, per, when);
 }
 
 static void slow(const struct limit_refusal *refusal, struct policy_answer *answer)
@@ -166,15 +129,37 @@ static void slow(const struct limit_refusal *refusal, struct policy_answer *answ
 
 static void hold(const struct limit_refusal *refusal, struct policy_answer *answer)
 {
-    explain(refusal, POLICY_HOLD, "", answer);
+    answer_limit(answer, POLICY_HOLD, "", refusal);
 }
 
 static void refuse_by_limit(const struct limit_refusal *refusal, struct policy_answer *answer)
 {
     if (limit_is_final(refusal))
-        explain(refusal, POLICY_REJECT, "550 5.7.1 ", answer);
+        answer_limit(answer, POLICY_REJECT, "550 5.7.1 ", refusal);
     else
-        explain(refusal, POLICY_DEFER, "450 4.7.1 ", answer);
+        answer_limit(answer, POLICY_DEFER, "450 4.7.1 ", refusal);
+}
+
+/* Nobody learns more of a suspended account's messages than that. False: it is none. */
+static bool refuse_suspended(struct decide *decide, const struct subject *subject, struct policy_answer *answer)
+{
+    char name[SHOWN_SIZE], reason[SHOWN_SIZE];
+    const struct standing *standing = decide->judge ? judge_standing(decide->judge) : NULL;
+    if (!standing || !standing_is_suspended(standing, subject->key.account))
+        return false;
+    text_escape(name, sizeof name, subject->key.account);
+    text_escape(reason, sizeof reason, span_of(standing_reason(standing, subject->key.account)));
+    answer_say(answer, POLICY_REJECT, "550 5.7.1 account %s is suspended: %s; ask %s", name, reason, decide->conf->postmaster);
+    return true;
+}
+
+/* A limit that suspends is reached. Where the strike is not the last one, its limit begins anew and the question is asked once more. */
+static enum limit_verdict strike(struct decide *decide, const struct subject *subject, const struct limit_ask *asks, size_t nasks,
+                                 int64_t now_ms, struct limit_refusal *refusal)
+{
+    if (!decide->judge || judge_strike(decide->judge, subject->key.account, refusal, now_ms))
+        return LIMIT_SUSPEND;
+    return limit_take(decide->limits, &subject->key, asks, nasks, now_ms, refusal);
 }
 
 static void take(struct decide *decide, const struct subject *subject, const struct limit_ask *asks, size_t nasks, int64_t now_ms,
@@ -187,9 +172,23 @@ static void take(struct decide *decide, const struct subject *subject, const str
         [LIMIT_SUSPEND] = refuse_by_limit,
     };
     struct limit_refusal refusal;
+    if (refuse_suspended(decide, subject, answer))
+        return;
     enum limit_verdict verdict = limit_take(decide->limits, &subject->key, asks, nasks, now_ms, &refusal);
-    if (verdict != LIMIT_ALLOW)
+    if (verdict == LIMIT_SUSPEND)
+        verdict = strike(decide, subject, asks, nasks, now_ms, &refusal);
+    if (verdict != LIMIT_ALLOW && !refuse_suspended(decide, subject, answer))
         acts[verdict](&refusal, answer);
+}
+
+/* What an account did is drawn in its curve, and more of it is asked for where something speaks against it. */
+static void watch(struct decide *decide, const struct subject *subject, struct policy_answer *answer)
+{
+    bool allowed = answer->verdict == POLICY_ALLOW || answer->verdict == POLICY_HOLD;
+    if (!decide->judge || !subject->key.account.n)
+        return;
+    curve_note(judge_curve(decide->judge), subject->key.account, allowed ? CURVE_RECIPIENTS : CURVE_REFUSED, 1, clock_wall_ms());
+    answer->watched = standing_is_watched(judge_standing(decide->judge), subject->key.account);
 }
 
 void decide_mail(struct decide *decide, const struct policy_mail *mail, int64_t now_ms, struct policy_answer *ret_answer)
@@ -197,6 +196,9 @@ void decide_mail(struct decide *decide, const struct policy_mail *mail, int64_t 
     const struct limit_ask asks[] = {
         { .count = CONF_COUNT_MESSAGES, .n = 1 },
         { .count = CONF_COUNT_BYTES, .n = mail->size_bytes, .look = true },
+        { .count = CONF_COUNT_HARD_BOUNCES, .n = 1, .look = true }, /* whether there were too many already */
+        { .count = CONF_COUNT_SPAM_REPLIES, .n = 1, .look = true },
+        { .count = CONF_COUNT_ABUSE_REPORTS, .n = 1, .look = true },
     };
     struct subject subject;
     *ret_answer = (struct policy_answer){ .ticket = mail->ticket, .verdict = POLICY_ALLOW };
@@ -234,6 +236,7 @@ void decide_rcpt(struct decide *decide, const struct policy_rcpt *rcpt, int64_t 
         struct span to = span_of_array(rcpt->recipients[i], sizeof rcpt->recipients[i]);
         *answer = (struct policy_answer){ .ticket = rcpt->ticket, .verdict = POLICY_ALLOW };
         decide_recipient(decide, &subject, to, now_ms, answer);
+        watch(decide, &subject, answer);
         if (answer->delay_ms)
             break;
     }
@@ -244,13 +247,14 @@ static bool check_form(const struct policy_content *content, struct policy_answe
 {
     bool has_sender = content->header_sender[0] != '\0';
     if (content->from_malformed || (content->from_fields && !content->from_count))
-        say(answer, POLICY_REJECT, "554 5.6.0 the From header cannot be read; mail programs could show different senders");
+        answer_say(answer, POLICY_REJECT, "554 5.6.0 the From header cannot be read; mail programs could show different senders");
     else if (content->from_fields > 1)
-        say(answer, POLICY_REJECT, "550 5.7.1 the message has more than one From header");
+        answer_say(answer, POLICY_REJECT, "550 5.7.1 the message has more than one From header");
     else if (content->from_count > POLICY_FROM_MAX)
-        say(answer, POLICY_REJECT, "550 5.7.1 the From header has more than %d addresses", POLICY_FROM_MAX);
+        answer_say(answer, POLICY_REJECT, "550 5.7.1 the From header has more than %d addresses", POLICY_FROM_MAX);
     else if (content->from_count > 1 && !has_sender)
-        say(answer, POLICY_REJECT, "550 5.7.1 a From header with several addresses needs a Sender header (RFC 5322 3.6.2)");
+        answer_say(answer, POLICY_REJECT,
+                   "550 5.7.1 a From header with several addresses needs a Sender header (RFC 5322 3.6.2)");
     return answer->verdict == POLICY_ALLOW;
 }
 

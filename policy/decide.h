@@ -9,7 +9,8 @@
  * Limits (see limit.h): messages count at MAIL, recipients at RCPT, bytes behind the header, where the real size is known; a SIZE
  * that would not fit is refused at MAIL already, without being counted. Refused is 450 4.7.1 with the time from when on it would be
  * allowed (then = defer), or 550 5.7.1 (then = reject, and what is larger than the limit ever allows). then = slow lets the answer wait until
- * it would be allowed; then = hold takes the message and says why it is held. */
+ * it would be allowed; then = hold takes the message and says why it is held; then = suspend gives a strike (see judge.h). A suspended
+ * account gets 550 5.7.1 with the reason to whatever it asks. */
 #ifndef POSTERN_POLICY_DECIDE_H
 #define POSTERN_POLICY_DECIDE_H
 
@@ -17,6 +18,7 @@
 #include "../relay/conf/conf.h"
 
 struct decide;
+struct judge;
 struct limit_set;
 struct seen;
 struct would;
@@ -29,6 +31,9 @@ void decide_free(struct decide **decide);
 
 /* Other settings; what limits that stay have counted is kept. Call before the old settings are freed. */
 void decide_settings(struct decide *decide, const struct conf *conf);
+
+/* JUDGE (borrowed; NULL: none) is asked who is suspended, and gets the settings and limits, now and at each decide_settings. */
+void decide_set_judge(struct decide *decide, struct judge *judge);
 
 /* The limits, borrowed until decide_settings. */
 struct limit_set *decide_limits(struct decide *decide);

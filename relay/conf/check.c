@@ -170,6 +170,9 @@ static void check_limit_kind(const struct conf_limit *limit, struct scan *scan)
                          "only an account can be suspended; use key = account, or slow, defer, reject or hold");
     if (limit->count == CONF_COUNT_CONNECTIONS && limit->then == CONF_THEN_HOLD)
         scan_complain_at(scan, "limit", limit->name, "then", "a connection cannot be held; use slow, defer or reject");
+    if (limit->count == CONF_COUNT_AUTH_FAILURES && limit->then == CONF_THEN_SUSPEND)
+        scan_complain_at(scan, "limit", limit->name, "then",
+                         "anybody could have an account suspended by guessing at it; use defer or reject");
     if (of_logins && limit->then == CONF_THEN_HOLD)
         scan_complain_at(scan, "limit", limit->name, "then", "a login cannot be held; use slow, defer, reject or suspend");
 }

@@ -1,6 +1,6 @@
 /* A question is a job. Those about one thing are answered in one step; those about many go through all entries, some in a round of the
  * loop, and rest while control does not read (ipc_backlog) or says that the administrator does not (admin_want), so that a list of any length takes bounded memory and stops no mail. The
- * place in the list is kept as segment number and offset, which stays valid whatever comes and goes meanwhile. */
+ * place is kept by visit.h. */
 #include "admin.h"
 
 #include "../base/clock.h"
@@ -13,8 +13,8 @@
 #include "life.h"
 #include "recover.h"
 #include "site.h"
-#include "store.h"
 #include "unit.h"
+#include "visit.h"
 
 #include <stdlib.h>
 
@@ -30,9 +30,11 @@ struct job_of_admin {
     struct ipc *control; /* borrowed */
     const struct verb *verb;
     struct admin_ask ask;
-    uint64_t segment; /* the place */
-    uint64_t offset;  /* entries of `segment` before this are done */
-    uint64_t count;   /* changed or listed */
+    struct queue *queue;
+    struct visit visit;
+    unsigned *budget; /* of the round */
+    uint64_t count;   /* changed, listed or counted */
+    uint64_t held;    /* of these */
     int64_t since_ms;
     bool rests; /* until control wants more */
 };
@@ -41,6 +43,7 @@ struct job_of_admin {
 struct verb {
     bool many;
     bool changes; /* without any filter it is refused, unless `all` */
+    bool counts;  /* the answer is how many there are */
     bool (*each)(struct queue *queue, struct job_of_admin *job, struct entry *entry);
     enum step (*one)(struct queue *queue, struct job_of_admin *job);
 };
@@ -63,6 +66,7 @@ static void pump(void *context);
 static void drop(struct admin *admin, struct job_of_admin *job)
 {
     list_remove(&job->node);
+    visit_end(&job->visit);
     admin->njobs--;
     free(job);
 }
@@ -85,17 +89,6 @@ void admin_gone(struct queue *queue, struct ipc *control)
         struct job_of_admin *job = LIST_ENTRY(node, struct job_of_admin, node);
         if (job->control == control)
             drop(queue->admin, job);
-    }
-}
-
-void admin_moved(struct queue *queue, uint64_t segment, uint64_t (*moved)(void *context, uint64_t offset), void *context)
-{
-    if (!queue->admin) /* the role ends */
-        return;
-    LIST_EACH(node, &queue->admin->jobs) {
-        struct job_of_admin *job = LIST_ENTRY(node, struct job_of_admin, node);
-        if (job->segment == segment)
-            job->offset = moved(context, job->offset);
     }
 }
 
@@ -201,6 +194,8 @@ static enum step end_many(struct job_of_admin *job)
                                          : "no message of this id is queued; it may be delivered: see postern message");
     if (job->verb->changes)
         send_json(job, json_pack("{s:I}", "changed", (json_int_t)job->count));
+    if (job->verb->counts)
+        send_json(job, json_pack("{s:I, s:I}", "queued", (json_int_t)job->count, "held", (json_int_t)job->held));
     return finish(job, ADMIN_DONE, "");
 }
 
@@ -214,23 +209,15 @@ static enum step step_only(struct queue *queue, struct job_of_admin *job)
     return end_many(job);
 }
 
-/* Goes on through the entries of PAIR. False where it has to rest first. */
-static bool step_pair(struct queue *queue, struct job_of_admin *job, struct pair *pair, unsigned *budget)
+/* False where it has to rest first. */
+static bool visit_one(void *context, struct entry *entry)
 {
-    if (pair->number != job->segment)
-        job->offset = 0;
-    job->segment = pair->number;
-    LIST_EACH(node, &pair->entries) {
-        struct entry *entry = LIST_ENTRY(node, struct entry, in_pair);
-        if (entry->offset < job->offset)
-            continue;
-        if (!*budget || ipc_backlog(job->control) > BACKLOG_MAX)
-            return false;
-        --*budget;
-        job->offset = entry->offset + 1;
-        if (fits(queue, &job->ask, entry))
-            job->count += job->verb->each(queue, job, entry);
-    }
+    struct job_of_admin *job = context;
+    if (!*job->budget || ipc_backlog(job->control) > BACKLOG_MAX)
+        return false;
+    --*job->budget;
+    if (fits(job->queue, &job->ask, entry))
+        job->count += job->verb->each(job->queue, job, entry);
     return true;
 }
 
@@ -239,11 +226,8 @@ static enum step step_many(struct queue *queue, struct job_of_admin *job, unsign
 {
     if (job->ask.id[0])
         return step_only(queue, job);
-    struct pair *pair = store_pair_from(queue->store, job->segment);
-    for (struct list *node = pair ? &pair->in_store : &queue->store->all; node != &queue->store->all; node = node->next)
-        if (!step_pair(queue, job, LIST_ENTRY(node, struct pair, in_store), budget))
-            return STEP_REST;
-    return end_many(job);
+    job->budget = budget;
+    return visit_some(queue, &job->visit, visit_one, job) ? end_many(job) : STEP_REST;
 }
 
 static bool list_one(struct queue *queue, struct job_of_admin *job, struct entry *entry)
@@ -261,6 +245,13 @@ static bool show_one(struct queue *queue, struct job_of_admin *job, struct entry
         return false;
     json_object_set_new(object, "headers", describe_headers(queue, entry));
     send_json(job, object);
+    return true;
+}
+
+static bool count_one(struct queue *queue, struct job_of_admin *job, struct entry *entry)
+{
+    (void)queue;
+    job->held += entry->held;
     return true;
 }
 
@@ -342,6 +333,7 @@ static const struct verb verbs[ADMIN_VERBS] = {
     [ADMIN_QUEUE_RELEASE] = { .many = true, .changes = true, .each = release_one },
     [ADMIN_QUEUE_REMOVE] = { .many = true, .changes = true, .each = remove_one },
     [ADMIN_QUEUE_RETRY] = { .many = true, .changes = true, .each = retry_one },
+    [ADMIN_ACCOUNT_SHOW] = { .many = true, .counts = true, .each = count_one },
     [ADMIN_QUEUE_ADOPT] = { .one = look_again },
     [ADMIN_MESSAGE] = { .one = tell_message },
     [ADMIN_SITE] = { .one = tell_site },
@@ -406,8 +398,10 @@ void admin_ask(struct queue *queue, struct ipc *control, const struct admin_ask 
         return;
     }
     struct job_of_admin *job = text_zalloc(sizeof *job);
+    job->queue = queue;
     job->control = control;
     job->verb = verb;
+    visit_begin(queue, &job->visit);
     job->since_ms = clock_monotonic_ms();
     take_texts(&job->ask, ask);
     list_append(&admin->jobs, &job->node);

@@ -20,10 +20,6 @@ void admin_ask(struct queue *queue, struct ipc *control, const struct admin_ask 
 /* How fast the answer to a question of CONTROL should come. */
 void admin_want(struct queue *queue, struct ipc *control, const struct admin_want *want);
 
-/* The entries of pair SEGMENT are about to move inside it: MOVED tells where the first one at or behind an offset will lie (UINT64_MAX:
- * there is none). */
-void admin_moved(struct queue *queue, uint64_t segment, uint64_t (*moved)(void *context, uint64_t offset), void *context);
-
 /* CONTROL has gone: what it asked is dropped. */
 void admin_gone(struct queue *queue, struct ipc *control);
 

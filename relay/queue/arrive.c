@@ -6,6 +6,7 @@
 #include "../base/log.h"
 #include "../base/text.h"
 #include "../spool/segment.h"
+#include "accounts.h"
 #include "envelopes.h"
 #include "intervene.h"
 #include "place.h"
@@ -63,10 +64,12 @@ static void enter_fresh(struct queue *queue, struct pair *pair, const struct rec
     bool held = envelope->flags & ENVELOPE_HELD;
     for (uint32_t i = 0; i < count; i++)
         unit->parts[i].recipient = i;
-    envelopes_keep(queue, entry, envelope);
     if (held)
         intervene_hold(queue, entry, "policy");
     else
+        accounts_consider(queue, entry, envelope);
+    envelopes_keep(queue, entry, envelope);
+    if (!entry->held)
         place_unit(queue, unit);
 }
 
@@ -193,6 +196,17 @@ static void make_units(struct queue *queue, struct entry *entry, const struct pe
     }
 }
 
+/* A recovered entry is as old as the wall clock says, without the time in which it was held. */
+static void set_age(struct queue *queue, struct entry *entry, const struct envelope *envelope, const struct history *history)
+{
+    int64_t rested_ms = history ? history->rested_ms : 0;
+    int64_t since_ms = history && history->held_ms ? history->held_ms : envelope->arrived_ms;
+    if (entry->held)
+        rested_ms += clock_wall_ms() - since_ms;
+    int64_t age_ms = retry_recovered_age(queue_conf(queue), envelope->arrived_ms + (rested_ms > 0 ? rested_ms : 0));
+    entry->born_ms = entry->held ? age_ms : clock_monotonic_ms() - age_ms;
+}
+
 static void enter_recovered(struct queue *queue, struct pair *pair, const struct record *record, const struct envelope *envelope,
                             const struct history *history)
 {
@@ -201,10 +215,13 @@ static void enter_recovered(struct queue *queue, struct pair *pair, const struct
     if (n) {
         struct entry *entry = enter(queue, pair, record, envelope, (uint32_t)n);
         entry->recovered = true;
-        entry->born_ms -= retry_recovered_age(queue_conf(queue), envelope->arrived_ms);
         entry->delayed = history && history->delayed;
         entry->held = history && (history->held || history->released) ? history->held : envelope->flags & ENVELOPE_HELD;
+        entry->suspended = entry->held && history && history->suspended;
+        entry->freed = !entry->held && history && history->released;
+        set_age(queue, entry, envelope, history);
         make_units(queue, entry, pending, n);
+        accounts_consider(queue, entry, envelope);
     }
     free(pending);
 }

@@ -3,11 +3,14 @@
 #include "channels.h"
 
 #include "../base/text.h"
+#include "../channels/queue_policy.h"
 #include "../channels/submission_queue.h"
+#include "accounts.h"
 #include "admin.h"
 #include "arrive.h"
 #include "deliverer.h"
 #include "domain.h"
+#include "letters.h"
 #include "store.h"
 #include "supply.h"
 
@@ -106,9 +109,48 @@ static void control_gone(struct peer *peer)
     admin_gone(peer->queue, peer->ipc);
 }
 
+static void take_hold(struct peer *peer, const void *body)
+{
+    accounts_hold(peer->queue, body);
+}
+
+static void take_free(struct peer *peer, const void *body)
+{
+    accounts_let_go(peer->queue, body);
+}
+
+static void take_told(struct peer *peer, const void *body)
+{
+    (void)body;
+    accounts_told(peer->queue);
+}
+
+static void take_letter(struct peer *peer, const void *body)
+{
+    letters_take(peer->queue, body);
+}
+
+static void (*const policy_handlers[QUEUE_POLICY_COUNT])(struct peer *, const void *) = {
+    [ACCOUNT_HOLD] = take_hold,
+    [ACCOUNT_FREE] = take_free,
+    [ACCOUNTS_TOLD] = take_told,
+    [LETTER] = take_letter,
+};
+
+static void policy_come(struct peer *peer)
+{
+    accounts_channel(peer->queue, peer->ipc);
+}
+
+static void policy_gone(struct peer *peer)
+{
+    accounts_channel(peer->queue, NULL);
+}
+
 static const struct service services[ROLE_KINDS] = {
     [ROLE_SUBMISSION] = { &submission_queue_channel, IPC_BACK, submission_handlers, tell_space, submission_gone },
     [ROLE_DNS] = { &dns_channel, IPC_FRONT, dns_handlers, dns_come, dns_gone },
+    [ROLE_POLICY] = { &queue_policy_channel, IPC_FRONT, policy_handlers, policy_come, policy_gone },
     [ROLE_CONTROL] = { &admin_channel, IPC_BACK, control_handlers, NULL, control_gone },
 };
 

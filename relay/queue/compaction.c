@@ -10,9 +10,9 @@
 #include "../base/log.h"
 #include "../base/text.h"
 #include "../spool/compact.h"
-#include "admin.h"
 #include "entry.h"
 #include "store.h"
+#include "visit.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -95,7 +95,7 @@ static void change_over(struct queue *queue, struct compaction *compaction)
 {
     struct pair *pair = compaction->pair;
     uint64_t size = pair->known_end;
-    admin_moved(queue, pair->number, moved, compaction);
+    visits_moved(queue, pair->number, moved, compaction);
     LIST_EACH(node, &pair->entries) {
         struct entry *entry = LIST_ENTRY(node, struct entry, in_pair);
         size_t i = search(compaction, entry->offset);

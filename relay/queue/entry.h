@@ -24,7 +24,9 @@ struct entry {
     uint32_t live;        /* recipients without a final outcome */
     uint16_t notices;     /* reports about it that are being written */
     bool recovered : 1;   /* known from an earlier process: born_ms comes from the wall clock */
-    bool held : 1;        /* a person or policy holds it */
+    bool held : 1;        /* a person or policy holds it: then born_ms is how old it was when that began */
+    bool suspended : 1;   /* it is held because its account is suspended, and for nothing else */
+    bool freed : 1;       /* a person released it: no suspension holds it again */
     bool removing : 1;    /* removed by a person: what comes back from delivery is removed too */
     bool delayed : 1;     /* a delay warning was written, or is being written */
     bool null_sender : 1; /* nobody to report to */

@@ -10,6 +10,7 @@
 #include "history.h"
 
 #include "../base/text.h"
+#include "accounts.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -59,11 +60,24 @@ static struct history_recipient *recipient_of(struct history *history, uint32_t 
     return &history->recipients[at];
 }
 
+/* Held twice is held since the first time. A message that policy held from the start has no event of its own before its release. */
+static void note_hold(struct history *history, const struct outcome *outcome)
+{
+    int64_t since_ms = history->held ? history->held_ms : uid_time_ms(outcome->id);
+    bool again = history->held && outcome->kind == OUTCOME_HELD;
+    history->held = outcome->kind == OUTCOME_HELD;
+    history->suspended = history->held && span_equal(outcome->reply, SPAN(ACCOUNTS_WHY));
+    if (!history->held && outcome->time_ms > since_ms)
+        history->rested_ms += outcome->time_ms - since_ms;
+    if (!again)
+        history->held_ms = history->held ? outcome->time_ms : 0;
+    history->released = !history->held;
+}
+
 static void note_message(struct history *history, const struct outcome *outcome)
 {
     if (outcome->kind == OUTCOME_HELD || outcome->kind == OUTCOME_RELEASED) {
-        history->held = outcome->kind == OUTCOME_HELD;
-        history->released = !history->held;
+        note_hold(history, outcome);
     } else if (outcome->kind == OUTCOME_DELAYED) {
         history->delayed = true;
     } else if (outcome_is_final(outcome->kind)) {

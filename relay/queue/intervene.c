@@ -6,20 +6,43 @@
  * that is the outcome on its way. `held` and `removing` of the entry tell settle.c what to do when it is back. */
 #include "intervene.h"
 
+#include "../base/clock.h"
 #include "../smtp/address.h"
 #include "domain.h"
 #include "envelopes.h"
 #include "fair.h"
 #include "place.h"
+#include "retry.h"
 #include "settle.h"
 #include "site.h"
 #include "unit.h"
 
+/* While it is held an entry does not grow older. */
+static void stop_clock(struct entry *entry)
+{
+    entry->born_ms = retry_age(entry);
+    entry->held = true;
+}
+
+static void start_clock(struct entry *entry)
+{
+    entry->held = false;
+    entry->born_ms = clock_monotonic_ms() - entry->born_ms;
+}
+
+bool intervene_suspend(struct queue *queue, struct entry *entry, const char *why)
+{
+    entry->suspended = intervene_hold(queue, entry, why);
+    return entry->suspended;
+}
+
 bool intervene_hold(struct queue *queue, struct entry *entry, const char *why)
 {
-    if (entry->held || entry->removing)
+    if ((entry->held && !entry->suspended) || entry->removing)
         return false;
-    entry->held = true;
+    if (!entry->held)
+        stop_clock(entry);
+    entry->suspended = false;
     settle_event(queue, entry, OUTCOME_HELD, why);
     for (struct unit *unit = entry->units; unit; unit = unit->next)
         if (unit->state != UNIT_SENDING)
@@ -31,7 +54,8 @@ bool intervene_release(struct queue *queue, struct entry *entry, const char *why
 {
     if (!entry->held)
         return false;
-    entry->held = false;
+    start_clock(entry);
+    entry->suspended = false;
     settle_event(queue, entry, OUTCOME_RELEASED, why);
     for (struct unit *unit = entry->units; unit; unit = unit->next)
         if (unit->state == UNIT_HELD)

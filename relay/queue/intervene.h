@@ -8,6 +8,9 @@
  * first, and held when it comes back. Returns whether it changed anything; WHY is logged. */
 bool intervene_hold(struct queue *queue, struct entry *entry, const char *why);
 
+/* The same because its account is suspended: what a person or a limit holds already stays theirs. */
+bool intervene_suspend(struct queue *queue, struct entry *entry, const char *why);
+
 /* What was held is due now. Returns and logs as intervene_hold. */
 bool intervene_release(struct queue *queue, struct entry *entry, const char *why);
 

@@ -7,6 +7,7 @@
 #include "../role/mains.h"
 
 #include "../base/text.h"
+#include "accounts.h"
 #include "admin.h"
 #include "carrier.h"
 #include "channels.h"
@@ -15,6 +16,7 @@
 #include "domain.h"
 #include "entry.h"
 #include "envelopes.h"
+#include "letters.h"
 #include "main.h"
 #include "notify.h"
 #include "place.h"
@@ -29,6 +31,7 @@
 
 static void make_rooms(struct queue *queue)
 {
+    list_init(&queue->visits);
     queue->entries = entries_new();
     queue->envelopes = envelopes_new();
     queue->due = schedule_new(queue->loop, place_due, queue);
@@ -41,6 +44,8 @@ static void make_rooms(struct queue *queue)
     queue->notify = notify_new();
     queue->channels = channels_new();
     queue->admin = admin_new();
+    queue->accounts = accounts_new(queue);
+    queue->letters = letters_new();
 }
 
 static void free_rooms(struct queue *queue)
@@ -49,6 +54,8 @@ static void free_rooms(struct queue *queue)
     store_end_writer(queue->store);
     admin_free(&queue->admin);
     channels_free(&queue->channels);
+    accounts_free(&queue->accounts);
+    letters_free(&queue->letters);
     deliverers_free(&queue->deliverers);
     carriers_free(&queue->carriers);
     notify_free(&queue->notify);
@@ -102,6 +109,7 @@ static void tick(void *context)
     compaction_tick(queue);
     domains_tick(queue);
     sites_tick(queue);
+    accounts_tick(queue);
     finish_when_idle(queue);
     timer_again(&queue->tick, queue->role->draining ? TICK_MS / 20 : TICK_MS);
 }

@@ -37,6 +37,9 @@ struct queue {
     struct notify *notify;         /* notify.h: reports in the making */
     struct channels *channels;     /* channels.h: submission, dns and control */
     struct admin *admin;           /* admin.h: what control asked */
+    struct accounts *accounts;     /* accounts.h: who is suspended, and what the world says */
+    struct letters *letters;       /* letters.h: what policy has written */
+    struct list visits;            /* visit.h: those that go through all messages */
     uint64_t recipients[UNIT_STATES];
     struct timer tick; /* once a second */
 };

@@ -33,7 +33,7 @@ int64_t retry_delay(const struct conf *conf, unsigned attempt)
 
 int64_t retry_age(const struct entry *entry)
 {
-    return clock_monotonic_ms() - entry->born_ms;
+    return entry->held ? entry->born_ms : clock_monotonic_ms() - entry->born_ms;
 }
 
 static int64_t shortest_step(const struct conf *conf)

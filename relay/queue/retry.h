@@ -7,7 +7,7 @@
 /* How long to wait after ATTEMPT attempts (1: the first): the schedule's step, the last one repeating, with 10 % jitter to both sides. */
 int64_t retry_delay(const struct conf *conf, unsigned attempt);
 
-/* How old ENTRY is, by a clock that does not jump. */
+/* How old ENTRY is, by a clock that does not jump; the time in which it was held does not count. */
 int64_t retry_age(const struct entry *entry);
 
 /* An attempt for ENTRY has just failed for now: is it too old for another? For a message that an earlier process took in, the age

@@ -6,6 +6,7 @@
 #include "../base/clock.h"
 #include "../base/log.h"
 #include "../base/text.h"
+#include "accounts.h"
 #include "envelopes.h"
 #include "notify.h"
 #include "pair.h"
@@ -71,6 +72,7 @@ void settle_delivered(struct queue *queue, struct unit *unit, uint32_t index, co
     struct event event = { unit->entry, OUTCOME_DELIVERED, unit->parts[index].recipient, unit->attempts, cause, 0 };
     note(queue, &event);
     log_event(queue, &event);
+    accounts_good(queue, unit->entry);
 }
 
 void settle_bounced(struct queue *queue, struct entry *entry, uint32_t recipient, unsigned attempt, const struct cause *cause)
@@ -136,6 +138,7 @@ static bool settle_part(struct queue *queue, struct unit *unit, uint32_t index, 
     if (verdict->is == VERDICT_DELIVERED) {
         settlement->done++;
     } else if (verdict->is == VERDICT_PERMANENT) {
+        accounts_bad(queue, unit->entry, recipient, verdict->cause, true);
         notice_add(settlement->bounce, recipient, verdict->cause);
     } else if (unit->entry->removing) {
         remove_part(queue, unit, recipient, verdict->cause);
@@ -143,6 +146,8 @@ static bool settle_part(struct queue *queue, struct unit *unit, uint32_t index, 
     } else if (settlement->expired) {
         expire_part(settlement, recipient, verdict->cause);
     } else {
+        if (unit->attempts <= 1 && verdict->cause->remote)
+            accounts_bad(queue, unit->entry, recipient, verdict->cause, false); /* once a message, not once an attempt */
         defer_part(queue, unit, &unit->parts[index], verdict->cause, settlement->due_ms);
         if (settlement->delay)
             notice_add(settlement->delay, recipient, verdict->cause);

@@ -11,7 +11,8 @@
 static struct limit_set *limits;
 static struct conf_limit rows[4];
 static struct conf conf = { .limits = rows, .nlimits = 4 };
-static json_t *told; /* what was sent, an array */
+static json_t *told;
+static struct standing *standing; /* what was sent, an array */
 
 static int set_up(void **state)
 {
@@ -27,6 +28,7 @@ static int set_up(void **state)
     rows[3].name = settings_text("off");
     rows[3].mode = CONF_MODE_OFF;
     limits = limit_new(&conf, NULL, NULL);
+    standing = standing_new();
     told = json_array();
     return 0;
 }
@@ -35,6 +37,7 @@ static int tear_down(void **state)
 {
     (void)state;
     limit_free(&limits);
+    standing_free(&standing);
     json_decref(told);
     return 0;
 }
@@ -127,7 +130,7 @@ static void accounts_in_trouble(void **state)
     bucket_refused(limit_at(limits, 0)->buckets, SPAN("carol"), 0);
     use(1, "192.0.2.1", 10);
     use(2, "dave", 10);
-    assert_int_equal(admin_status(limits, 0, hear, NULL), ADMIN_DONE);
+    assert_int_equal(admin_status(limits, standing, 0, hear, NULL), ADMIN_DONE);
     json_t *accounts = json_object_get(json_array_get(told, 0), "accounts");
     assert_int_equal(json_array_size(accounts), 2);
     assert_string_equal(json_string_value(json_object_get(json_array_get(accounts, 0), "account")), "carol");

@@ -365,7 +365,7 @@ static void observed_only(void **state)
     };
     struct conf conf = { .limits = limits, .nlimits = 3 };
     (void)state;
-    limits[0].mode = CONF_MODE_OBSERVE;
+    limits[0].mode = limits[1].mode = CONF_MODE_OBSERVE;
     decide = decide_new(&conf);
     for (unsigned i = 0; i < 10; i++)
         assert_int_equal(rcpt("alice", 0), POLICY_ALLOW);

@@ -1,0 +1,87 @@
+/* A limit of wrong passwords is asked before anything else is looked at, and its refusal is the same whether this password was right: who
+ * guesses learns nothing any more. For an account it does not hold from networks where it logged in before, or anybody could lock
+ * somebody out by guessing. A suspension is told to the right password alone. */
+#include "admit.h"
+
+#include "../relay/base/clock.h"
+#include "../relay/base/text.h"
+#include "answer.h"
+
+/* REFUSAL as the answer to who comes in. */
+static void refuse(const struct limit_refusal *refusal, struct policy_answer *answer)
+{
+    answer_limit(answer, limit_is_final(refusal) ? POLICY_REJECT : POLICY_DEFER, "421 4.7.0 ", refusal);
+}
+
+void admit_connect(struct judge *judge, const struct policy_connect *connect, int64_t now_ms, struct policy_answer *ret_answer)
+{
+    const struct limit_ask ask = { .count = CONF_COUNT_CONNECTIONS, .n = 1 };
+    struct key_subject subject = { .client = connect->client };
+    struct limit_refusal refusal;
+    *ret_answer = (struct policy_answer){ .ticket = connect->ticket, .verdict = POLICY_ALLOW };
+    enum limit_verdict verdict = limit_take(judge_limits(judge), &subject, &ask, 1, now_ms, &refusal);
+    if (verdict == LIMIT_SLOW)
+        ret_answer->delay_ms = (uint32_t)(refusal.wait_ms < ADMIT_DELAY_MAX_MS ? refusal.wait_ms : ADMIT_DELAY_MAX_MS);
+    else if (verdict != LIMIT_ALLOW)
+        refuse(&refusal, ret_answer);
+}
+
+/* Has ACCOUNT logged in from the network of CLIENT before? */
+static bool is_known_place(struct judge *judge, struct span account, const struct netaddr *client)
+{
+    static struct logins_network networks[LOGINS_NETWORKS_MAX];
+    char here[KEY_SIZE];
+    const struct key_subject subject = { .client = *client };
+    if (!key_of(CONF_KEY_NETWORK, &subject, here))
+        return false;
+    size_t n = logins_networks(judge_logins(judge), account, clock_wall_ms(), networks);
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(networks[i].text, here) == 0)
+            return true;
+    return false;
+}
+
+/* Were there so many wrong passwords that SUBJECT is not let in? */
+static bool is_guessed_at(struct judge *judge, const struct key_subject *subject, int64_t now_ms, struct policy_answer *answer)
+{
+    const struct limit_ask look = { .count = CONF_COUNT_AUTH_FAILURES, .n = 1, .look = true };
+    struct key_subject asked = *subject;
+    struct limit_refusal refusal;
+    if (is_known_place(judge, subject->account, &subject->client))
+        asked.account = SPAN(""); /* the account's limits say nothing here; its client's do */
+    if (limit_take(judge_limits(judge), &asked, &look, 1, now_ms, &refusal) < LIMIT_REFUSE)
+        return false;
+    refuse(&refusal, answer);
+    return true;
+}
+
+static void welcome(struct judge *judge, const struct key_subject *subject, int64_t now_ms, struct policy_answer *answer)
+{
+    char network[KEY_SIZE], name[ANSWER_SHOWN_SIZE], reason[ANSWER_SHOWN_SIZE];
+    struct limit_refusal refusal;
+    struct standing *standing = judge_standing(judge);
+    logins_note(judge_logins(judge), &subject->client, subject->account, clock_wall_ms());
+    if (!standing_is_suspended(standing, subject->account) && key_of(CONF_KEY_NETWORK, subject, network) &&
+        judge_count(judge, subject, CONF_COUNT_LOGIN_NETWORKS, span_of(network), NULL, now_ms, &refusal))
+        refuse(&refusal, answer);
+    if (!standing_is_suspended(standing, subject->account))
+        return;
+    text_escape(name, sizeof name, subject->account);
+    text_escape(reason, sizeof reason, span_of(standing_reason(standing, subject->account)));
+    answer_say(answer, POLICY_REJECT, "525 5.7.13 account %s is suspended: %s; ask %s", name, reason, judge_postmaster(judge));
+}
+
+void admit_login(struct judge *judge, const struct policy_login *login, int64_t now_ms, struct policy_answer *ret_answer)
+{
+    char account[ACCOUNT_NAME_SIZE];
+    struct key_subject subject;
+    struct limit_refusal refusal;
+    *ret_answer = (struct policy_answer){ .ticket = login->ticket, .verdict = POLICY_ALLOW };
+    account_normal(span_of_array(login->account, sizeof login->account), account);
+    judge_subject(judge, span_of(account), &login->client, &subject);
+    bool guessed_at = is_guessed_at(judge, &subject, now_ms, ret_answer);
+    if (!login->accepted)
+        judge_count(judge, &subject, CONF_COUNT_AUTH_FAILURES, SPAN(""), NULL, now_ms, &refusal);
+    else if (!guessed_at)
+        welcome(judge, &subject, now_ms, ret_answer);
+}

@@ -1,0 +1,333 @@
+/* A record is the JSON object that is shown and written down, so that there is one form of it; beside it stand the few things that are
+ * asked for all the time. Nothing here decides: when to strike and whom to tell is judge.c's. */
+#include "standing.h"
+
+#include "../relay/base/clock.h"
+#include "../relay/base/list.h"
+#include "../relay/base/log.h"
+#include "../relay/base/map.h"
+#include "../relay/base/text.h"
+#include "standing_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct record {
+    struct list node; /* the last touched at the front */
+    bool suspended;
+    bool kept; /* on the disk */
+    json_t *json;
+    char account[ACCOUNT_NAME_SIZE];
+};
+
+struct standing {
+    struct map *records; /* by account */
+    struct list used;
+    size_t suspended;
+    int folder; /* -1: none */
+};
+
+struct standing *standing_new(void)
+{
+    struct standing *standing = text_zalloc(sizeof *standing);
+    standing->records = map_new(0);
+    standing->folder = -1;
+    list_init(&standing->used);
+    return standing;
+}
+
+static void free_record(void *value)
+{
+    struct record *record = value;
+    json_decref(record->json);
+    free(record);
+}
+
+void standing_free(struct standing **standing)
+{
+    if (!*standing)
+        return;
+    map_free(&(*standing)->records, free_record);
+    if ((*standing)->folder >= 0)
+        close((*standing)->folder);
+    free(*standing);
+    *standing = NULL;
+}
+
+static struct record *find(const struct standing *standing, struct span account)
+{
+    return map_count(standing->records) ? map_get(standing->records, account) : NULL;
+}
+
+static void drop(struct standing *standing, struct record *record)
+{
+    if (record->kept && standing->folder >= 0)
+        standing_file_remove(standing->folder, span_of(record->account));
+    standing->suspended -= record->suspended;
+    map_remove(standing->records, span_of(record->account));
+    list_remove(&record->node);
+    free_record(record);
+}
+
+/* The record that may leave: the one without strikes, or at least not suspended, that was touched longest ago. */
+static struct record *oldest(const struct standing *standing, bool with_strikes)
+{
+    for (struct list *node = standing->used.previous; node != &standing->used; node = node->previous) {
+        struct record *record = LIST_ENTRY(node, struct record, node);
+        if (!record->suspended && (with_strikes || !record->kept))
+            return record;
+    }
+    return NULL;
+}
+
+static void make_room(struct standing *standing)
+{
+    if (map_count(standing->records) - standing->suspended < STANDING_MAX)
+        return;
+    struct record *record = oldest(standing, false);
+    if (!record)
+        record = oldest(standing, true);
+    if (record)
+        drop(standing, record);
+}
+
+/* What a person may read of TEXT, and JSON may hold. */
+static json_t *shown(const char *text)
+{
+    char escaped[4 * STANDING_REASON_MAX];
+    text_escape(escaped, sizeof escaped, span_of(text));
+    return json_string(escaped);
+}
+
+static json_t *time_text(int64_t when_ms)
+{
+    char text[CLOCK_TEXT_SIZE];
+    clock_rfc3339(when_ms, text);
+    return json_string(text);
+}
+
+static json_t *empty_json(const char *account)
+{
+    return json_pack("{s:o, s:s, s:s, s:n, s:s, s:[], s:[], s:[]}", "account", shown(account), "state", "active", "reason", "",
+                     "since", "by", "", "strikes", "signals", "samples");
+}
+
+static struct record *add(struct standing *standing, struct span account)
+{
+    make_room(standing);
+    struct record *record = text_zalloc(sizeof *record);
+    text_copy(record->account, sizeof record->account, account);
+    record->json = empty_json(record->account);
+    list_append(&standing->used, &record->node);
+    map_put(standing->records, span_of(record->account), record, NULL);
+    return record;
+}
+
+static struct record *touch(struct standing *standing, struct span account)
+{
+    struct record *record = find(standing, account);
+    if (!record)
+        record = add(standing, account);
+    list_remove(&record->node);
+    list_prepend(&standing->used, &record->node);
+    return record;
+}
+
+static void keep(struct standing *standing, struct record *record)
+{
+    record->kept = true;
+    if (standing->folder >= 0)
+        standing_file_write(standing->folder, span_of(record->account), record->json);
+}
+
+bool standing_is_suspended(const struct standing *standing, struct span account)
+{
+    const struct record *record = standing->suspended ? find(standing, account) : NULL;
+    return record && record->suspended;
+}
+
+bool standing_is_watched(const struct standing *standing, struct span account)
+{
+    return find(standing, account) != NULL;
+}
+
+const char *standing_reason(const struct standing *standing, struct span account)
+{
+    const struct record *record = find(standing, account);
+    const char *reason = record && record->suspended ? json_string_value(json_object_get(record->json, "reason")) : NULL;
+    return reason ? reason : "";
+}
+
+/* Adds ITEM (given away) with its time to the list NAME of RECORD, which keeps the newest MAX. */
+static void append(struct record *record, const char *name, size_t max, json_t *item, int64_t now_ms)
+{
+    json_t *list = json_object_get(record->json, name);
+    if (!json_is_array(list)) {
+        list = json_array();
+        json_object_set_new(record->json, name, list);
+    }
+    while (json_array_size(list) >= max)
+        json_array_remove(list, 0);
+    json_object_set_new(item, "time", time_text(now_ms));
+    json_array_append_new(list, item);
+}
+
+void standing_signal(struct standing *standing, struct span account, json_t *signal, int64_t now_ms)
+{
+    if (account.n)
+        append(touch(standing, account), "signals", STANDING_SIGNALS, signal, now_ms);
+    else
+        json_decref(signal);
+}
+
+void standing_sample(struct standing *standing, struct span account, json_t *sample, int64_t now_ms)
+{
+    struct record *record = find(standing, account);
+    if (record)
+        append(record, "samples", STANDING_SAMPLES, sample, now_ms);
+    else
+        json_decref(sample);
+}
+
+static int64_t number(const json_t *object, const char *name)
+{
+    return json_integer_value(json_object_get(object, name));
+}
+
+static unsigned weight_of(const json_t *strike, int64_t now_ms)
+{
+    int64_t age_ms = now_ms - number(strike, "time_ms"), weight = number(strike, "weight");
+    if (weight <= 0 || age_ms >= STANDING_AGE_MS)
+        return 0;
+    if (age_ms <= STANDING_FULL_MS)
+        return (unsigned)weight;
+    return (unsigned)(weight * (STANDING_AGE_MS - age_ms) / (STANDING_AGE_MS - STANDING_FULL_MS));
+}
+
+static unsigned sum(const struct record *record, int64_t now_ms)
+{
+    unsigned whole = 0;
+    size_t i;
+    const json_t *strike;
+    json_array_foreach(json_object_get(record->json, "strikes"), i, strike) whole += weight_of(strike, now_ms);
+    return whole;
+}
+
+unsigned standing_weight(const struct standing *standing, struct span account, int64_t now_ms)
+{
+    const struct record *record = find(standing, account);
+    return record ? sum(record, now_ms) : 0;
+}
+
+bool standing_strike(struct standing *standing, struct span account, unsigned weight, json_t *strike, int64_t now_ms)
+{
+    struct record *record = touch(standing, account);
+    json_object_set_new(strike, "weight", json_integer(weight));
+    json_object_set_new(strike, "time_ms", json_integer(now_ms));
+    append(record, "strikes", STANDING_STRIKES, strike, now_ms);
+    keep(standing, record);
+    return sum(record, now_ms) >= STANDING_THRESHOLD;
+}
+
+static void set_state(struct standing *standing, struct record *record, bool suspended, const char *reason, const char *by,
+                      int64_t now_ms)
+{
+    standing->suspended += (size_t)suspended - (size_t)record->suspended;
+    record->suspended = suspended;
+    json_object_set_new(record->json, "state", json_string(suspended ? "suspended" : "active"));
+    json_object_set_new(record->json, "reason", shown(reason));
+    json_object_set_new(record->json, "by", shown(by));
+    json_object_set_new(record->json, "since", time_text(now_ms));
+    keep(standing, record);
+}
+
+bool standing_suspend(struct standing *standing, struct span account, const char *reason, const char *by, json_t *evidence,
+                      int64_t now_ms)
+{
+    struct record *record = touch(standing, account);
+    if (!record->suspended && evidence)
+        json_object_update(record->json, evidence);
+    json_decref(evidence);
+    if (record->suspended)
+        return false;
+    set_state(standing, record, true, reason, by, now_ms);
+    return true;
+}
+
+bool standing_resume(struct standing *standing, struct span account, const char *by, int64_t now_ms)
+{
+    struct record *record = find(standing, account);
+    size_t i;
+    json_t *strike;
+    if (!record)
+        return false;
+    json_array_foreach(json_object_get(record->json, "strikes"), i, strike)
+    {
+        json_object_set_new(strike, "weight", json_integer(0));
+        json_object_set_new(strike, "forgiven", json_true());
+    }
+    bool was = record->suspended;
+    if (was)
+        set_state(standing, record, false, "", by, now_ms);
+    else
+        keep(standing, record);
+    return was;
+}
+
+json_t *standing_show(const struct standing *standing, struct span account, int64_t now_ms)
+{
+    char name[ACCOUNT_NAME_SIZE];
+    const struct record *record = find(standing, account);
+    text_copy(name, sizeof name, account);
+    json_t *json = record ? json_deep_copy(record->json) : empty_json(name);
+    json_object_set_new(json, "weight", json_integer(record ? sum(record, now_ms) : 0));
+    return json;
+}
+
+void standing_each(const struct standing *standing, bool suspended, bool (*each)(void *context, struct span account),
+                   void *context)
+{
+    if (suspended && !standing->suspended)
+        return;
+    LIST_EACH(node, &standing->used) {
+        const struct record *record = LIST_ENTRY(node, struct record, node);
+        if ((record->suspended || !suspended) && !each(context, span_of(record->account)))
+            return;
+    }
+}
+
+size_t standing_suspended(const struct standing *standing)
+{
+    return standing->suspended;
+}
+
+/* A record as an earlier process wrote it. */
+static void restore(void *context, json_t *json)
+{
+    struct standing *standing = context;
+    const char *account = json_string_value(json_object_get(json, "account"));
+    const char *state = json_string_value(json_object_get(json, "state"));
+    if (!account || !*account || !state)
+        return;
+    struct record *record = touch(standing, span_of(account));
+    json_decref(record->json);
+    record->json = json_incref(json);
+    record->kept = true;
+    record->suspended = strcmp(state, "suspended") == 0;
+    standing->suspended += record->suspended;
+}
+
+void standing_open(struct standing *standing, const char *folder)
+{
+    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) {
+        log_say(LOG_ERROR, "error", "the folder %s cannot be opened: %s; who is suspended is forgotten when the process ends", folder,
+                strerror(errno));
+        return;
+    }
+    standing->folder = fd;
+    standing_file_each(fd, restore, standing);
+}

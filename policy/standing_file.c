@@ -1,0 +1,108 @@
+/* Written beside the old file, synced, and renamed over it, so that a crash leaves the one or the other. */
+#include "standing_file.h"
+
+#include "../relay/base/log.h"
+#include "../relay/base/text.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <openssl/sha.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define PREFIX    "account-"
+#define SUFFIX    ".json"
+#define FRESH     "account.new"
+#define NAME_SIZE (sizeof PREFIX + 2 * SHA256_DIGEST_LENGTH + sizeof SUFFIX)
+
+static void file_name(struct span account, char name[NAME_SIZE])
+{
+    unsigned char digest[SHA256_DIGEST_LENGTH];
+    SHA256((const unsigned char *)account.p, account.n, digest);
+    text_copy(name, NAME_SIZE, SPAN(PREFIX));
+    for (size_t i = 0; i < sizeof digest; i++)
+        text_format(name + strlen(name), NAME_SIZE - strlen(name), "%02x", digest[i]);
+    text_copy(name + strlen(name), NAME_SIZE - strlen(name), SPAN(SUFFIX));
+}
+
+static bool write_all(int fd, struct span bytes)
+{
+    while (bytes.n) {
+        ssize_t n = write(fd, bytes.p, bytes.n);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return false;
+        bytes = span_skip(bytes, (size_t)n);
+    }
+    return fdatasync(fd) == 0;
+}
+
+bool standing_file_write(int folder, struct span account, const json_t *record)
+{
+    char name[NAME_SIZE];
+    char *text = json_dumps(record, JSON_INDENT(2));
+    int fd = text ? openat(folder, FRESH, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600) : -1;
+    file_name(account, name);
+    bool written = fd >= 0 && write_all(fd, span_of(text));
+    if (fd >= 0)
+        close(fd);
+    written = written && renameat(folder, FRESH, folder, name) == 0 && fsync(folder) == 0;
+    if (!written)
+        log_say(LOG_ERROR, "error", "the record of an account cannot be written: %s; it holds until the process ends",
+                strerror(errno));
+    free(text);
+    return written;
+}
+
+void standing_file_remove(int folder, struct span account)
+{
+    char name[NAME_SIZE];
+    file_name(account, name);
+    unlinkat(folder, name, 0);
+}
+
+/* The record in the file NAME, or NULL. */
+static json_t *read_one(int folder, const char *name)
+{
+    json_error_t error;
+    struct stat known;
+    json_t *record = NULL;
+    int fd = openat(folder, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd >= 0 && fstat(fd, &known) == 0 && S_ISREG(known.st_mode) && (size_t)known.st_size <= STANDING_FILE_MAX)
+        record = json_loadfd(fd, JSON_REJECT_DUPLICATES, &error);
+    if (fd >= 0)
+        close(fd);
+    if (!json_is_object(record)) {
+        log_say(LOG_ERROR, "error", "the record of an account in %s cannot be read; it is left as it is, and does not hold", name);
+        json_decref(record);
+        record = NULL;
+    }
+    return record;
+}
+
+void standing_file_each(int folder, void (*each)(void *context, json_t *record), void *context)
+{
+    int fd = dup(folder);
+    DIR *names = fd >= 0 ? fdopendir(fd) : NULL;
+    if (!names) {
+        if (fd >= 0)
+            close(fd);
+        return;
+    }
+    rewinddir(names); /* the place is shared with FOLDER */
+    for (const struct dirent *entry = readdir(names); entry; entry = readdir(names)) {
+        struct span name = span_of(entry->d_name);
+        if (!span_starts_nocase(name, SPAN(PREFIX)) || !span_ends_nocase(name, SPAN(SUFFIX)))
+            continue;
+        json_t *record = read_one(folder, entry->d_name);
+        if (record)
+            each(context, record);
+        json_decref(record);
+    }
+    closedir(names);
+}

@@ -1,0 +1,153 @@
+#include "letters.h"
+
+#include "../base/clock.h"
+#include "../base/log.h"
+#include "../base/text.h"
+#include "../message/envelope.h"
+#include "../smtp/content.h"
+#include "arrive.h"
+#include "store.h"
+
+#include <stdlib.h>
+
+#define AGAIN_MS 30000
+#define WIRE_MAX (256 * 1024)
+
+struct waiting {
+    struct list node;
+    struct queue *queue;
+    struct uid id;
+    bool running;
+    struct letter letter;
+};
+
+struct letters {
+    struct list all;
+    unsigned count;
+    struct timer again;
+};
+
+struct letters *letters_new(void)
+{
+    struct letters *letters = text_zalloc(sizeof *letters);
+    list_init(&letters->all);
+    return letters;
+}
+
+void letters_free(struct letters **letters)
+{
+    if (!*letters)
+        return;
+    timer_fini(&(*letters)->again);
+    LIST_EACH(node, &(*letters)->all)
+        free(LIST_ENTRY(node, struct waiting, node));
+    free(*letters);
+    *letters = NULL;
+}
+
+static void write_plain(const struct waiting *waiting, const char *hostname, bool ascii, struct buffer *out)
+{
+    const struct letter *letter = &waiting->letter;
+    char date[CLOCK_TEXT_SIZE], id[UID_TEXT_SIZE];
+    struct span rest = span_make(letter->text, letter->size);
+    clock_rfc5322(clock_wall_ms(), date);
+    uid_print(waiting->id, id);
+    buffer_addf(out, "Date: %s\r\nFrom: Mail Delivery System <MAILER-DAEMON@%s>\r\nTo: <%s>\r\nSubject: %s\r\n", date, hostname,
+                letter->to, letter->subject);
+    buffer_addf(out, "Message-ID: <%s@%s>\r\nAuto-Submitted: auto-generated\r\nMIME-Version: 1.0\r\n", id, hostname);
+    buffer_addf(out, "Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: %s\r\n\r\n", ascii ? "7bit" : "8bit");
+    while (rest.n) {
+        struct span line = span_cut(&rest, '\n');
+        buffer_add(out, line);
+        buffer_add_text(out, "\r\n");
+    }
+}
+
+static bool is_ascii(const struct letter *letter)
+{
+    for (uint32_t i = 0; i < letter->size; i++)
+        if (letter->text[i] & 0x80)
+            return false;
+    return true;
+}
+
+static void start_waiting(void *context);
+
+static void stored(void *context, enum writer_verdict verdict, const struct writer_place *place)
+{
+    struct waiting *waiting = context;
+    struct queue *queue = waiting->queue;
+    waiting->running = false;
+    if (verdict != WRITER_STORED) {
+        log_say(LOG_ERROR, "error", "a letter about an account could not be stored; it is tried again in %d seconds",
+                AGAIN_MS / 1000);
+        timer_set(&queue->letters->again, queue->loop, AGAIN_MS, start_waiting, queue);
+        return;
+    }
+    list_remove(&waiting->node);
+    queue->letters->count--;
+    struct log_entry entry;
+    log_begin(&entry, LOG_INFO, "accepted");
+    log_uid(&entry, "id", waiting->id);
+    log_string(&entry, "account", "");
+    log_string(&entry, "client", "");
+    log_string(&entry, "from", "");
+    log_number(&entry, "nrcpt", 1);
+    log_number(&entry, "size", (int64_t)place->record.content_size);
+    log_string(&entry, "report", "account");
+    log_end(&entry);
+    free(waiting);
+    arrive_stored(queue, place->segment, place->record.offset, place->record.id);
+}
+
+static void store(struct queue *queue, struct waiting *waiting)
+{
+    struct envelope envelope;
+    struct buffer plain, wire, bytes;
+    bool ascii = is_ascii(&waiting->letter);
+    envelope_init(&envelope);
+    buffer_init(&plain, WIRE_MAX);
+    buffer_init(&wire, WIRE_MAX);
+    buffer_init(&bytes, ENVELOPE_STORED_MAX);
+    waiting->id = envelope.id = uid_next();
+    waiting->running = true;
+    envelope.arrived_ms = clock_wall_ms();
+    envelope.flags = ENVELOPE_REPORT | (ascii ? 0u : ENVELOPE_8BIT);
+    envelope_add(&envelope, waiting->letter.to, COMMAND_NOTIFY_NEVER, NULL);
+    envelope_store(&envelope, &bytes);
+    write_plain(waiting, queue_conf(queue)->hostname, ascii, &plain);
+    content_stuff(buffer_span(&plain), &wire);
+    struct intake *intake = intake_new(queue->store->writer, waiting->id, WIRE_MAX);
+    intake_add(intake, buffer_span(&wire));
+    intake_commit(&intake, buffer_span(&bytes), SPAN(""), stored, waiting);
+    buffer_fini(&plain);
+    buffer_fini(&wire);
+    buffer_fini(&bytes);
+    envelope_fini(&envelope);
+}
+
+static void start_waiting(void *context)
+{
+    struct queue *queue = context;
+    LIST_EACH(node, &queue->letters->all) {
+        struct waiting *waiting = LIST_ENTRY(node, struct waiting, node);
+        if (!waiting->running && !queue->role->draining)
+            store(queue, waiting);
+    }
+}
+
+void letters_take(struct queue *queue, const struct letter *letter)
+{
+    if (queue->letters->count >= LETTERS_MAX || letter->size > sizeof letter->text) {
+        log_say(LOG_ERROR, "error", "a letter about an account is dropped: too many wait for the disk");
+        return;
+    }
+    struct waiting *waiting = text_zalloc(sizeof *waiting);
+    waiting->queue = queue;
+    memcpy(&waiting->letter, letter, offsetof(struct letter, text) + letter->size);
+    waiting->letter.to[sizeof waiting->letter.to - 1] = '\0';
+    waiting->letter.subject[sizeof waiting->letter.subject - 1] = '\0';
+    list_append(&queue->letters->all, &waiting->node);
+    queue->letters->count++;
+    start_waiting(queue);
+}

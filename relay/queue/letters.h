@@ -1,0 +1,21 @@
+/* Messages that policy has written: to the postmaster about a suspended account, and the like. They enter the queue as reports do. */
+#ifndef POSTERN_QUEUE_LETTERS_H
+#define POSTERN_QUEUE_LETTERS_H
+
+#include "../channels/queue_policy.h"
+#include "queue.h"
+
+#define LETTERS_MAX 1000 /* that wait for the disk; more are dropped, which is logged */
+
+struct letters;
+
+/* No letter yet. */
+struct letters *letters_new(void);
+
+/* Frees *LETTERS and nulls it; what was not stored yet is lost. NULL is fine. */
+void letters_free(struct letters **letters);
+
+/* Stores LETTER and queues it; where it cannot be stored now, it is tried again. */
+void letters_take(struct queue *queue, const struct letter *letter);
+
+#endif
