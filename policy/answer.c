@@ -28,7 +28,8 @@ static void until(int64_t wait_ms, char text[CLOCK_TEXT_SIZE])
         text_copy(fraction, (size_t)(text + CLOCK_TEXT_SIZE - fraction), SPAN("Z"));
 }
 
-void answer_limit(struct policy_answer *answer, enum policy_verdict verdict, const char *code, const struct limit_refusal *refusal)
+void answer_limit(struct policy_answer *answer, enum policy_verdict verdict, const char *code,
+                  const struct limit_refusal *refusal)
 {
     const struct conf_limit *conf = refusal->limit->conf;
     const char *count = limit_count_name(conf->count);
@@ -38,10 +39,10 @@ void answer_limit(struct policy_answer *answer, enum policy_verdict verdict, con
     values_time_print(conf->rate.per_ms, per);
     if (refusal->wait_ms == BUCKET_NEVER) {
         answer_say(answer, verdict, "%slimit %s of %s %s never allows %llu %s at once", code, name, key_name(conf->key), key,
-            (unsigned long long)refusal->n, count);
+                   (unsigned long long)refusal->n, count);
         return;
     }
     until(refusal->wait_ms, when);
-    answer_say(answer, verdict, "%slimit %s of %s %s is used up: %llu %s in %s; more from %s on", code, name, key_name(conf->key), key,
-        (unsigned long long)conf->rate.count, count, per, when);
+    answer_say(answer, verdict, "%slimit %s of %s %s is used up: %llu %s in %s; more from %s on", code, name, key_name(conf->key),
+               key, (unsigned long long)conf->rate.count, count, per, when);
 }

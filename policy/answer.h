@@ -12,6 +12,7 @@ void answer_say(struct policy_answer *answer, enum policy_verdict verdict, const
     __attribute__((format(printf, 3, 4)));
 
 /* The same with what a person needs to know of REFUSAL, behind CODE ("450 4.7.1 ", or ""). */
-void answer_limit(struct policy_answer *answer, enum policy_verdict verdict, const char *code, const struct limit_refusal *refusal);
+void answer_limit(struct policy_answer *answer, enum policy_verdict verdict, const char *code,
+                  const struct limit_refusal *refusal);
 
 #endif

@@ -173,8 +173,8 @@ static void log_standing(const char *event, struct span account, const char *rea
 bool judge_suspend(struct judge *judge, struct span account, const char *reason, const char *by)
 {
     int64_t wall_ms = clock_wall_ms();
-    json_t *evidence = json_pack("{s:o, s:o}", "networks", judge_networks(judge, account), "curve",
-                                 curve_show(judge->curve, account, wall_ms));
+    json_t *evidence =
+        json_pack("{s:o, s:o}", "networks", judge_networks(judge, account), "curve", curve_show(judge->curve, account, wall_ms));
     if (!standing_suspend(judge->standing, account, reason, by, evidence, wall_ms))
         return false;
     log_standing("suspended", account, reason, by);
@@ -220,7 +220,8 @@ static bool is_general(const struct limit *limit)
     if (blame.senders < GENERAL_SENDERS || blame.blamed * 100 < GENERAL_PERCENT * blame.senders)
         return false;
     log_say(LOG_WARNING, "notice",
-            "mail of %zu accounts of %zu is called spam: this relay's address may be listed somewhere; limit %s gives no strikes meanwhile",
+            "mail of %zu accounts of %zu is called spam: this relay's address may be listed somewhere; limit %s gives no strikes "
+            "meanwhile",
             blame.blamed, blame.senders, limit->conf->name);
     return true;
 }
@@ -263,10 +264,10 @@ bool judge_count(struct judge *judge, const struct key_subject *subject, enum co
 {
     const struct limit_ask ask = { .count = what, .n = 1, .whom = whom };
     if (text)
-        standing_signal(judge->standing, subject->account,
-                        json_pack("{s:s, s:o, s:s}", "kind", limit_count_name(what), "client", shown_client(&subject->client),
-                                  "text", text),
-                        clock_wall_ms());
+        standing_signal(
+            judge->standing, subject->account,
+            json_pack("{s:s, s:o, s:s}", "kind", limit_count_name(what), "client", shown_client(&subject->client), "text", text),
+            clock_wall_ms());
     return count(judge, subject, &ask, now_ms, ret_refusal);
 }
 
@@ -284,10 +285,10 @@ void judge_reply(struct judge *judge, const struct reply_bad *reply, int64_t now
     judge_subject(judge, span_of(account), &reply->client, &subject);
     const struct limit_ask ask = { .count = kind == REPLY_SPAM ? CONF_COUNT_SPAM_REPLIES : CONF_COUNT_HARD_BOUNCES, .n = 1 };
     curve_note(judge->curve, subject.account, kind == REPLY_SPAM ? CURVE_SPAM : CURVE_BOUNCED, 1, clock_wall_ms());
-    json_t *signal = json_pack("{s:s, s:o, s:o, s:o, s:o, s:o}", "kind", limit_count_name(ask.count), "client",
-                               shown_client(&reply->client), "id", shown_id(reply->id), "from",
-                               shown(span_of_array(reply->sender, sizeof reply->sender)), "to",
-                               shown(span_of_array(reply->recipient, sizeof reply->recipient)), "text", shown(text));
+    json_t *signal =
+        json_pack("{s:s, s:o, s:o, s:o, s:o, s:o}", "kind", limit_count_name(ask.count), "client", shown_client(&reply->client),
+                  "id", shown_id(reply->id), "from", shown(span_of_array(reply->sender, sizeof reply->sender)), "to",
+                  shown(span_of_array(reply->recipient, sizeof reply->recipient)), "text", shown(text));
     standing_signal(judge->standing, subject.account, signal, clock_wall_ms());
     count(judge, &subject, &ask, now_ms, &refusal);
 }
@@ -311,10 +312,10 @@ void judge_refused(struct judge *judge, const struct policy_refused *refused, in
     account_normal(span_of_array(refused->account, sizeof refused->account), account);
     judge_subject(judge, span_of(account), &refused->client, &subject);
     curve_note(judge->curve, subject.account, CURVE_BOUNCED, 1, clock_wall_ms());
-    json_t *signal = json_pack("{s:s, s:o, s:o, s:s}", "kind", limit_count_name(ask.count), "client",
-                               shown_client(&refused->client), "to",
-                               shown(span_of_array(refused->recipient, sizeof refused->recipient)), "text",
-                               "its domain does not exist or takes no mail; refused at RCPT");
+    json_t *signal =
+        json_pack("{s:s, s:o, s:o, s:s}", "kind", limit_count_name(ask.count), "client", shown_client(&refused->client), "to",
+                  shown(span_of_array(refused->recipient, sizeof refused->recipient)), "text",
+                  "its domain does not exist or takes no mail; refused at RCPT");
     standing_signal(judge->standing, subject.account, signal, clock_wall_ms());
     count(judge, &subject, &ask, now_ms, &refusal);
 }
@@ -323,10 +324,10 @@ void judge_sample(struct judge *judge, const struct policy_sample *sample)
 {
     char account[ACCOUNT_NAME_SIZE];
     account_normal(span_of_array(sample->account, sizeof sample->account), account);
-    json_t *json = json_pack("{s:o, s:o, s:o, s:o, s:I, s:o}", "id", shown_id(sample->id), "client", shown_client(&sample->client),
-                             "from", shown(span_of_array(sample->sender, sizeof sample->sender)), "to",
-                             shown(span_of_array(sample->recipient, sizeof sample->recipient)), "recipients",
-                             (json_int_t)sample->nrecipients, "subject",
-                             shown(span_of_array(sample->subject, sizeof sample->subject)));
+    json_t *json =
+        json_pack("{s:o, s:o, s:o, s:o, s:I, s:o}", "id", shown_id(sample->id), "client", shown_client(&sample->client), "from",
+                  shown(span_of_array(sample->sender, sizeof sample->sender)), "to",
+                  shown(span_of_array(sample->recipient, sizeof sample->recipient)), "recipients",
+                  (json_int_t)sample->nrecipients, "subject", shown(span_of_array(sample->subject, sizeof sample->subject)));
     standing_sample(judge->standing, span_of(account), json, clock_wall_ms());
 }

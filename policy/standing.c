@@ -324,8 +324,8 @@ void standing_open(struct standing *standing, const char *folder)
 {
     int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0) {
-        log_say(LOG_ERROR, "error", "the folder %s cannot be opened: %s; who is suspended is forgotten when the process ends", folder,
-                strerror(errno));
+        log_say(LOG_ERROR, "error", "the folder %s cannot be opened: %s; who is suspended is forgotten when the process ends",
+                folder, strerror(errno));
         return;
     }
     standing->folder = fd;

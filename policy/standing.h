@@ -15,8 +15,8 @@
 #define STANDING_STRIKES    32    /* of an account, the newest */
 #define STANDING_SIGNALS    32
 #define STANDING_SAMPLES    16
-#define STANDING_THRESHOLD  100 /* the sum of weights at which an account is suspended */
-#define STANDING_FULL_MS    ((int64_t)86400000) /* a strike weighs whole for a day … */
+#define STANDING_THRESHOLD  100                     /* the sum of weights at which an account is suspended */
+#define STANDING_FULL_MS    ((int64_t)86400000)     /* a strike weighs whole for a day … */
 #define STANDING_AGE_MS     ((int64_t)7 * 86400000) /* … and nothing after a week */
 #define STANDING_REASON_MAX 400
 

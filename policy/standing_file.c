@@ -78,7 +78,8 @@ static json_t *read_one(int folder, const char *name)
     if (fd >= 0)
         close(fd);
     if (!json_is_object(record)) {
-        log_say(LOG_ERROR, "error", "the record of an account in %s cannot be read; it is left as it is, and does not hold", name);
+        log_say(LOG_ERROR, "error", "the record of an account in %s cannot be read; it is left as it is, and does not hold",
+                name);
         json_decref(record);
         record = NULL;
     }

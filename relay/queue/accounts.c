@@ -197,7 +197,6 @@ void accounts_told(struct queue *queue)
     begin(accounts);
 }
 
-
 static bool send_sum(void *context, struct span key, void *value)
 {
     struct accounts *accounts = context;

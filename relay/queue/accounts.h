@@ -8,8 +8,9 @@
 #include "cause.h"
 #include "entry.h"
 
-#define ACCOUNTS_WHY  "the account is suspended" /* stands in the log as the reason of a hold, and is known by it after a restart */
-#define ACCOUNTS_GOOD 4096                       /* accounts and clients whose deliveries are summed up at a time */
+#define ACCOUNTS_WHY                                                                                                             \
+    "the account is suspended" /* stands in the log as the reason of a hold, and is known by it after a restart */
+#define ACCOUNTS_GOOD 4096     /* accounts and clients whose deliveries are summed up at a time */
 
 struct accounts;
 

@@ -17,7 +17,7 @@ struct ask_policy {
     struct ipc *peer;
     bool has_senders; /* some account is bound to sender addresses or domains */
     struct limited {
-        bool messages, recipients, bytes;
+        bool messages, recipients, bytes, connections;
     } limited[2]; /* what limits count: of who has not logged in, and of who has */
 };
 
@@ -25,7 +25,11 @@ struct ask_policy {
 static void note_limit(const struct conf_limit *limit, struct limited limited[2])
 {
     for (unsigned i = limit->key == CONF_KEY_ACCOUNT; i < 2; i++) {
-        limited[i].messages = limited[i].messages || limit->count == CONF_COUNT_MESSAGES;
+        bool of_replies = limit->count == CONF_COUNT_HARD_BOUNCES || limit->count == CONF_COUNT_SPAM_REPLIES ||
+                          limit->count == CONF_COUNT_ABUSE_REPORTS;
+        bool waits = of_replies && limit->then != CONF_THEN_SUSPEND; /* at MAIL it is seen whether there were too many */
+        limited[i].messages = limited[i].messages || limit->count == CONF_COUNT_MESSAGES || waits;
+        limited[i].connections = limited[i].connections || limit->count == CONF_COUNT_CONNECTIONS;
         limited[i].bytes = limited[i].bytes || limit->count == CONF_COUNT_BYTES;
         limited[i].recipients = limited[i].recipients || limit->count == CONF_COUNT_RECIPIENTS ||
                                 limit->count == CONF_COUNT_UNIQUE_RECIPIENTS ||
@@ -96,12 +100,25 @@ static const struct {
     [POLICY_RCPT_ANSWER] = { WAIT_POLICY_RCPT, rcpt_answer_is_sound },
 };
 
+/* The sessions of a suspended account end. */
+static void end_sessions(const struct ask_policy *policy, const struct policy_end *end)
+{
+    struct span account = span_of_array(end->account, sizeof end->account);
+    LIST_EACH(node, &policy->front->sessions) {
+        struct session *session = LIST_ENTRY(node, struct session, node);
+        if (session->account && span_equal_nocase(span_of(session->account), account))
+            session_end(session, "421 4.7.0 this account is suspended; the connection is closed");
+    }
+}
+
 static void received(void *context, unsigned type, const void *body, size_t size, int fd)
 {
     struct ask_policy *policy = context;
     uint64_t ticket; /* what all answers begin with */
     (void)size;
     (void)fd;
+    if (type == POLICY_END)
+        end_sessions(policy, body);
     if (type >= SUBMISSION_POLICY_COUNT || !answers[type].is_sound)
         return;
     memcpy(&ticket, body, sizeof ticket);
@@ -133,6 +150,41 @@ static void set_subject(struct policy_subject *subject, const struct session *se
     subject->client = session->client;
     text_copy(subject->account, sizeof subject->account, span_of(session->account));
     text_copy(subject->sender, sizeof subject->sender, span_of(session->transaction->envelope.sender));
+}
+
+enum ask_policy_result ask_policy_connect(struct session *session, wait_then then)
+{
+    struct policy_connect question = { .client = session->client };
+    if (!session->front->policy->limited[0].connections)
+        return ASK_POLICY_ALLOWED;
+    return ask(session, POLICY_CONNECT, &question, sizeof question, then);
+}
+
+void ask_policy_login(struct session *session, const char *account, bool accepted, wait_then then)
+{
+    struct policy_login question = { .client = session->client, .accepted = accepted };
+    text_copy(question.account, sizeof question.account, span_of(account));
+    ask(session, POLICY_LOGIN, &question, sizeof question, then);
+}
+
+void ask_policy_tell_refused(const struct session *session, const char *recipient)
+{
+    struct policy_refused refused = { .client = session->client };
+    text_copy(refused.account, sizeof refused.account, span_of(session->account));
+    text_copy(refused.recipient, sizeof refused.recipient, span_of(recipient));
+    ipc_send(session->front->policy->peer, POLICY_REFUSED, &refused, sizeof refused, -1);
+}
+
+void ask_policy_tell_sample(const struct transaction *transaction)
+{
+    const struct envelope *envelope = &transaction->envelope;
+    struct policy_sample sample = { .id = envelope->id, .nrecipients = (uint32_t)envelope->nrecipients };
+    netaddr_parse(span_of(envelope->client), &sample.client);
+    text_copy(sample.account, sizeof sample.account, span_of(envelope->account));
+    text_copy(sample.sender, sizeof sample.sender, span_of(envelope->sender));
+    text_copy(sample.recipient, sizeof sample.recipient, span_of(envelope->recipients[0].address));
+    text_copy(sample.subject, sizeof sample.subject, span_of(transaction->subject));
+    ipc_send(transaction->front->policy->peer, POLICY_SAMPLE, &sample, sizeof sample, -1);
 }
 
 enum ask_policy_result ask_policy_mail(struct session *session, uint64_t size_bytes, wait_then then)

@@ -7,6 +7,8 @@
 #include "front.h"
 #include "wait.h"
 
+struct transaction;
+
 /* No policy process yet; what has to be asked at all follows from the settings. */
 struct ask_policy *ask_policy_new(struct front *front);
 
@@ -21,6 +23,18 @@ enum ask_policy_result {
     ASK_POLICY_ASKED,  /* the answer goes to the continuation: a struct policy_answer, or NULL */
     ASK_POLICY_ALLOWED /* nothing is configured that could object: go on at once */
 };
+
+/* May one more connection from SESSION's client come? Else as ask_policy_mail. */
+enum ask_policy_result ask_policy_connect(struct session *session, wait_then then);
+
+/* SESSION's client has shown the right password of ACCOUNT (ACCEPTED), or a wrong one: the answer goes to THEN, always. */
+void ask_policy_login(struct session *session, const char *account, bool accepted, wait_then then);
+
+/* Tells policy that RECIPIENT was refused, because mail for its domain goes nowhere. */
+void ask_policy_tell_refused(const struct session *session, const char *recipient);
+
+/* Tells policy of a message that it wants to know of: TRANSACTION, which is durable. */
+void ask_policy_tell_sample(const struct transaction *transaction);
 
 /* May SESSION's transaction begin? SIZE_BYTES is what SIZE= said (RFC 1870), or 0. Where policy is away though it would have to be
  * asked, the continuation is called from the loop with NULL. */

@@ -12,6 +12,7 @@
 #include "../smtp/limits.h"
 #include "../smtp/line.h"
 #include "ask_auth.h"
+#include "ask_policy.h"
 #include "certificates.h"
 #include "commands.h"
 #include "session.h"
@@ -33,6 +34,13 @@ static const struct {
     [AUTH_TEMPORARY] = { "454 4.7.0 passwords cannot be checked now; try again later", false, false },
     [AUTH_LOCKED] = { "421 4.7.0 too many failed logins; try again later", true, true },
     [AUTH_SUSPENDED] = { "525 5.7.13 this account is suspended", true, false },
+};
+
+/* A password that was judged. */
+struct login {
+    char *account;
+    bool accepted;
+    uint32_t delay_ms; /* how long the auth role wants the answer to wait */
 };
 
 bool auth_offers(const struct session *session, struct span mechanism)
@@ -66,10 +74,60 @@ void auth_cancel(struct session *session)
     end_exchange(session);
 }
 
-static void accept_login(struct session *session, const char *account)
+void auth_forget(struct session *session)
 {
-    session->account = text_dup(span_of(account));
-    session_reply(session, verdicts[AUTH_ACCEPTED].reply);
+    if (session->login)
+        free(session->login->account);
+    free(session->login);
+    session->login = NULL;
+}
+
+/* Says no, in the words of VERDICT or those of REPLY (NULL: none). */
+static void refuse(struct session *session, enum auth_verdict verdict, const char *reply, uint32_t delay_ms)
+{
+    const char *text = reply ? reply : verdicts[verdict].reply;
+    if (verdicts[verdict].is_failure)
+        session->auth_failures++;
+    if (verdicts[verdict].closes || span_starts_nocase(span_of(text), SPAN("421")))
+        session_close(session, text);
+    else if (session->auth_failures >= session->front->conf->auth.max_failures)
+        session_close(session, "421 4.7.0 too many failed logins; the connection is closed");
+    else if (verdict == AUTH_MALFORMED || verdict == AUTH_MECHANISM)
+        session_error(session, text);
+    else
+        session_reply(session, text);
+    wait_delay(session, delay_ms);
+}
+
+/* Policy's answer. Without one nobody logs in, as nobody could say whether the account is suspended; a wrong password is wrong all the
+ * same. */
+static void policy_answered(struct session *session, const void *answer)
+{
+    const struct policy_answer *it = answer;
+    struct login login = *session->login;
+    char reply[POLICY_TEXT_SIZE];
+    session->login->account = NULL;
+    auth_forget(session);
+    if (login.accepted && it && it->verdict == POLICY_ALLOW) {
+        session->account = login.account;
+        session->tag = it->tag;
+        session_reply(session, verdicts[AUTH_ACCEPTED].reply);
+        wait_delay(session, it->delay_ms);
+        return;
+    }
+    if (it && it->verdict != POLICY_ALLOW)
+        refuse(session, AUTH_SUSPENDED, ask_policy_reply(it, reply), login.delay_ms);
+    else
+        refuse(session, login.accepted ? AUTH_TEMPORARY : AUTH_REFUSED, NULL, login.delay_ms);
+    free(login.account);
+}
+
+/* The password is right (ACCEPTED) or wrong; the last word is policy's. */
+static void ask_policy(struct session *session, const char *account, bool accepted, uint32_t delay_ms)
+{
+    session->login = text_zalloc(sizeof *session->login);
+    *session->login = (struct login){ .account = text_dup(span_of(account)), .accepted = accepted, .delay_ms = delay_ms };
+    ask_policy_login(session, session->login->account, accepted, policy_answered);
 }
 
 static void settle(struct session *session, const struct auth_done *done)
@@ -78,22 +136,11 @@ static void settle(struct session *session, const struct auth_done *done)
     end_exchange(session);
     if (session->phase == SESSION_AUTH)
         session_enter(session, SESSION_READY);
-    if (done->verdict == AUTH_ACCEPTED) {
-        text_copy(account, sizeof account, span_of_array(done->account, sizeof done->account));
-        accept_login(session, account);
-        return;
-    }
-    if (verdicts[done->verdict].is_failure)
-        session->auth_failures++;
-    if (verdicts[done->verdict].closes)
-        session_close(session, verdicts[done->verdict].reply);
-    else if (session->auth_failures >= session->front->conf->auth.max_failures)
-        session_close(session, "421 4.7.0 too many failed logins; the connection is closed");
-    else if (done->verdict == AUTH_MALFORMED || done->verdict == AUTH_MECHANISM)
-        session_error(session, verdicts[done->verdict].reply);
+    text_copy(account, sizeof account, span_of_array(done->account, sizeof done->account));
+    if (done->verdict == AUTH_ACCEPTED || done->verdict == AUTH_REFUSED)
+        ask_policy(session, account, done->verdict == AUTH_ACCEPTED, done->delay_ms);
     else
-        session_reply(session, verdicts[done->verdict].reply);
-    wait_delay(session, done->delay_ms);
+        refuse(session, done->verdict, NULL, done->delay_ms);
 }
 
 /* "334 " and the base64 of DATA. */
@@ -201,7 +248,7 @@ static void acknowledged(struct session *session, struct span line)
     session->exchange->account = NULL;
     end_exchange(session);
     session_enter(session, SESSION_READY);
-    accept_login(session, account);
+    ask_policy(session, account, true, 0);
     free(account);
 }
 

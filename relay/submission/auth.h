@@ -16,4 +16,7 @@ bool auth_step(struct session *session);
 /* Ends an exchange that is in progress: the auth role is told, its late answer finds nobody. Fine where there is none. */
 void auth_cancel(struct session *session);
 
+/* SESSION ends: what policy is asked about its login is forgotten. */
+void auth_forget(struct session *session);
+
 #endif

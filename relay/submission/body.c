@@ -141,6 +141,8 @@ static struct span judge(struct session *session, struct span head)
         header_examine(fields, &facts);
         facts.space_before_colon |= odd;
     }
+    if (session->transaction->watched)
+        session->transaction->subject = text_dup(span_of(facts.subject));
     if (facts.received >= BODY_RECEIVED_MAX)
         spoil(body, "554 5.4.6 the message has been through too many servers: it goes in a circle");
     else if (!write_prefix(session, &facts))

@@ -30,6 +30,7 @@ static void answered(struct session *session, const void *answer)
     } else {
         if (it->verdict == POLICY_HOLD)
             transaction_hold(session->transaction, span_of_array(it->reply, sizeof it->reply));
+        session->transaction->watched = it->watched;
         begin(session);
     }
     if (it)

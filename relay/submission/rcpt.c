@@ -33,6 +33,7 @@ static void obey(struct session *session, const struct policy_answer *answer)
     } else {
         if (answer->verdict == POLICY_HOLD)
             transaction_hold(session->transaction, span_of_array(answer->reply, sizeof answer->reply));
+        session->transaction->watched |= answer->watched != 0;
         accept_recipient(session);
     }
     if (answer)
@@ -63,10 +64,12 @@ static void dns_answered(struct session *session, const void *answer)
     const char *refusal = it ? ask_dns_refusal(it->status, text, sizeof text) : NULL;
     if (it && it->status == DNS_OK)
         ask_dns_good(session->front->dns, address_domain(span_of(recipient)), it->ttl_s);
-    if (refusal)
+    if (refusal) {
         session_refuse(session, recipient, refusal);
-    else
+        ask_policy_tell_refused(session, recipient);
+    } else {
         check_policy(session);
+    }
 }
 
 static void check_domain(struct session *session)

@@ -10,6 +10,7 @@
 
 #include "../base/text.h"
 #include "ask_auth.h"
+#include "ask_policy.h"
 #include "auth.h"
 #include "body.h"
 #include "certificates.h"
@@ -202,6 +203,8 @@ static void rest(struct session *session)
 {
     if (session->front->role->draining && !in_transaction(session) && session->phase >= SESSION_HELO)
         session_close(session, "421 4.3.2 the service is restarting; please connect again");
+    if (session->ending)
+        session_close(session, session->ending);
     if (session->phase == SESSION_CLOSING) {
         finish(session);
         return;
@@ -219,7 +222,7 @@ static void rest(struct session *session)
 void session_run(struct session *session)
 {
     session->stalled = false;
-    while (session->wait.kind == WAIT_NOTHING && steps[session->phase] && steps[session->phase](session)) {
+    while (session->wait.kind == WAIT_NOTHING && !session->ending && steps[session->phase] && steps[session->phase](session)) {
         session->stalled = stream_pending(session->stream) > SESSION_PENDING_MAX;
         if (session->stalled)
             break;
@@ -261,6 +264,27 @@ static void log_connected(const struct session *session)
     log_end(&entry);
 }
 
+static void welcome(struct session *session)
+{
+    if (session->listener->tls == CONF_LISTENER_IMPLICIT)
+        begin_handshake(session);
+    else
+        greet(session);
+}
+
+/* Policy's answer to a new connection. Where policy is away the client is let in, and told so when it wants to send. */
+static void admitted(struct session *session, const void *answer)
+{
+    const struct policy_answer *it = answer;
+    char reply[POLICY_TEXT_SIZE];
+    if (!it || it->verdict == POLICY_ALLOW)
+        welcome(session);
+    else /* under TLS from the start there is nobody yet to tell it to */
+        session_close(session, session->listener->tls == CONF_LISTENER_IMPLICIT ? NULL : ask_policy_reply(it, reply));
+    if (it)
+        wait_delay(session, it->delay_ms);
+}
+
 void session_new(struct front *front, unsigned listener, int fd, const struct netaddr *client)
 {
     struct session *session = text_zalloc(sizeof *session);
@@ -274,10 +298,8 @@ void session_new(struct front *front, unsigned listener, int fd, const struct ne
     list_append(&front->sessions, &session->node);
     front->connections[listener]++;
     log_connected(session);
-    if (session->listener->tls == CONF_LISTENER_IMPLICIT)
-        begin_handshake(session);
-    else
-        greet(session);
+    if (ask_policy_connect(session, admitted) == ASK_POLICY_ALLOWED)
+        welcome(session);
     session_run(session);
 }
 
@@ -286,6 +308,7 @@ void session_free(struct session *session)
     struct front *front = session->front;
     list_remove(&session->node);
     auth_cancel(session);
+    auth_forget(session);
     wait_fini(session);
     transaction_free(&session->transaction);
     buffer_fini(&session->replies);
@@ -296,6 +319,13 @@ void session_free(struct session *session)
     free(session->account);
     free(session);
     front_settle(front);
+}
+
+void session_end(struct session *session, const char *text)
+{
+    session->ending = text;
+    if (session->wait.kind == WAIT_NOTHING)
+        session_run(session);
 }
 
 void session_drain(struct session *session)

@@ -48,6 +48,7 @@ struct session {
     char *account;                   /* who logged in, or NULL */
     uint64_t tag;                    /* the account's, from policy (message/mark.h); 0: none */
     struct exchange *exchange;       /* a SASL exchange in progress, or NULL */
+    struct login *login;             /* a password was judged, and policy is asked about it (auth.c); or NULL */
     struct transaction *transaction; /* from MAIL on, or NULL */
     unsigned errors;                 /* bad commands so far */
     unsigned idle_commands;          /* NOOP, RSET and the like since the last message */
@@ -57,9 +58,10 @@ struct session {
     size_t skipped;       /* bytes of an overlong line that were thrown away so far */
     const char *skipping; /* the reply that is due at the end of an overlong line, or NULL */
     enum session_stray stray;
-    bool esmtp;   /* EHLO, not HELO */
-    bool fresh;   /* a new command is awaited: its deadline begins anew */
-    bool stalled; /* the client does not read its replies: nothing more is done for it until it does */
+    const char *ending; /* the last reply, where the session is to end whatever it does; else NULL */
+    bool esmtp;         /* EHLO, not HELO */
+    bool fresh;         /* a new command is awaited: its deadline begins anew */
+    bool stalled;       /* the client does not read its replies: nothing more is done for it until it does */
 };
 
 /* Takes over the connected socket FD of CLIENT, which LISTENER (an index into the settings) accepted and admitted: TLS or the
@@ -96,6 +98,10 @@ void session_close(struct session *session, const char *text);
 
 /* Forgets the transaction: back to SESSION_READY (or stays in SESSION_HELO). */
 void session_reset(struct session *session);
+
+/* SESSION ends with TEXT (which must stay valid) as soon as it waits for nothing any more; a message whose storing has begun is
+ * answered first. SESSION may be gone. */
+void session_end(struct session *session, const char *text);
 
 /* The front end drains: a session outside a transaction is told 421 and ends. SESSION may be gone. */
 void session_drain(struct session *session);

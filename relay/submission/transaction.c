@@ -5,6 +5,7 @@
 
 #include "../base/clock.h"
 #include "../base/text.h"
+#include "ask_policy.h"
 #include "ask_queue.h"
 #include "batch.h"
 #include "body.h"
@@ -47,6 +48,7 @@ void transaction_free(struct transaction **transaction)
     body_free(&(*transaction)->body);
     envelope_fini(&(*transaction)->envelope);
     free((*transaction)->held);
+    free((*transaction)->subject);
     free(*transaction);
     *transaction = NULL;
 }
@@ -75,6 +77,8 @@ static void stored(void *context, enum writer_verdict verdict, const struct writ
     if (verdict == WRITER_STORED) {
         ask_queue_tell(front->queue, place);
         log_accepted(transaction, place->record.content_size);
+        if (transaction->watched)
+            ask_policy_tell_sample(transaction);
     }
     front->committing--;
     if (session)

@@ -18,6 +18,8 @@ struct transaction {
     struct command_rcpt rcpt; /* the recipient that is being asked about */
     struct batch *batch;      /* those behind it that were asked about with it, or NULL */
     unsigned excess;          /* recipients beyond the maximum */
+    bool watched;             /* policy wants to know of the message */
+    char *subject;            /* of a watched one: what its field says, escaped; NULL: nothing yet */
     char *held;               /* why policy holds it; NULL: it does not */
     struct body *body;        /* from DATA on */
 };

@@ -95,7 +95,7 @@ static inline void stage_policy_received(void *context, unsigned type, const voi
     stage->last_ticket = answer.ticket;
     if (type == POLICY_RCPT)
         stage_answer_rcpt(stage, body);
-    else if (!stage->mute_policy)
+    else if (!stage->mute_policy && type != POLICY_REFUSED && type != POLICY_SAMPLE)
         ipc_send(stage->policy, POLICY_ANSWER, &answer, sizeof answer, -1);
 }
 
