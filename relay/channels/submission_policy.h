@@ -16,6 +16,7 @@
 #define POLICY_BATCH_MAX    100 /* recipients of one question */
 #define POLICY_ACCOUNT_SIZE 256
 #define POLICY_SUBJECT_SIZE 200
+#define POLICY_TYPE_SIZE    32
 
 /* Who asks: the same in each question. */
 struct policy_subject {
@@ -55,6 +56,21 @@ struct policy_sample {
     char sender[SMTP_ADDRESS_SIZE];
     char recipient[SMTP_ADDRESS_SIZE]; /* the first */
     char subject[POLICY_SUBJECT_SIZE]; /* the field's value, cut; as the client wrote it */
+};
+
+/* Told: a report of abuse came in, at a listener that takes no logins, and says this of a message of ours (message/feedback.h). Nothing
+ * of it is to be believed unless the mark fits the id under an account's tag. */
+struct policy_report {
+    struct uid report; /* the message that is the report */
+    struct uid id;     /* the message that it is about … */
+    uint64_t mark;     /* … and its mark; 0: none */
+    uint8_t accuses;   /* abuse, fraud or a virus; else of another type */
+    uint8_t has_id;
+    struct netaddr client; /* who handed the report in */
+    struct netaddr source; /* from where the message came, as the report says; family 0: it does not */
+    char type[POLICY_TYPE_SIZE];
+    char sender[SMTP_ADDRESS_SIZE];    /* as the report says, or "" */
+    char recipient[SMTP_ADDRESS_SIZE]; /* the same */
 };
 
 /* The sessions of this account end: it is suspended. */
@@ -117,6 +133,7 @@ struct policy_rcpt_answer {
     X(POLICY_LOGIN, IPC_FRONT, struct policy_login, IPC_WHOLE(struct policy_login), false)                                       \
     X(POLICY_REFUSED, IPC_FRONT, struct policy_refused, IPC_WHOLE(struct policy_refused), false)                                 \
     X(POLICY_SAMPLE, IPC_FRONT, struct policy_sample, IPC_WHOLE(struct policy_sample), false)                                    \
+    X(POLICY_REPORT, IPC_FRONT, struct policy_report, IPC_WHOLE(struct policy_report), false)                                    \
     X(POLICY_END, IPC_BACK, struct policy_end, IPC_WHOLE(struct policy_end), false)                                              \
     X(POLICY_ANSWER, IPC_BACK, struct policy_answer, IPC_PART(struct policy_answer, reply), false)                               \
     X(POLICY_RCPT_ANSWER, IPC_BACK, struct policy_rcpt_answer, IPC_PART(struct policy_rcpt_answer, each), false)

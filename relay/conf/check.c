@@ -238,6 +238,30 @@ static void check_sources(struct conf *conf, struct scan *scan)
                              conf->delivery.source.items[i]);
 }
 
+/* Who logged in could accuse a colleague: reports are taken where nobody does. */
+static void check_reports(struct conf *conf, struct scan *scan)
+{
+    struct address address;
+    char normal[SMTP_ADDRESS_SIZE];
+    bool taken = false;
+    if (!*conf->policy.report_address)
+        return;
+    if (address_parse(span_of(conf->policy.report_address), true, &address) != ADDRESS_OK || !address.domain.n ||
+        !address_normal(&address, normal, sizeof normal)) {
+        scan_complain_at(scan, "policy", "", "report-address",
+                         "report-address = %s is no address; such as abuse-reports@example.net", conf->policy.report_address);
+        return;
+    }
+    for (size_t i = 0; i < conf->nlisteners; i++)
+        taken = taken || conf->listeners[i].auth == CONF_AUTH_NONE;
+    if (!taken)
+        scan_complain_at(
+            scan, "policy", "", "report-address",
+            "reports are only taken at a listener with auth = none, and there is none; add one for the server that gets them");
+    free(conf->policy.report_address);
+    conf->policy.report_address = text_dup(span_of(normal));
+}
+
 /* A phrase that is too short would be found in nearly every reply. */
 static void check_phrases(struct conf_strings *phrases, const char *key, struct scan *scan)
 {
@@ -269,6 +293,7 @@ static void check_rest(struct conf *conf, struct scan *scan)
         scan_complain_at(scan, "spool", "", "directory", "directory must be an absolute path");
     if (*conf->policy.directory != '/')
         scan_complain_at(scan, "policy", "", "directory", "directory must be an absolute path");
+    check_reports(conf, scan);
     check_phrases(&conf->policy.spam_phrases, "spam-phrases", scan);
     check_phrases(&conf->policy.unknown_phrases, "unknown-phrases", scan);
 }

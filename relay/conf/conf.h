@@ -137,10 +137,11 @@ struct conf_limit {
 
 /* policy { } */
 struct conf_policy {
-    bool redis_store;                    /* store = redis */
-    char *redis;                         /* host:port */
-    char *directory;                     /* /var/lib/postern/policy: the state that outlives a restart */
-    struct conf_strings spam_phrases;    /* of replies that call a message spam, lower case, beside those that are built in */
+    bool redis_store;                 /* store = redis */
+    char *redis;                      /* host:port */
+    char *directory;                  /* /var/lib/postern/policy: the state that outlives a restart */
+    struct conf_strings spam_phrases; /* of replies that call a message spam, lower case, beside those that are built in */
+    char *report_address; /* mail to it from listeners without a login is read as a report of abuse; "": none; in normal form */
     struct conf_strings unknown_phrases; /* of replies that say a recipient does not exist */
 };
 

@@ -214,6 +214,11 @@ static const struct key policy_keys[] = {
     { "redis", VALUE_TEXT, AT(redis), "", ANY, false, "\"127.0.0.1:6379\"", "The Redis server for store = redis.", 0 },
     { "directory", VALUE_TEXT, AT(directory), "/var/lib/postern/policy", ANY, false, "\"/var/lib/postern/policy\"",
       "Folder for counters that outlive a restart.", 0 },
+    { "report-address", VALUE_TEXT, AT(report_address), "", ANY, false, "\"abuse-reports@example.net\"",
+      "Mail to this address that comes in at a listener with auth = none is read, besides being delivered: reports of abuse "
+      "(ARF) in it "
+      "count as abuse-reports of the account that sent the mail.",
+      0 },
     { "spam-phrases", VALUE_TEXTS, AT(spam_phrases), "", ANY, false, "{ \"message refused by our filter\", \"5.7.350\" }",
       "Further words of servers that count as spam-replies, each behind an enhanced status code or alone.", 0 },
     { "unknown-phrases", VALUE_TEXTS, AT(unknown_phrases), "", ANY, false, "{ \"nobody of that name works here\" }",

@@ -244,6 +244,23 @@ enum ask_policy_result ask_policy_content(struct session *session, struct policy
     return ASK_POLICY_ASKED;
 }
 
+void ask_policy_report(struct session *session, struct uid id, const struct feedback_result *result)
+{
+    struct policy_report report = {
+        .report = id,
+        .id = result->origin.id,
+        .mark = result->origin.mark,
+        .accuses = result->accuses,
+        .has_id = result->has_origin,
+        .client = session->client,
+        .source = result->source,
+    };
+    text_copy(report.type, sizeof report.type, span_of(result->type));
+    text_copy(report.sender, sizeof report.sender, span_of(result->original_from));
+    text_copy(report.recipient, sizeof report.recipient, span_of(result->original_rcpt));
+    (void)ipc_send(session->front->policy->peer, POLICY_REPORT, &report, sizeof report, -1);
+}
+
 const char *ask_policy_reply(const struct policy_answer *answer, char reply[POLICY_TEXT_SIZE])
 {
     if (!answer)

@@ -3,6 +3,7 @@
 #define POSTERN_SUBMISSION_ASK_POLICY_H
 
 #include "../channels/submission_policy.h"
+#include "../message/feedback.h"
 #include "../message/header.h"
 #include "front.h"
 #include "wait.h"
@@ -54,6 +55,9 @@ struct policy_content *ask_policy_content_new(const struct session *session, con
 /* May the message, SIZE_BYTES large, be sent? QUESTION (freed here) may be NULL: then it is allowed. */
 enum ask_policy_result ask_policy_content(struct session *session, struct policy_content *question, uint64_t size_bytes,
                                           wait_then then);
+
+/* Tells policy what RESULT, read from the message ID of SESSION, says. Lost where policy is away. */
+void ask_policy_report(struct session *session, struct uid id, const struct feedback_result *result);
 
 /* The reply line of ANSWER, which does not allow; one of our own where there is no answer, or it is no reply line. */
 const char *ask_policy_reply(const struct policy_answer *answer, char reply[POLICY_TEXT_SIZE]);

@@ -34,6 +34,7 @@ struct body {
     struct intake *intake;
     struct buffer prefix;
     struct policy_content *question; /* for policy, or NULL */
+    struct feedback *feedback;       /* reads a report of abuse, or NULL */
     const char *refusal;             /* the reply that is due at the end, static; NULL while all is well */
     int64_t began_ms;
     uint64_t came; /* bytes */
@@ -47,6 +48,7 @@ void body_free(struct body **body)
     buffer_fini(&(*body)->head);
     buffer_fini(&(*body)->prefix);
     free((*body)->question);
+    feedback_free(&(*body)->feedback);
     free(*body);
     *body = NULL;
 }
@@ -60,6 +62,19 @@ static void set_deadline(struct session *session)
     wait_until(session, next < whole ? next : whole);
 }
 
+/* Is the message for the address that gets reports, from a listener where nobody can log in to accuse a colleague? */
+static bool may_report(const struct session *session)
+{
+    const struct envelope *envelope = &session->transaction->envelope;
+    struct span address = span_of(session->front->conf->policy.report_address);
+    if (!address.n || session->listener->auth != CONF_AUTH_NONE)
+        return false;
+    for (size_t i = 0; i < envelope->nrecipients; i++)
+        if (span_equal_nocase(span_of(envelope->recipients[i].address), address))
+            return true;
+    return false;
+}
+
 void body_begin(struct session *session)
 {
     struct transaction *transaction = session->transaction;
@@ -71,6 +86,8 @@ void body_begin(struct session *session)
     body->intake =
         intake_new(ask_queue_writer(session->front->queue), transaction->envelope.id, session->listener->max_message_size);
     body->began_ms = clock_monotonic_ms();
+    if (may_report(session))
+        body->feedback = feedback_new(session->front->conf->hostname);
     transaction->body = body;
     set_deadline(session);
 }
@@ -201,15 +218,31 @@ static void take(struct session *session, struct span content)
     struct body *body = session->transaction->body;
     if (!content.n || body->refusal)
         return;
+    if (body->feedback)
+        feedback_add(body->feedback, content);
     if (body->head_done)
         store(body, content);
     else
         take_head(session, content);
 }
 
+/* A report is told when nothing speaks against the message any more. Should it not be stored, it comes again; policy knows those that it
+ * was told of. */
+static void tell_report(struct session *session)
+{
+    struct body *body = session->transaction->body;
+    struct feedback_result result;
+    if (!body->feedback)
+        return;
+    feedback_end(body->feedback, &result);
+    if (result.is_report)
+        ask_policy_report(session, session->transaction->envelope.id, &result);
+}
+
 static void commit(struct session *session)
 {
     struct body *body = session->transaction->body;
+    tell_report(session);
     if (body->scan.eight_bit)
         session->transaction->envelope.flags |= ENVELOPE_8BIT;
     transaction_commit(session, &body->intake, buffer_span(&body->prefix));

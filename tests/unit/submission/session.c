@@ -399,6 +399,52 @@ static void large_message(void **state)
     assert_int_equal(stage->ntold, 1);
 }
 
+#define REPORT_HEAD "From: a@example.net\r\nContent-Type: multipart/report; report-type=feedback-report; boundary=b\r\n\r\n"
+#define REPORT_BODY                                                                                                              \
+    "--b\r\nContent-Type: message/feedback-report\r\n\r\nFeedback-Type: abuse\r\nOriginal-Rcpt-To: bob@example.com\r\n\r\n"      \
+    "--b\r\nContent-Type: message/rfc822\r\n\r\nReceived: by relay.example.net with ESMTPSA id 0123456789abcdefghj0\r\n"         \
+    " (mark 00000000000000ff)\r\n\r\n..\r\n--b--\r\n.\r\n"
+
+static void send_report(const char *recipient, const char *body)
+{
+    char line[200];
+    snprintf(line, sizeof line, "RCPT TO:<%s>\r\n", recipient);
+    stage_say(stage, "MAIL FROM:<a@example.net>\r\n", "250 2.1.0");
+    stage_say(stage, line, "250 2.1.5");
+    stage_say(stage, "DATA\r\n", "354");
+    stage_send(stage, REPORT_HEAD);
+    stage_turns(stage, 2);
+    stage_say(stage, body, strcmp(body, REPORT_BODY) == 0 ? "250 2.0.0 " : "550 5.5.2 ");
+    stage_turns(stage, 5);
+}
+
+/* Policy is told of a report once it is accepted, and only of one to the configured address at a listener without logins. */
+static void reports(void **state)
+{
+    struct uid id;
+    (void)state;
+    stage_connect(stage, STAGE_PLAIN);
+    send_report("abuse-reports@example.net", REPORT_BODY);
+    assert_int_equal(stage->policy_reports, 0);
+    stage->conf.policy.report_address = (char *)(uintptr_t) "abuse-reports@example.net";
+    send_report("bob@example.net", REPORT_BODY);
+    send_report("abuse-reports@example.net", "bare \n is refused\r\n.\r\n");
+    assert_int_equal(stage->policy_reports, 0);
+    send_report("Abuse-Reports@Example.NET", REPORT_BODY);
+    assert_int_equal(stage->policy_reports, 1);
+    assert_int_equal(stage->ntold, 3);
+    assert_true(uid_parse(SPAN("0123456789abcdefghj0"), &id));
+    assert_int_equal(uid_compare(stage->last_report.id, id), 0);
+    assert_int_equal(uid_compare(stage->last_report.report, stage->told[2].id), 0);
+    assert_true(stage->last_report.has_id && stage->last_report.accuses && stage->last_report.mark == 0xff);
+    assert_string_equal(stage->last_report.type, "abuse");
+    assert_string_equal(stage->last_report.recipient, "bob@example.com");
+    stage->listeners[STAGE_PLAIN].auth = CONF_AUTH_OPTIONAL;
+    send_report("abuse-reports@example.net", REPORT_BODY);
+    assert_int_equal(stage->policy_reports, 1);
+    stage->listeners[STAGE_PLAIN].auth = CONF_AUTH_NONE;
+}
+
 static void too_slow(void **state)
 {
     (void)state;
@@ -570,6 +616,7 @@ int main(void)
         TEST(queue_goes),
         TEST(queue_goes_in_data),
         TEST(large_message),
+        TEST(reports),
         TEST(too_slow),
         TEST(auth_verdicts),
         TEST(auth_dialogue),

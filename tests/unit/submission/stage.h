@@ -46,6 +46,8 @@ struct stage {
     struct dns_mx dns_answer;
     unsigned policy_mails, policy_rcpts, policy_contents, dns_asked, auth_cancels;
     struct policy_content last_content;
+    struct policy_report last_report;
+    unsigned policy_reports;
     struct auth_begin last_begin;
     uint64_t last_ticket;
     uint64_t segments;
@@ -86,6 +88,11 @@ static inline void stage_policy_received(void *context, unsigned type, const voi
     struct policy_answer answer = stage->policy_answer;
     (void)size;
     (void)fd;
+    if (type == POLICY_REPORT) { /* told, not asked */
+        memcpy(&stage->last_report, body, size);
+        stage->policy_reports++;
+        return;
+    }
     memcpy(&answer.ticket, body, sizeof answer.ticket);
     stage->policy_mails += type == POLICY_MAIL;
     stage->policy_rcpts += type == POLICY_RCPT;
