@@ -317,6 +317,25 @@ bool logins_of(const struct logins *logins, const struct netaddr *client, int64_
     return true;
 }
 
+/* The visit of the map's values as that of names. */
+struct naming {
+    bool (*each)(void *context, struct span account);
+    void *context;
+};
+
+static bool name_account(void *context, struct span name, void *account)
+{
+    const struct naming *naming = context;
+    (void)account;
+    return naming->each(naming->context, name);
+}
+
+void logins_accounts(const struct logins *logins, bool (*each)(void *context, struct span account), void *context)
+{
+    struct naming naming = { each, context };
+    map_each(logins->accounts, name_account, &naming);
+}
+
 size_t logins_networks(const struct logins *logins, struct span account, int64_t wall_ms,
                        struct logins_network ret_networks[LOGINS_NETWORKS_MAX])
 {

@@ -46,6 +46,9 @@ struct logins_network {
 size_t logins_networks(const struct logins *logins, struct span account, int64_t wall_ms,
                        struct logins_network ret_networks[LOGINS_NETWORKS_MAX]);
 
+/* Calls EACH with every account that logged in lately, in no order, until it returns false. LOGINS must not change meanwhile. */
+void logins_accounts(const struct logins *logins, bool (*each)(void *context, struct span account), void *context);
+
 /* How many addresses and networks are known. */
 size_t logins_count(const struct logins *logins, size_t *ret_networks);
 
