@@ -490,9 +490,11 @@ void stream_resume(struct stream *stream)
     if (!stream->paused)
         return;
     stream->paused = stream->deaf = false;
-    stream->again = true;
-    if (buffer_size(&stream->input) || (stream->ssl && SSL_has_pending(stream->ssl)))
+    /* What the socket has is told by the watch; to look for it now would be a system call that mostly finds nothing. */
+    if (buffer_size(&stream->input) || (stream->ssl && SSL_has_pending(stream->ssl))) {
+        stream->again = true;
         kick(stream);
+    }
     if (!stream->in_callback)
         rewatch(stream);
 }
