@@ -320,6 +320,24 @@ void judge_refused(struct judge *judge, const struct policy_refused *refused, in
     count(judge, &subject, &ask, now_ms, &refusal);
 }
 
+/* From where the account sent the message is not known any more; what the report says of it is the reporter's word. */
+void judge_report(struct judge *judge, struct span account, const struct policy_report *report, int64_t now_ms)
+{
+    const struct limit_ask ask = { .count = CONF_COUNT_ABUSE_REPORTS, .n = 1 };
+    const struct netaddr unknown = { .family = 0 };
+    char type[POLICY_TYPE_SIZE * 4], text[POLICY_TYPE_SIZE * 4 + 100], client[NETADDR_TEXT_SIZE];
+    struct key_subject subject;
+    struct limit_refusal refusal;
+    judge_subject(judge, account, &unknown, &subject);
+    netaddr_print(&report->client, client);
+    text_escape(type, sizeof type, span_of_array(report->type, sizeof report->type));
+    text_format(text, sizeof text, "reported as %s, handed in by %s", type, client);
+    json_t *signal = json_pack("{s:s, s:o, s:o, s:s}", "kind", limit_count_name(ask.count), "id", shown_id(report->id), "to",
+                               shown(span_of_array(report->recipient, sizeof report->recipient)), "text", text);
+    standing_signal(judge->standing, account, signal, clock_wall_ms());
+    count(judge, &subject, &ask, now_ms, &refusal);
+}
+
 void judge_sample(struct judge *judge, const struct policy_sample *sample)
 {
     char account[ACCOUNT_NAME_SIZE];

@@ -53,6 +53,9 @@ void judge_good(struct judge *judge, const struct replies_good *good, int64_t no
 /* Submission refused a recipient whose domain does not exist. */
 void judge_refused(struct judge *judge, const struct policy_refused *refused, int64_t now_ms);
 
+/* A report of abuse is about ACCOUNT, and counts (report.h). */
+void judge_report(struct judge *judge, struct span account, const struct policy_report *report, int64_t now_ms);
+
 /* A watched account sent something. */
 void judge_sample(struct judge *judge, const struct policy_sample *sample);
 

@@ -18,6 +18,7 @@
 #include "decide.h"
 #include "judge.h"
 #include "limit.h"
+#include "report.h"
 #include "store_local.h"
 #include "would.h"
 
@@ -33,6 +34,7 @@ struct policy {
     struct decide *decide;
     struct store_local *store; /* NULL where the folder cannot be used */
     struct judge *judge;
+    struct report_desk reports;
     struct letter *letters[LETTERS_MAX]; /* while no queue process is there */
     size_t nletters;
     bool opened; /* what earlier processes left is known */
@@ -191,8 +193,25 @@ static void connect_asked(struct peer *peer, const void *body)
 static void login_asked(struct peer *peer, const void *body)
 {
     struct policy_answer answer;
-    admit_login(peer->policy->judge, body, clock_monotonic_ms(), &answer);
+    const struct policy *policy = peer->policy;
+    const struct policy_login *login = body;
+    char account[ACCOUNT_NAME_SIZE];
+    admit_login(policy->judge, login, clock_monotonic_ms(), &answer);
+    if (login->accepted && answer.verdict == POLICY_ALLOW && policy->opened) {
+        account_normal(span_of_array(login->account, sizeof login->account), account);
+        answer.tag = tag_of(&policy->reports.key, span_of(account));
+    }
     send_answer(peer, &answer);
+}
+
+static void report_told(struct peer *peer, const void *body)
+{
+    struct policy *policy = peer->policy;
+    char account[ACCOUNT_NAME_SIZE];
+    enum report_verdict verdict =
+        report_judge(&policy->reports, judge_logins(policy->judge), decide_seen(policy->decide), body, clock_wall_ms(), account);
+    if (verdict == REPORT_COUNTS)
+        judge_report(policy->judge, span_of(account), body, clock_monotonic_ms());
 }
 
 static void refused_told(struct peer *peer, const void *body)
@@ -218,9 +237,9 @@ static void good_told(struct peer *peer, const void *body)
 typedef void (*handler)(struct peer *peer, const void *body);
 
 static const handler submission_handlers[SUBMISSION_POLICY_COUNT] = {
-    [POLICY_MAIL] = mail_asked,       [POLICY_RCPT] = rcpt_asked,   [POLICY_CONTENT] = content_asked,
-    [POLICY_CONNECT] = connect_asked, [POLICY_LOGIN] = login_asked, [POLICY_REFUSED] = refused_told,
-    [POLICY_SAMPLE] = sample_told,
+    [POLICY_MAIL] = mail_asked,       [POLICY_RCPT] = rcpt_asked,    [POLICY_CONTENT] = content_asked,
+    [POLICY_CONNECT] = connect_asked, [POLICY_LOGIN] = login_asked,  [POLICY_REFUSED] = refused_told,
+    [POLICY_SAMPLE] = sample_told,    [POLICY_REPORT] = report_told,
 };
 
 static const handler queue_handlers[QUEUE_POLICY_COUNT] = { [REPLY_BAD] = bad_told, [REPLIES_GOOD] = good_told };
@@ -416,6 +435,7 @@ static void begin(struct role *role)
     open_store(policy);
     would_open(decide_would(policy->decide), role->conf->policy.directory);
     judge_open(policy->judge, role->conf->policy.directory);
+    tag_load(role->conf->policy.directory, &policy->reports.key);
     policy->opened = true;
     if (queue_of(policy))
         queue_came(queue_of(policy));

@@ -162,6 +162,9 @@ static void check_limit_kind(const struct conf_limit *limit, struct scan *scan)
     if (of_domain && (of_replies || of_logins || limit->count == CONF_COUNT_ABUSE_REPORTS))
         scan_complain_at(scan, "limit", limit->name, "key",
                          "this is not counted for domains; use key = account, client or network");
+    if (limit->count == CONF_COUNT_ABUSE_REPORTS && (limit->key == CONF_KEY_CLIENT || limit->key == CONF_KEY_NETWORK))
+        scan_complain_at(scan, "limit", limit->name, "key",
+                         "a report leads to an account, not to its address; use key = account");
     if (limit->share && (!of_replies || limit->key != CONF_KEY_ACCOUNT))
         scan_complain_at(scan, "limit", limit->name, "share",
                          "share is for hard-bounces and spam-replies of accounts; take it out, or use key = account");

@@ -244,7 +244,7 @@ enum ask_policy_result ask_policy_content(struct session *session, struct policy
     return ASK_POLICY_ASKED;
 }
 
-void ask_policy_report(struct session *session, struct uid id, const struct feedback_result *result)
+void ask_policy_tell_report(struct session *session, struct uid id, const struct feedback_result *result)
 {
     struct policy_report report = {
         .report = id,

@@ -57,7 +57,7 @@ enum ask_policy_result ask_policy_content(struct session *session, struct policy
                                           wait_then then);
 
 /* Tells policy what RESULT, read from the message ID of SESSION, says. Lost where policy is away. */
-void ask_policy_report(struct session *session, struct uid id, const struct feedback_result *result);
+void ask_policy_tell_report(struct session *session, struct uid id, const struct feedback_result *result);
 
 /* The reply line of ANSWER, which does not allow; one of our own where there is no answer, or it is no reply line. */
 const char *ask_policy_reply(const struct policy_answer *answer, char reply[POLICY_TEXT_SIZE]);

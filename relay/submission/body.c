@@ -236,7 +236,7 @@ static void tell_report(struct session *session)
         return;
     feedback_end(body->feedback, &result);
     if (result.is_report)
-        ask_policy_report(session, session->transaction->envelope.id, &result);
+        ask_policy_tell_report(session, session->transaction->envelope.id, &result);
 }
 
 static void commit(struct session *session)
