@@ -15,6 +15,7 @@ struct debt {
     struct list node;
     struct bucket_rule rule;
     uint64_t n, used; /* at `at_ms` */
+    bool clear;       /* before */
     int64_t at_ms;
     size_t size;
     char name[];
@@ -23,6 +24,8 @@ struct debt {
 struct redis_owed {
     struct map *by_name;
     struct list all; /* the oldest first */
+    struct debt *taken[REDIS_OWED_BATCH];
+    size_t ntaken;
 };
 
 struct redis_owed *redis_owed_new(size_t max)
@@ -33,19 +36,34 @@ struct redis_owed *redis_owed_new(size_t max)
     return owed;
 }
 
-static void forget(struct redis_owed *owed, struct debt *debt)
+static struct span name_of(const struct debt *debt)
 {
-    map_remove(owed->by_name, span_make(debt->name, debt->size));
+    return span_make(debt->name, debt->size);
+}
+
+static void remove_debt(struct redis_owed *owed, struct debt *debt)
+{
+    map_remove(owed->by_name, name_of(debt));
     list_remove(&debt->node);
-    free(debt);
+}
+
+static void forget_taken(struct redis_owed *owed)
+{
+    for (size_t i = 0; i < owed->ntaken; i++)
+        free(owed->taken[i]);
+    owed->ntaken = 0;
 }
 
 void redis_owed_free(struct redis_owed **owed)
 {
     if (!*owed)
         return;
-    LIST_EACH(node, &(*owed)->all)
-        forget(*owed, LIST_ENTRY(node, struct debt, node));
+    forget_taken(*owed);
+    LIST_EACH(node, &(*owed)->all) {
+        struct debt *debt = LIST_ENTRY(node, struct debt, node);
+        remove_debt(*owed, debt);
+        free(debt);
+    }
     map_free(&(*owed)->by_name, NULL);
     free(*owed);
     *owed = NULL;
@@ -81,6 +99,23 @@ bool redis_owed_add(struct redis_owed *owed, const struct redis_key *key, uint64
     return true;
 }
 
+bool redis_owed_clear(struct redis_owed *owed, const struct redis_key *key)
+{
+    struct debt *debt = find_or_make(owed, key->name);
+    if (!debt)
+        return false;
+    debt->rule = key->rule;
+    debt->n = debt->used = 0;
+    debt->clear = true;
+    return true;
+}
+
+uint64_t redis_owed_of(const struct redis_owed *owed, struct span name)
+{
+    const struct debt *debt = map_get(owed->by_name, name);
+    return debt ? debt->n : 0;
+}
+
 size_t redis_owed_count(const struct redis_owed *owed)
 {
     return map_count(owed->by_name);
@@ -95,33 +130,41 @@ static uint64_t left_of(const struct debt *debt, int64_t now_ms)
     return drained >= debt->used ? 0 : debt->used - (uint64_t)drained;
 }
 
-bool redis_owed_take(struct redis_owed *owed, const char *sha, int64_t now_ms, struct buffer *out, size_t *ret_claims,
-                     size_t *ret_keys)
+bool redis_owed_take(struct redis_owed *owed, const char *sha, int64_t now_ms, struct buffer *out)
 {
     struct redis_key keys[REDIS_OWED_BATCH + 1];
     struct redis_claim claims[REDIS_OWED_BATCH + 1];
-    struct debt *taken[REDIS_OWED_BATCH];
     struct redis_ask ask = { keys, 1, claims, 1 };
-    size_t ntaken = 0;
     keys[0] = (struct redis_key){ .name = SPAN("postern:probe"), .rule = { 1, 1000, 1, 0 } };
     claims[0] = (struct redis_claim){ .n = 1 };
+    forget_taken(owed);
     LIST_EACH(node, &owed->all) {
         struct debt *debt = LIST_ENTRY(node, struct debt, node);
         uint64_t left = left_of(debt, now_ms), n = debt->n < left ? debt->n : left;
-        if (ntaken == REDIS_OWED_BATCH)
+        unsigned at = (unsigned)ask.nkeys;
+        if (owed->ntaken == REDIS_OWED_BATCH)
             break;
-        taken[ntaken++] = debt;
-        if (!n)
-            continue;
-        keys[ask.nkeys] = (struct redis_key){ span_make(debt->name, debt->size), debt->rule, left - n };
-        claims[ask.nclaims++] = (struct redis_claim){ .question = (unsigned)ask.nkeys, .key = (unsigned)ask.nkeys, .n = n };
-        ask.nkeys++;
+        keys[at] = (struct redis_key){ name_of(debt), debt->rule, debt->clear ? 0 : left - n };
+        claims[at] = (struct redis_claim){ .question = at, .key = at, .n = n, .flags = debt->clear ? REDIS_CLEAR : 0 };
+        ask.nkeys = ask.nclaims = at + 1;
+        owed->taken[owed->ntaken++] = debt;
     }
-    if (!redis_script_command(&ask, sha, out))
+    bool fits = redis_script_command(&ask, sha, out);
+    for (size_t i = 0; i < owed->ntaken && fits; i++)
+        remove_debt(owed, owed->taken[i]);
+    if (!fits)
+        owed->ntaken = 0;
+    return fits;
+}
+
+bool redis_owed_answer(struct redis_owed *owed, const redisReply *reply, redis_owed_visit visit, void *context, size_t *ret_count)
+{
+    int64_t waits_ms[REDIS_OWED_BATCH + 1];
+    uint64_t used[REDIS_OWED_BATCH + 1];
+    if (!redis_script_answer(reply, waits_ms, owed->ntaken + 1, used, owed->ntaken + 1))
         return false;
-    for (size_t i = 0; i < ntaken; i++)
-        forget(owed, taken[i]);
-    *ret_claims = ask.nclaims;
-    *ret_keys = ask.nkeys;
+    for (size_t i = 0; i < owed->ntaken; i++)
+        visit(context, name_of(owed->taken[i]), used[i + 1]);
+    *ret_count = owed->ntaken;
     return true;
 }

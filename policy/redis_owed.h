@@ -19,13 +19,25 @@ void redis_owed_free(struct redis_owed **owed);
  * the table is full and KEY is new: then it is not owed. */
 bool redis_owed_add(struct redis_owed *owed, const struct redis_key *key, uint64_t n, int64_t now_ms);
 
+/* KEY begins anew: what is owed for it is not, and what Redis has for it is forgotten when the rest is told. False as above. */
+bool redis_owed_clear(struct redis_owed *owed, const struct redis_key *key);
+
+/* How much is owed for the bucket NAME. */
+uint64_t redis_owed_of(const struct redis_owed *owed, struct span name);
+
 /* How many buckets there are. */
 size_t redis_owed_count(const struct redis_owed *owed);
 
 /* Takes some out, at most REDIS_OWED_BATCH, and writes the command that counts them by the script of SHA; also where nothing is owed: then
- * it only shows that Redis can be written to. *ret_claims and *ret_keys say what its answer has (redis_script_answer). False where OUT
- * is full. */
-bool redis_owed_take(struct redis_owed *owed, const char *sha, int64_t now_ms, struct buffer *out, size_t *ret_claims,
-                     size_t *ret_keys);
+ * it only shows that Redis can be written to. False where OUT is full. */
+bool redis_owed_take(struct redis_owed *owed, const char *sha, int64_t now_ms, struct buffer *out);
+
+/* Gets a bucket and what is used of it. */
+typedef void (*redis_owed_visit)(void *context, struct span name, uint64_t used);
+
+/* Reads the answer to the command that was taken last, and tells VISIT of the buckets in it. False where REPLY is no such answer.
+ * *ret_count is how many there are. */
+bool redis_owed_answer(struct redis_owed *owed, const redisReply *reply, redis_owed_visit visit, void *context,
+                       size_t *ret_count);
 
 #endif

@@ -1,6 +1,6 @@
-/* KEYS are the buckets. ARGV has for each of them "count per burst debt known", and then one text with all claims, four numbers each:
- * the question, the index of the key, n, the flags. The answer is a flat list of numbers: a wait for each claim (-1: never), then what
- * is used for each key.
+/* KEYS are the buckets. ARGV has for each of them "count per burst debt known", and then one text with all claims, five numbers each:
+ * the question, the index of the key, n, the flags, the group. The answer is a flat list of numbers: a wait for each claim (-1: never, -2:
+ * not looked at), then what is used for each key.
  *
  * A bucket is kept as a text of four numbers: used, remainder, the period that the remainder is a part of, and when. So machines with
  * different rates may share it: each drains by its own rule from the last change on, and a remainder in parts of another period is
@@ -65,20 +65,23 @@ static const char script[] =
     "  if known > u + 1 + floor(b / 64) then u, r, changed[i] = known, 0, true end\n"
     "  used[i], rest[i] = u, r\n"
     "end\n"
-    "local answer, counts, question, fits = {}, {}, nil, true\n"
+    "local answer, counts, seen = {}, {}, {}\n"
+    "local question, fits, stop, stopped = nil, true, false, false\n"
     "local function settle()\n"
     "  for _, claim in ipairs(fits and counts or {}) do\n"
-    "    local i, n = claim[1], claim[2]\n"
-    "    local u, r = used[i] + n, rest[i]\n"
+    "    local i = claim[1]\n"
+    "    local u, r = used[i] + claim[2], rest[i]\n"
     "    if u >= most[i] then u, r = most[i], 0 end\n"
     "    if u > used[i] or (u == used[i] and r > rest[i]) then used[i], rest[i] = u, r end\n"
     "    changed[i] = true\n"
+    "    seen[claim[3]] = true\n"
     "  end\n"
-    "  counts, fits = {}, true\n"
+    "  stopped = stopped or (fits and stop)\n"
+    "  counts, fits, stop = {}, true, false\n"
     "end\n"
-    "for q, i, n, f in string.gmatch(ARGV[nkeys + 1], '(%d+) (%d+) (%d+) (%d+)') do\n"
-    "  if q ~= question then settle() end\n"
-    "  question, i, n, f = q, tonumber(i), tonumber(n), tonumber(f)\n"
+    "local function look(i, n, f, g)\n"
+    "  if g ~= '0' and seen[g] then return 0 end\n"
+    "  if f >= 16 then used[i], rest[i], changed[i] = 0, 0, true end\n"
     "  local room, wait = burst[i] - n, 0\n"
     "  if room < 0 then\n"
     "    wait = -1\n"
@@ -86,9 +89,16 @@ static const char script[] =
     "    wait = ceil(((used[i] - room) * per[i] + rest[i]) / count[i])\n"
     "    if wait > 315576000000 then wait = 315576000000 end\n"
     "  end\n"
-    "  answer[#answer + 1] = wait\n"
     "  if wait ~= 0 and f % 4 >= 2 then fits = false end\n"
-    "  if f % 2 == 0 and (f < 4 or wait == 0) then counts[#counts + 1] = {i, n} end\n"
+    "  if wait ~= 0 and f % 16 >= 8 then stop = true end\n"
+    "  if f % 8 >= 4 and wait ~= 0 then n = 0 end\n"
+    "  if f % 2 == 0 then counts[#counts + 1] = {i, n, g} end\n"
+    "  return wait\n"
+    "end\n"
+    "for q, i, n, f, g in string.gmatch(ARGV[nkeys + 1], '(%d+) (%d+) (%d+) (%d+) (%d+)') do\n"
+    "  if q ~= question then settle() end\n"
+    "  question = q\n"
+    "  answer[#answer + 1] = stopped and -2 or look(tonumber(i), tonumber(n), tonumber(f), g)\n"
     "end\n"
     "settle()\n"
     "for i = 1, nkeys do\n"
@@ -148,8 +158,8 @@ static bool add_claims(struct buffer *out, const struct redis_ask *ask)
     buffer_init(&text, REDIS_SCRIPT_CLAIMS_MAX * 64);
     for (size_t i = 0; i < ask->nclaims; i++) {
         const struct redis_claim *claim = &ask->claims[i];
-        buffer_addf(&text, "%u %u %llu %u ", claim->question, claim->key + 1,
-                    (unsigned long long)bounded(claim->n, 0, REDIS_SCRIPT_UNITS_MAX + 1), claim->flags & 7u);
+        buffer_addf(&text, "%u %u %llu %u %u ", claim->question, claim->key + 1,
+                    (unsigned long long)bounded(claim->n, 0, REDIS_SCRIPT_UNITS_MAX + 1), claim->flags, claim->group);
     }
     bool fits = !text.overflow && add_argument(out, buffer_span(&text));
     buffer_fini(&text);
@@ -181,12 +191,12 @@ bool redis_script_answer(const redisReply *reply, int64_t *waits_ms, size_t ncla
         return false;
     for (size_t i = 0; i < nclaims + nkeys; i++) {
         const redisReply *element = reply->element[i];
-        int64_t min = i < nclaims ? -1 : 0;
+        int64_t min = i < nclaims ? -2 : 0;
         int64_t max = i < nclaims ? BUCKET_TIME_MAX : (int64_t)(4 * REDIS_SCRIPT_UNITS_MAX);
         if (!element || element->type != REDIS_REPLY_INTEGER || element->integer < min || element->integer > max)
             return false;
         if (i < nclaims)
-            waits_ms[i] = element->integer < 0 ? BUCKET_NEVER : element->integer;
+            waits_ms[i] = element->integer == -1 ? BUCKET_NEVER : element->integer < 0 ? REDIS_NOT_LOOKED : element->integer;
         else
             used[i - nclaims] = (uint64_t)element->integer;
     }

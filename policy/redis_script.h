@@ -24,14 +24,19 @@ struct redis_key {
 
 /* What a claim does; none of them: counts, whether it fits or not. */
 enum {
-    REDIS_LOOK = 1,   /* counts nothing */
-    REDIS_REFUSE = 2, /* where it does not fit, nothing of its question is counted */
-    REDIS_IF_FITS = 4 /* counts only where it fits */
+    REDIS_LOOK = 1,    /* counts nothing */
+    REDIS_REFUSE = 2,  /* where it does not fit, nothing of its question is counted */
+    REDIS_IF_FITS = 4, /* counts only where it fits */
+    REDIS_STOP = 8,    /* where it does not fit though its question is counted, the questions behind are not looked at */
+    REDIS_CLEAR = 16   /* the bucket is empty before */
 };
 
-/* N of the bucket KEY (an index), as a part of QUESTION. */
+#define REDIS_NOT_LOOKED (-1) /* wait of a claim behind REDIS_STOP */
+
+/* N of the bucket KEY (an index), as a part of QUESTION. Of the claims of one GROUP (0: of none), those of the first question that is
+ * counted count, and those of later ones fit and count nothing: they are about the same thing. */
 struct redis_claim {
-    unsigned question, key, flags;
+    unsigned question, key, flags, group;
     uint64_t n;
 };
 
@@ -51,7 +56,7 @@ struct span redis_script_text(void);
  * OUT is as before. */
 bool redis_script_command(const struct redis_ask *ask, const char *sha, struct buffer *out);
 
-/* Reads its answer: for each of NCLAIMS claims how long until it fits (0: it does, BUCKET_NEVER), for each of NKEYS keys how much is
+/* Reads its answer: for each of NCLAIMS claims how long until it fits (0: it does, BUCKET_NEVER, REDIS_NOT_LOOKED), for each of NKEYS keys how much is
  * used now in whole units, rounded up. False where REPLY is no such answer; what stands in the arrays then means nothing. */
 bool redis_script_answer(const redisReply *reply, int64_t *waits_ms, size_t nclaims, uint64_t *used, size_t nkeys);
 

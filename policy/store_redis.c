@@ -30,8 +30,10 @@ struct store_redis {
     char sha[REDIS_SCRIPT_SHA_SIZE];
     int64_t decision_ms, connect_ms;
     uint64_t joined, unjoined; /* since Redis went */
-    size_t join_claims, join_keys;
-    bool joining; /* a batch is under way */
+    bool joining;              /* a batch is under way … */
+    int64_t join_ms;           /* … since */
+    const struct store_redis_events *events;
+    void *context;
     struct list asked;
 };
 
@@ -70,21 +72,26 @@ static void come_up(struct store_redis *store)
     redis_shared_opened(store->shared);
 }
 
+static void learned(void *context, struct span name, uint64_t used)
+{
+    struct store_redis *store = context;
+    store->events->learned(store->context, name, used, store->join_ms);
+}
+
 static void joined(void *context, const redisReply *reply)
 {
     struct store_redis *store = context;
-    int64_t waits_ms[REDIS_OWED_BATCH + 1];
-    uint64_t used[REDIS_OWED_BATCH + 1];
     char why[REDIS_LINK_WHY_SIZE] = "its answer to the script is none";
+    size_t count;
     if (!reply)
         return;
     store->joining = false;
-    if (!redis_script_answer(reply, waits_ms, store->join_claims, used, store->join_keys)) {
+    if (!redis_owed_answer(store->owed, reply, learned, store, &count)) {
         redis_reply_error(reply, why, sizeof why);
         redis_pipe_drop(store->pipe, why);
         return;
     }
-    store->joined += store->join_keys - 1;
+    store->joined += count;
     if (redis_owed_count(store->owed))
         join(store);
     else if (store->state == STORE_JOINING)
@@ -98,8 +105,8 @@ static void join(struct store_redis *store)
     if (store->joining || redis_pipe_is_full(store->pipe))
         return;
     buffer_init(&out, COMMAND_MAX);
-    store->joining = redis_owed_take(store->owed, store->sha, clock_monotonic_ms(), &out, &store->join_claims, &store->join_keys);
-    if (store->joining)
+    store->join_ms = clock_monotonic_ms();
+    if (redis_owed_take(store->owed, store->sha, store->join_ms, &out))
         store->joining = redis_pipe_send(store->pipe, buffer_span(&out), store->connect_ms, joined, store);
     buffer_fini(&out);
 }
@@ -152,7 +159,7 @@ static void proved(void *context)
 }
 
 struct store_redis *store_redis_new(struct loop *loop, const struct store_redis_settings *settings,
-                                    const struct redis_shared_events *events, void *context)
+                                    const struct store_redis_events *events, void *context)
 {
     static const struct redis_pipe_events pipe_events = { opened, lost };
     const struct redis_link_settings link = { settings->where, settings->password, settings->connect_ms };
@@ -160,13 +167,15 @@ struct store_redis *store_redis_new(struct loop *loop, const struct store_redis_
     store->decision_ms = settings->decision_ms;
     store->connect_ms = settings->connect_ms;
     store->since_ms = clock_wall_ms();
+    store->events = events;
+    store->context = context;
     text_copy(store->where, sizeof store->where, span_of(settings->where));
     store->owed = redis_owed_new(STORE_REDIS_OWED_MAX);
     list_init(&store->asked);
     timer_set(&store->proof, loop, PROVED_MS, proved, store);
     timer_stop(&store->proof);
     store->pipe = redis_pipe_new(loop, &link, &pipe_events, store);
-    store->shared = redis_shared_new(loop, &link, store->pipe, events, context);
+    store->shared = redis_shared_new(loop, &link, store->pipe, &events->suspended, context);
     return store;
 }
 
@@ -252,6 +261,17 @@ void store_redis_owe(struct store_redis *store, const struct redis_key *key, uin
         store->unjoined++;
     else if (store->state == STORE_UP)
         join(store);
+}
+
+void store_redis_forget(struct store_redis *store, const struct redis_key *key)
+{
+    if (redis_owed_clear(store->owed, key) && store->state == STORE_UP)
+        join(store);
+}
+
+uint64_t store_redis_owed(const struct store_redis *store, struct span name)
+{
+    return redis_owed_of(store->owed, name);
 }
 
 bool store_redis_is_connected(const struct store_redis *store, int64_t *ret_since_ms)

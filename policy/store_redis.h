@@ -21,9 +21,17 @@ struct store_redis_settings {
     int64_t decision_ms, connect_ms;
 };
 
-/* Begins to connect. EVENTS (static) tell CONTEXT of suspensions. */
+/* What is told. */
+struct store_redis_events {
+    /* What was owed for the bucket NAME is added, and with what others counted USED are used now, or a little later than ASKED_MS
+     * (monotonic). NAME is borrowed. */
+    void (*learned)(void *context, struct span name, uint64_t used, int64_t asked_ms);
+    struct redis_shared_events suspended;
+};
+
+/* Begins to connect. EVENTS (static) are told to CONTEXT. */
 struct store_redis *store_redis_new(struct loop *loop, const struct store_redis_settings *settings,
-                                    const struct redis_shared_events *events, void *context);
+                                    const struct store_redis_events *events, void *context);
 
 /* Frees *STORE and nulls it; questions under way are answered STORE_REDIS_UNKNOWN before. What is owed is lost. NULL is fine. */
 void store_redis_free(struct store_redis **store);
@@ -51,6 +59,12 @@ bool store_redis_ask(struct store_redis *store, const struct redis_ask *ask, sto
 
 /* N were counted for KEY without Redis; KEY->known is what this machine knows to be used now, N among it. */
 void store_redis_owe(struct store_redis *store, const struct redis_key *key, uint64_t n);
+
+/* KEY begins anew, in Redis too, as soon as it can be told. */
+void store_redis_forget(struct store_redis *store, const struct redis_key *key);
+
+/* How much of what this machine counted for the bucket NAME is not in Redis yet. */
+uint64_t store_redis_owed(const struct store_redis *store, struct span name);
 
 /* Answers all that is under way STORE_REDIS_UNKNOWN, now: before what the questions are about changes. */
 void store_redis_settle(struct store_redis *store);

@@ -35,7 +35,16 @@ static void changed(void *context, struct span account, struct span json)
     (void)json;
 }
 
-static const struct redis_shared_events events = { begins, changed, begins };
+static void learned(void *context, struct span name, uint64_t used, int64_t asked_ms)
+{
+    (void)context;
+    (void)name;
+    (void)used;
+    (void)asked_ms;
+    fail();
+}
+
+static const struct store_redis_events events = { learned, { begins, changed, begins } };
 
 /* Talks to a server that says SAYS until it has been heard TIMES; the store must never take it for Redis. */
 static void meet(const char *says, size_t size, bool hangs_up, unsigned times)

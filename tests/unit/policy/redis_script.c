@@ -85,7 +85,7 @@ static void ask(const struct redis_ask *question, int64_t *waits_ms, uint64_t *u
 static int64_t one(const char *name, struct bucket_rule rule, uint64_t n, unsigned flags, uint64_t known, uint64_t *ret_used)
 {
     const struct redis_key key = { span_of(name), rule, known };
-    const struct redis_claim claim = { 0, 0, flags, n };
+    const struct redis_claim claim = { 0, 0, flags, 0, n };
     int64_t wait_ms;
     ask(&(struct redis_ask){ &key, 1, &claim, 1 }, &wait_ms, ret_used);
     return wait_ms;
@@ -113,10 +113,10 @@ static void burst_is_exact(void **state)
 static void all_or_nothing(void **state)
 {
     const struct redis_key keys[] = { { SPAN("small"), { 1, 60000, 2, 0 }, 0 }, { SPAN("large"), { 1, 60000, 100, 0 }, 0 } };
-    const struct redis_claim claims[] = { { 0, 1, 0, 3 },          { 0, 0, REDIS_REFUSE, 2 },
-                                          { 1, 1, 0, 10 },         { 1, 0, REDIS_REFUSE, 1 },
-                                          { 2, 1, 0, 20 },         { 2, 0, REDIS_IF_FITS, 1 },
-                                          { 3, 1, REDIS_LOOK, 50 } };
+    const struct redis_claim claims[] = { { 0, 1, 0, 0, 3 },          { 0, 0, REDIS_REFUSE, 0, 2 },
+                                          { 1, 1, 0, 0, 10 },         { 1, 0, REDIS_REFUSE, 0, 1 },
+                                          { 2, 1, 0, 0, 20 },         { 2, 0, REDIS_IF_FITS, 0, 1 },
+                                          { 3, 1, REDIS_LOOK, 0, 50 } };
     int64_t waits_ms[7];
     uint64_t used[2];
     (void)state;
@@ -126,6 +126,29 @@ static void all_or_nothing(void **state)
         assert_int_equal(waits_ms[i], expected[i]);
     assert_int_equal(used[0], 2);
     assert_int_equal(used[1], 23); /* the second question was refused as a whole */
+}
+
+static void groups_stops_and_clears(void **state)
+{
+    const struct redis_key keys[] = { { SPAN("unique"), { 1, 60000, 2, 0 }, 0 }, { SPAN("slow"), { 1, 60000, 3, 3 }, 0 } };
+    const struct redis_claim claims[] = {
+        { 0, 0, REDIS_REFUSE, 1, 3 },                               /* refused, so its group is still new */
+        { 1, 0, REDIS_REFUSE, 1, 1 }, { 2, 0, REDIS_REFUSE, 1, 1 }, /* the same thing */
+        { 2, 1, REDIS_STOP, 0, 1 },   { 3, 0, REDIS_REFUSE, 2, 2 }, /* refused: stops nothing */
+        { 3, 1, REDIS_STOP, 0, 3 },   { 4, 1, REDIS_STOP, 0, 3 },   /* waits */
+        { 5, 1, REDIS_STOP, 0, 1 },
+    };
+    static const int64_t expected[] = { BUCKET_NEVER, 0, 0, 0, 60000, 60000, 60000, REDIS_NOT_LOOKED };
+    int64_t waits_ms[8];
+    uint64_t used[2];
+    (void)state;
+    ask(&(struct redis_ask){ keys, 2, claims, 8 }, waits_ms, used);
+    for (unsigned i = 0; i < 8; i++)
+        assert_true(waits_ms[i] == expected[i]);
+    assert_int_equal(used[0], 1);
+    assert_int_equal(used[1], 4);
+    assert_int_equal(one("slow", keys[1].rule, 2, REDIS_CLEAR, 0, &used[1]), 0);
+    assert_int_equal(used[1], 2);
 }
 
 static uint64_t random_wide(unsigned bits)
@@ -259,7 +282,7 @@ static void a_batch_at_its_limits(void **state)
         keys[i] = (struct redis_key){ span_of(names[i]), { 1, 60000, 100, 0 }, 0 };
     }
     for (unsigned i = 0; i < REDIS_SCRIPT_CLAIMS_MAX; i++)
-        claims[i] = (struct redis_claim){ i / 8, i % REDIS_SCRIPT_KEYS_MAX, 0, 1 };
+        claims[i] = (struct redis_claim){ i / 8, i % REDIS_SCRIPT_KEYS_MAX, 0, 0, 1 };
     ask(&(struct redis_ask){ keys, REDIS_SCRIPT_KEYS_MAX, claims, REDIS_SCRIPT_CLAIMS_MAX }, waits_ms, used);
     assert_int_equal(used[REDIS_SCRIPT_KEYS_MAX - 1], REDIS_SCRIPT_CLAIMS_MAX / REDIS_SCRIPT_KEYS_MAX);
     buffer_init(&out, 1 << 20);
@@ -288,10 +311,15 @@ static void by_redis_own_clock(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(burst_is_exact),         cmocka_unit_test(all_or_nothing),
-        cmocka_unit_test(same_as_on_one_machine), cmocka_unit_test(rates_may_differ),
-        cmocka_unit_test(known_heals_a_loss),     cmocka_unit_test(foreign_values_count_as_empty),
-        cmocka_unit_test(expires_when_drained),   cmocka_unit_test(a_batch_at_its_limits),
+        cmocka_unit_test(groups_stops_and_clears),
+        cmocka_unit_test(burst_is_exact),
+        cmocka_unit_test(all_or_nothing),
+        cmocka_unit_test(same_as_on_one_machine),
+        cmocka_unit_test(rates_may_differ),
+        cmocka_unit_test(known_heals_a_loss),
+        cmocka_unit_test(foreign_values_count_as_empty),
+        cmocka_unit_test(expires_when_drained),
+        cmocka_unit_test(a_batch_at_its_limits),
         cmocka_unit_test(by_redis_own_clock),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -14,6 +14,7 @@ static const struct bucket_rule hourly = { 100, HOUR, 100, 0 };
 
 /* What was heard of suspensions, in words: "begins alice=x end bob= …". */
 static char heard[2][1024];
+static uint64_t last_learned;
 
 static void begins(void *context)
 {
@@ -33,7 +34,14 @@ static void complete(void *context)
     strncat(context, "end ", 100);
 }
 
-static const struct redis_shared_events events = { begins, changed, complete };
+static void learned(void *context, struct span name, uint64_t used, int64_t asked_ms)
+{
+    (void)context;
+    assert_true(name.n > 0 && asked_ms <= clock_monotonic_ms());
+    last_learned = used;
+}
+
+static const struct store_redis_events events = { learned, { begins, changed, complete } };
 
 static struct store_redis *begin(unsigned index, const char *password)
 {
@@ -109,7 +117,7 @@ static void answered(void *context, const struct store_redis_answer *answer)
 static bool ask(struct store_redis *store, const char *name, uint64_t n, uint64_t known, struct outcome *outcome)
 {
     const struct redis_key key = { span_of(name), hourly, known };
-    const struct redis_claim claim = { 0, 0, REDIS_REFUSE, n };
+    const struct redis_claim claim = { .flags = REDIS_REFUSE, .n = n };
     *outcome = (struct outcome){ .done = false };
     return store_redis_ask(store, &(struct redis_ask){ &key, 1, &claim, 1 }, answered, outcome);
 }
@@ -174,6 +182,34 @@ static void away_and_back(void **state)
     until(one, true);
     until(two, true);
     assert_int_equal(take(one, "away", 1).used, 56); /* 40 known, 5 and 3 of one, 7 of the other, 1 */
+}
+
+static void learns_of_others(void **state)
+{
+    struct outcome outcome;
+    (void)state;
+    until(one, true);
+    take(two, "learned", 30);
+    last_learned = 0;
+    owe(one, "learned", 2, 2);
+    assert_int_equal(store_redis_owed(one, SPAN("learned")), 0); /* under way */
+    owe(one, "learned", 1, 3);
+    assert_int_equal(store_redis_owed(one, SPAN("learned")), 1);
+    while (last_learned != 33)
+        loop_once(loop, true);
+    store_redis_forget(one, &(struct redis_key){ SPAN("learned"), hourly, 0 });
+    while (last_learned)
+        loop_once(loop, true);
+    redis_kill(&redis);
+    until(one, false);
+    owe(one, "learned", 5, 5);
+    store_redis_forget(one, &(struct redis_key){ SPAN("learned"), hourly, 0 });
+    owe(one, "learned", 1, 1);
+    redis_start(&redis);
+    until(one, true);
+    assert_true(ask(one, "learned", 1, 1, &outcome));
+    redis_wait(loop, &outcome.done);
+    assert_int_equal(outcome.used, 2);
 }
 
 static void lost_in_flight(void **state)
@@ -363,10 +399,19 @@ static void many_suspended(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(shared_by_two),     cmocka_unit_test(many_at_once), cmocka_unit_test(away_and_back),
-        cmocka_unit_test(lost_in_flight),    cmocka_unit_test(slow_is_away), cmocka_unit_test(forgotten_script),
-        cmocka_unit_test(cannot_be_written), cmocka_unit_test(settled),      cmocka_unit_test(password),
-        cmocka_unit_test(owes_much),         cmocka_unit_test(suspensions),  cmocka_unit_test(suspended_while_away),
+        cmocka_unit_test(shared_by_two),
+        cmocka_unit_test(many_at_once),
+        cmocka_unit_test(away_and_back),
+        cmocka_unit_test(learns_of_others),
+        cmocka_unit_test(lost_in_flight),
+        cmocka_unit_test(slow_is_away),
+        cmocka_unit_test(forgotten_script),
+        cmocka_unit_test(cannot_be_written),
+        cmocka_unit_test(settled),
+        cmocka_unit_test(password),
+        cmocka_unit_test(owes_much),
+        cmocka_unit_test(suspensions),
+        cmocka_unit_test(suspended_while_away),
         cmocka_unit_test(many_suspended),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
