@@ -71,6 +71,11 @@ const char *limit_count_name(enum conf_limit_count count)
     return (size_t)count < sizeof counts / sizeof *counts ? counts[count].name : "unknown";
 }
 
+enum limit_verdict limit_then_verdict(enum conf_limit_then then)
+{
+    return (size_t)then < sizeof thens / sizeof *thens ? thens[then].verdict : LIMIT_ALLOW;
+}
+
 const char *limit_then_name(enum conf_limit_then then)
 {
     return (size_t)then < sizeof thens / sizeof *thens ? thens[then].name : "unknown";
@@ -311,13 +316,13 @@ static unsigned target_of(struct limit_claims *claims, const struct limit *limit
     return (unsigned)claims->ntargets++;
 }
 
-/* Is PAIR claimed by an earlier question? Then it is not new to this one, if that one is allowed. */
-static bool is_claimed(const struct limit_claims *claims, uint64_t pair)
+/* The group of PAIR: of the first claim for it, which may be the one that is added next. */
+static unsigned group_of(const struct limit_claims *claims, uint64_t pair)
 {
-    for (size_t i = 0; pair && i < claims->count; i++)
-        if (claims->items[i].pair == pair)
-            return true;
-    return false;
+    size_t first = 0;
+    while (first < claims->count && claims->items[first].pair != pair)
+        first++;
+    return (unsigned)first + 1;
 }
 
 static void add_claim(struct limit_claims *claims, const struct limit_claim *claim)
@@ -340,8 +345,8 @@ static void gather(struct limit_set *set, const struct limit *limit, const struc
         return;
     struct limit_claim claim = { .question = question, .look = ask->look, .n = view.n, .pair = view.pair };
     claim.target = target_of(claims, limit, view.key, share_is_reached(set, limit, span_of(view.key), now_ms));
-    if (question && is_claimed(claims, view.pair))
-        claim.n = 0;
+    if (view.pair)
+        claim.group = group_of(claims, view.pair);
     add_claim(claims, &claim);
 }
 
@@ -353,13 +358,23 @@ void limit_gather(struct limit_set *set, const struct key_subject *subject, cons
             gather(set, &set->limits[i], subject, &asks[k], now_ms, question, claims);
 }
 
+/* How much claim I is for: nothing where an earlier question has counted the same. */
+static uint64_t amount_of(const struct limit_settling *settling, size_t i)
+{
+    const struct limit_claim *claim = &settling->claims->items[i];
+    unsigned counted = claim->group ? settling->claims->items[claim->group - 1].counted : 0;
+    return counted && counted != claim->question + 1 ? 0 : claim->n;
+}
+
 /* Does claim I fit? If not, *ret_wait_ms says when it would. */
 static bool fits(const struct limit_settling *settling, size_t i, int64_t *ret_wait_ms)
 {
-    const struct limit_claim *claim = &settling->claims->items[i];
-    const struct limit_target *target = &settling->claims->targets[claim->target];
+    const struct limit_target *target = &settling->claims->targets[settling->claims->items[i].target];
+    uint64_t n = amount_of(settling, i);
+    if (!n)
+        return true;
     if (!settling->waits_ms)
-        return bucket_fits(target->limit->buckets, span_of(target->key), claim->n, settling->now_ms, ret_wait_ms);
+        return bucket_fits(target->limit->buckets, span_of(target->key), n, settling->now_ms, ret_wait_ms);
     *ret_wait_ms = settling->waits_ms[i];
     return *ret_wait_ms == 0;
 }
@@ -371,7 +386,7 @@ static void look(struct limit_set *set, const struct limit_settling *settling, s
     const struct limit_claim *claim = &settling->claims->items[i];
     const struct limit_target *target = &settling->claims->targets[claim->target];
     int64_t wait_ms;
-    if (!claim->n || fits(settling, i, &wait_ms) || !target->acts)
+    if (fits(settling, i, &wait_ms) || !target->acts)
         return;
     struct limit_refusal refusal = { .limit = target->limit, .n = claim->n, .wait_ms = wait_ms };
     memcpy(refusal.key, target->key, sizeof refusal.key);
@@ -404,19 +419,22 @@ static void count(struct limit_set *set, const struct limit_settling *settling, 
 {
     const struct limit_claim *claim = &settling->claims->items[i];
     const struct limit_target *target = &settling->claims->targets[claim->target];
+    uint64_t n = amount_of(settling, i);
     int64_t wait_ms;
     if (claim->look)
         return;
-    if (claim->n && !settling->waits_ms && (target->limit->enforced || fits(settling, i, &wait_ms)))
-        count_here(set, target->limit, span_of(target->key), claim->n, settling->unshared, settling->now_ms);
+    if (n && !settling->waits_ms && (target->limit->enforced || fits(settling, i, &wait_ms)))
+        count_here(set, target->limit, span_of(target->key), n, settling->unshared, settling->now_ms);
     if (claim->pair)
-        note_pair(set, target->limit, claim->pair, claim->n, settling->now_ms);
+        note_pair(set, target->limit, claim->pair, n, settling->now_ms);
+    if (claim->group && n)
+        settling->claims->items[claim->group - 1].counted = settling->question + 1;
 }
 
 enum limit_verdict limit_settle(struct limit_set *set, const struct limit_settling *settling, const struct key_subject *subject,
                                 struct limit_refusal *ret_refusal)
 {
-    const struct limit_claims *claims = settling->claims;
+    struct limit_claims *claims = settling->claims;
     struct limit_refusal worst = { .limit = NULL };
     for (size_t i = 0; i < claims->count; i++)
         if (claims->items[i].question == settling->question)

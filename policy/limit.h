@@ -82,6 +82,8 @@ struct limit_target {
 /* What one of several questions asks of a target. */
 struct limit_claim {
     unsigned question, target;
+    unsigned group;   /* of claims for the same pair: the index of the first of them, plus one; 0: none. See redis_script.h */
+    unsigned counted; /* of a group's first: the question that was allowed, plus one; 0: none yet */
     bool look;
     uint64_t n;    /* 0: what is asked for was counted before */
     uint64_t pair; /* in seen.h; 0: it does not matter who */
@@ -106,7 +108,7 @@ void limit_gather(struct limit_set *set, const struct key_subject *subject, cons
 
 /* How a question is settled. */
 struct limit_settling {
-    const struct limit_claims *claims;
+    struct limit_claims *claims; /* what was allowed is noted there */
     unsigned question;
     const int64_t *waits_ms; /* by others, who have counted, for each claim: 0 fits, BUCKET_NEVER …; NULL: by the buckets here */
     bool unshared;           /* by the buckets here, though others may have counted it: they are not told */
@@ -145,6 +147,9 @@ bool limit_is_final(const struct limit_refusal *refusal);
 
 /* Lets go of what needs not be remembered any more. */
 void limit_sweep(struct limit_set *set, int64_t now_ms);
+
+/* What comes of a limit with THEN that something does not fit into. */
+enum limit_verdict limit_then_verdict(enum conf_limit_then then);
 
 /* "recipients" … as the configuration has it; "unknown" for a value that is none. Static. */
 const char *limit_count_name(enum conf_limit_count count);
