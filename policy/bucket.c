@@ -253,21 +253,40 @@ void bucket_refused(struct bucket_table *table, struct span key, int64_t now_ms)
     set_used(table, entry, used_at(table, entry, now_ms), now_ms);
 }
 
-void bucket_restore(struct bucket_table *table, struct span key, uint64_t used, int64_t ago_ms, int64_t now_ms)
+static struct entry *enter(struct bucket_table *table, struct span key, uint64_t used, int64_t ago_ms, int64_t now_ms)
 {
     struct entry *entry = find(table, cut(key));
+    if (!entry && !used)
+        return NULL;
     if (!entry)
         entry = add(table, cut(key));
-    if (used > most_of(&table->rule))
-        used = most_of(&table->rule);
-    entry->used = used;
+    entry->used = used < most_of(&table->rule) ? used : most_of(&table->rule);
     entry->rest = 0;
     entry->at_ms = 0;
-    amount now_used = used_at(table, entry, ago_ms < 0 ? 0 : ago_ms);
-    set_used(table, entry, now_used, now_ms);
+    set_used(table, entry, used_at(table, entry, ago_ms < 0 ? 0 : ago_ms), now_ms);
+    return entry;
+}
+
+void bucket_restore(struct bucket_table *table, struct span key, uint64_t used, int64_t ago_ms, int64_t now_ms)
+{
+    struct entry *entry = enter(table, key, used, ago_ms, now_ms);
+    if (!entry)
+        return;
     entry->changed = false; /* it comes from where changes are written to */
-    if (!now_used)
+    if (!entry->used && !entry->rest)
         drop(table, entry);
+}
+
+void bucket_learn(struct bucket_table *table, struct span key, uint64_t used, int64_t ago_ms, int64_t now_ms)
+{
+    struct entry *entry = enter(table, key, used, ago_ms, now_ms);
+    if (entry)
+        entry->refused = false; /* until it is noted again */
+}
+
+struct bucket_rule bucket_rule_of(const struct bucket_table *table)
+{
+    return table->rule;
 }
 
 void bucket_change(struct bucket_table *table, const struct bucket_rule *rule, size_t max_bytes)

@@ -59,6 +59,12 @@ struct bucket {
 /* What is known of KEY; all unused where it is not known. */
 struct bucket bucket_look(const struct bucket_table *table, struct span key, int64_t now_ms);
 
+/* KEY has USED as of AGO_MS ago (less than 0 counts as 0), as others know better. */
+void bucket_learn(struct bucket_table *table, struct span key, uint64_t used, int64_t ago_ms, int64_t now_ms);
+
+/* The rule, within its bounds. */
+struct bucket_rule bucket_rule_of(const struct bucket_table *table);
+
 /* Enters what an earlier process knew: KEY had USED, AGO_MS ago (less than 0 counts as 0). */
 void bucket_restore(struct bucket_table *table, struct span key, uint64_t used, int64_t ago_ms, int64_t now_ms);
 

@@ -33,6 +33,14 @@ struct subject {
     struct key_subject key;
 };
 
+struct decision {
+    struct subject subject; /* without what was only in the question: its sender and domains */
+    struct limit_claims claims;
+    bool batch;
+    uint32_t count;
+    struct policy_answer answers[];
+};
+
 struct decide *decide_new(const struct conf *conf)
 {
     struct decide *decide = text_zalloc(sizeof *decide);
@@ -153,17 +161,19 @@ static bool refuse_suspended(struct decide *decide, const struct subject *subjec
     return true;
 }
 
-/* A limit that suspends is reached. Where the strike is not the last one, its limit begins anew and the question is asked once more. */
-static enum limit_verdict strike(struct decide *decide, const struct subject *subject, const struct limit_ask *asks, size_t nasks,
-                                 int64_t now_ms, struct limit_refusal *refusal)
+/* A limit that suspends is reached. Where the strike is not the last one, its limit begins anew and the question is settled once more. */
+static enum limit_verdict strike(struct decide *decide, const struct subject *subject, struct limit_settling again,
+                                 struct limit_refusal *refusal)
 {
-    if (!decide->judge || judge_strike(decide->judge, subject->key.account, refusal, now_ms))
+    if (!decide->judge || judge_strike(decide->judge, subject->key.account, refusal, again.now_ms))
         return LIMIT_SUSPEND;
-    return limit_take(decide->limits, &subject->key, asks, nasks, now_ms, refusal);
+    again.waits_ms = NULL;
+    again.unshared = false;
+    return limit_settle(decide->limits, &again, &subject->key, refusal);
 }
 
-static void take(struct decide *decide, const struct subject *subject, const struct limit_ask *asks, size_t nasks, int64_t now_ms,
-                 struct policy_answer *answer)
+static void settle(struct decide *decide, const struct subject *subject, const struct limit_settling *settling,
+                   struct policy_answer *answer)
 {
     static void (*const acts[])(const struct limit_refusal *refusal, struct policy_answer *answer) = {
         [LIMIT_SLOW] = slow,
@@ -174,9 +184,9 @@ static void take(struct decide *decide, const struct subject *subject, const str
     struct limit_refusal refusal;
     if (refuse_suspended(decide, subject, answer))
         return;
-    enum limit_verdict verdict = limit_take(decide->limits, &subject->key, asks, nasks, now_ms, &refusal);
+    enum limit_verdict verdict = limit_settle(decide->limits, settling, &subject->key, &refusal);
     if (verdict == LIMIT_SUSPEND)
-        verdict = strike(decide, subject, asks, nasks, now_ms, &refusal);
+        verdict = strike(decide, subject, *settling, &refusal);
     if (verdict != LIMIT_ALLOW && !refuse_suspended(decide, subject, answer))
         acts[verdict](&refusal, answer);
 }
@@ -191,7 +201,66 @@ static void watch(struct decide *decide, const struct subject *subject, struct p
     answer->watched = standing_is_watched(judge_standing(decide->judge), subject->key.account);
 }
 
-void decide_mail(struct decide *decide, const struct policy_mail *mail, int64_t now_ms, struct policy_answer *ret_answer)
+static struct decision *begin(const struct subject *subject, uint64_t ticket, uint32_t count)
+{
+    struct decision *decision = text_zalloc(sizeof *decision + count * sizeof decision->answers[0]);
+    decision->subject = *subject;
+    decision->subject.sender = SPAN("");
+    decision->subject.key = (struct key_subject){ .client = subject->key.client, .account = span_of(decision->subject.account) };
+    decision->count = count;
+    for (uint32_t i = 0; i < count; i++)
+        decision->answers[i] = (struct policy_answer){ .ticket = ticket, .verdict = POLICY_ALLOW };
+    return decision;
+}
+
+struct limit_claims *decide_claims(struct decision *decision)
+{
+    return &decision->claims;
+}
+
+const struct policy_answer *decide_answers(const struct decision *decision, uint32_t *ret_count)
+{
+    *ret_count = decision->count;
+    return decision->answers;
+}
+
+void decide_drop(struct decision **decision)
+{
+    if (!*decision)
+        return;
+    limit_claims_fini(&(*decision)->claims);
+    free(*decision);
+    *decision = NULL;
+}
+
+/* How many questions were looked at by whoever says WAITS_MS. */
+static uint32_t looked_at(const struct decision *decision, const int64_t *waits_ms)
+{
+    uint32_t count = decision->count;
+    for (size_t i = 0; waits_ms && i < decision->claims.count; i++)
+        if (waits_ms[i] < 0 && decision->claims.items[i].question < count)
+            count = decision->claims.items[i].question;
+    return count;
+}
+
+void decide_end(struct decide *decide, struct decision *decision, const int64_t *waits_ms, bool unshared, int64_t now_ms)
+{
+    struct limit_settling settling = { &decision->claims, 0, waits_ms, unshared, now_ms };
+    uint32_t count = looked_at(decision, waits_ms);
+    for (uint32_t i = 0; i < count; i++) {
+        struct policy_answer *answer = &decision->answers[i];
+        settling.question = i;
+        if (answer->verdict == POLICY_ALLOW)
+            settle(decide, &decision->subject, &settling, answer);
+        if (decision->batch)
+            watch(decide, &decision->subject, answer);
+        if (answer->delay_ms && !waits_ms)
+            count = i + 1;
+    }
+    decision->count = count;
+}
+
+struct decision *decide_begin_mail(struct decide *decide, const struct policy_mail *mail, int64_t now_ms)
 {
     const struct limit_ask asks[] = {
         { .count = CONF_COUNT_MESSAGES, .n = 1 },
@@ -201,15 +270,15 @@ void decide_mail(struct decide *decide, const struct policy_mail *mail, int64_t 
         { .count = CONF_COUNT_ABUSE_REPORTS, .n = 1, .look = true },
     };
     struct subject subject;
-    *ret_answer = (struct policy_answer){ .ticket = mail->ticket, .verdict = POLICY_ALLOW };
     make_subject(decide, &mail->subject, &subject);
-    if (subject.sender.n && !check_address(decide, &subject, subject.sender, "sender", "553", ret_answer))
-        return;
-    take(decide, &subject, asks, sizeof asks / sizeof *asks, now_ms, ret_answer);
+    struct decision *decision = begin(&subject, mail->ticket, 1);
+    if (!subject.sender.n || check_address(decide, &subject, subject.sender, "sender", "553", decision->answers))
+        limit_gather(decide->limits, &subject.key, asks, sizeof asks / sizeof *asks, 0, now_ms, &decision->claims);
+    return decision;
 }
 
-static void decide_recipient(struct decide *decide, struct subject *subject, struct span to, int64_t now_ms,
-                             struct policy_answer *answer)
+static void gather_recipient(struct decide *decide, struct subject *subject, struct span to, unsigned question, int64_t now_ms,
+                             struct limit_claims *claims)
 {
     char address[SMTP_ADDRESS_SIZE]; /* Bob and bob are hardly two people to whom somebody writes for the first time */
     text_copy(address, sizeof address, to);
@@ -222,24 +291,20 @@ static void decide_recipient(struct decide *decide, struct subject *subject, str
         { .count = CONF_COUNT_UNIQUE_DOMAINS, .n = 1, .whom = domain },
     };
     subject->key.recipient_domain = domain;
-    take(decide, subject, asks, sizeof asks / sizeof *asks, now_ms, answer);
+    limit_gather(decide->limits, &subject->key, asks, sizeof asks / sizeof *asks, question, now_ms, claims);
 }
 
-void decide_rcpt(struct decide *decide, const struct policy_rcpt *rcpt, int64_t now_ms, struct policy_rcpt_answer *ret_answer)
+struct decision *decide_begin_rcpt(struct decide *decide, const struct policy_rcpt *rcpt, int64_t now_ms)
 {
+    uint32_t count = rcpt->count < POLICY_BATCH_MAX ? rcpt->count : POLICY_BATCH_MAX;
     struct subject subject;
     make_subject(decide, &rcpt->subject, &subject);
-    ret_answer->ticket = rcpt->ticket;
-    ret_answer->count = 0;
-    for (uint32_t i = 0; i < rcpt->count && i < POLICY_BATCH_MAX; i++) {
-        struct policy_answer *answer = &ret_answer->each[ret_answer->count++];
-        struct span to = span_of_array(rcpt->recipients[i], sizeof rcpt->recipients[i]);
-        *answer = (struct policy_answer){ .ticket = rcpt->ticket, .verdict = POLICY_ALLOW };
-        decide_recipient(decide, &subject, to, now_ms, answer);
-        watch(decide, &subject, answer);
-        if (answer->delay_ms)
-            break;
-    }
+    struct decision *decision = begin(&subject, rcpt->ticket, count);
+    decision->batch = true;
+    for (uint32_t i = 0; i < count; i++)
+        gather_recipient(decide, &subject, span_of_array(rcpt->recipients[i], sizeof rcpt->recipients[i]), i, now_ms,
+                         &decision->claims);
+    return decision;
 }
 
 /* The From field as a whole: can it be read, and does it say one thing? */
@@ -273,13 +338,41 @@ static bool check_header(const struct decide *decide, const struct subject *subj
     return !sender.n || check_address(decide, subject, sender, "Sender", "550", answer);
 }
 
-void decide_content(struct decide *decide, const struct policy_content *content, int64_t now_ms, struct policy_answer *ret_answer)
+struct decision *decide_begin_content(struct decide *decide, const struct policy_content *content, int64_t now_ms)
 {
     const struct limit_ask ask = { .count = CONF_COUNT_BYTES, .n = content->size_bytes };
     struct subject subject;
-    *ret_answer = (struct policy_answer){ .ticket = content->ticket, .verdict = POLICY_ALLOW };
     make_subject(decide, &content->subject, &subject);
-    if (decide->conf->check_from_header && !check_header(decide, &subject, content, ret_answer))
-        return;
-    take(decide, &subject, &ask, 1, now_ms, ret_answer);
+    struct decision *decision = begin(&subject, content->ticket, 1);
+    if (!decide->conf->check_from_header || check_header(decide, &subject, content, decision->answers))
+        limit_gather(decide->limits, &subject.key, &ask, 1, 0, now_ms, &decision->claims);
+    return decision;
+}
+
+/* Ends DECISION by what is counted here, and frees it. */
+static void end_here(struct decide *decide, struct decision *decision, int64_t now_ms, struct policy_answer *ret_answers,
+                     uint32_t *ret_count)
+{
+    decide_end(decide, decision, NULL, false, now_ms);
+    *ret_count = decision->count;
+    memcpy(ret_answers, decision->answers, decision->count * sizeof *ret_answers);
+    decide_drop(&decision);
+}
+
+void decide_mail(struct decide *decide, const struct policy_mail *mail, int64_t now_ms, struct policy_answer *ret_answer)
+{
+    uint32_t count;
+    end_here(decide, decide_begin_mail(decide, mail, now_ms), now_ms, ret_answer, &count);
+}
+
+void decide_rcpt(struct decide *decide, const struct policy_rcpt *rcpt, int64_t now_ms, struct policy_rcpt_answer *ret_answer)
+{
+    ret_answer->ticket = rcpt->ticket;
+    end_here(decide, decide_begin_rcpt(decide, rcpt, now_ms), now_ms, ret_answer->each, &ret_answer->count);
+}
+
+void decide_content(struct decide *decide, const struct policy_content *content, int64_t now_ms, struct policy_answer *ret_answer)
+{
+    uint32_t count;
+    end_here(decide, decide_begin_content(decide, content, now_ms), now_ms, ret_answer, &count);
 }

@@ -19,6 +19,7 @@
 
 struct decide;
 struct judge;
+struct limit_claims;
 struct limit_set;
 struct seen;
 struct would;
@@ -43,6 +44,27 @@ struct seen *decide_seen(struct decide *decide);
 
 /* What limits did not let pass, or would not have; borrowed, lives as long as DECIDE. */
 struct would *decide_would(struct decide *decide);
+
+/* A question that is being decided, in two halves: between them others may be asked what of its claims fits. */
+struct decision;
+
+/* The first half of decide_mail, decide_rcpt or decide_content: all that limits have no say in. decide_drop it. */
+struct decision *decide_begin_mail(struct decide *decide, const struct policy_mail *mail, int64_t now_ms);
+struct decision *decide_begin_rcpt(struct decide *decide, const struct policy_rcpt *rcpt, int64_t now_ms);
+struct decision *decide_begin_content(struct decide *decide, const struct policy_content *content, int64_t now_ms);
+
+/* What limits are to say of it; none where it is decided already. Borrowed; valid as long as the limits are those of decide_begin. */
+struct limit_claims *decide_claims(struct decision *decision);
+
+/* The second half: the answers. WAITS_MS and UNSHARED as in limit.h (struct limit_settling); a wait below 0: it was not looked at, and is
+ * not answered, nor are those behind it. */
+void decide_end(struct decide *decide, struct decision *decision, const int64_t *waits_ms, bool unshared, int64_t now_ms);
+
+/* After decide_end: the COUNT answers; several only for decide_begin_rcpt. Borrowed. */
+const struct policy_answer *decide_answers(const struct decision *decision, uint32_t *ret_count);
+
+/* Frees *DECISION and nulls it. NULL is fine. */
+void decide_drop(struct decision **decision);
 
 /* May MAIL begin a transaction, at NOW_MS (monotonic)? One message is counted where it may. All fields of *RET_ANSWER are set. */
 void decide_mail(struct decide *decide, const struct policy_mail *mail, int64_t now_ms, struct policy_answer *ret_answer);

@@ -232,7 +232,7 @@ bool judge_strike(struct judge *judge, struct span account, const struct limit_r
     char text[SHOWN_SIZE], by[100], name[100], per[32];
     if (standing_is_suspended(judge->standing, account))
         return true;
-    bucket_clear(refusal->limit->buckets, span_of(refusal->key), now_ms);
+    limit_clear(judge->limits, refusal->limit, span_of(refusal->key), now_ms);
     if (is_general(refusal->limit))
         return false;
     text_escape(name, sizeof name, span_of(limit->name));

@@ -504,6 +504,13 @@ void limit_good(struct limit_set *set, const struct key_subject *subject, uint32
             share_note(set->limits[i].shares, span_of(key), (struct share){ 0, n }, now_ms + set->to_wall_ms);
 }
 
+void limit_clear(struct limit_set *set, const struct limit *limit, struct span key, int64_t now_ms)
+{
+    bucket_clear(limit->buckets, key, now_ms);
+    if (set->sharing)
+        set->sharing->forgot(set->sharing_context, limit, key);
+}
+
 void limit_forget(struct limit_set *set, struct span account)
 {
     int64_t now_ms = clock_monotonic_ms();
@@ -511,9 +518,7 @@ void limit_forget(struct limit_set *set, struct span account)
         struct limit *limit = &set->limits[i];
         if (limit->conf->then != CONF_THEN_SUSPEND || limit->conf->key != CONF_KEY_ACCOUNT)
             continue;
-        bucket_clear(limit->buckets, account, now_ms);
-        if (set->sharing)
-            set->sharing->forgot(set->sharing_context, limit, account);
+        limit_clear(set, limit, account, now_ms);
         if (limit->shares)
             share_forget(limit->shares, account);
     }

@@ -139,6 +139,9 @@ enum limit_verdict limit_note(struct limit_set *set, const struct key_subject *s
 /* Of what SUBJECT sent, N were delivered: what shares are taken of. */
 void limit_good(struct limit_set *set, const struct key_subject *subject, uint32_t n, int64_t now_ms);
 
+/* What LIMIT has counted for KEY begins anew. */
+void limit_clear(struct limit_set *set, const struct limit *limit, struct span key, int64_t now_ms);
+
 /* Forgets what limits that suspend have counted for ACCOUNT: it is to begin anew. */
 void limit_forget(struct limit_set *set, struct span account);
 

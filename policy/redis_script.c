@@ -76,7 +76,7 @@ static const char script[] =
     "    changed[i] = true\n"
     "    seen[claim[3]] = true\n"
     "  end\n"
-    "  stopped = stopped or (fits and stop)\n"
+    "  stopped = stopped or stop\n"
     "  counts, fits, stop = {}, true, false\n"
     "end\n"
     "local function look(i, n, f, g)\n"

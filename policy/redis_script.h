@@ -27,7 +27,7 @@ enum {
     REDIS_LOOK = 1,    /* counts nothing */
     REDIS_REFUSE = 2,  /* where it does not fit, nothing of its question is counted */
     REDIS_IF_FITS = 4, /* counts only where it fits */
-    REDIS_STOP = 8,    /* where it does not fit though its question is counted, the questions behind are not looked at */
+    REDIS_STOP = 8,    /* where it does not fit, the questions behind are not looked at */
     REDIS_CLEAR = 16   /* the bucket is empty before */
 };
 

@@ -134,11 +134,11 @@ static void groups_stops_and_clears(void **state)
     const struct redis_claim claims[] = {
         { 0, 0, REDIS_REFUSE, 1, 3 },                               /* refused, so its group is still new */
         { 1, 0, REDIS_REFUSE, 1, 1 }, { 2, 0, REDIS_REFUSE, 1, 1 }, /* the same thing */
-        { 2, 1, REDIS_STOP, 0, 1 },   { 3, 0, REDIS_REFUSE, 2, 2 }, /* refused: stops nothing */
-        { 3, 1, REDIS_STOP, 0, 3 },   { 4, 1, REDIS_STOP, 0, 3 },   /* waits */
+        { 2, 1, REDIS_STOP, 0, 1 },   { 3, 0, REDIS_REFUSE, 2, 2 }, /* refused */
+        { 3, 1, REDIS_STOP, 0, 1 },   { 4, 1, REDIS_STOP, 0, 3 },   /* waits */
         { 5, 1, REDIS_STOP, 0, 1 },
     };
-    static const int64_t expected[] = { BUCKET_NEVER, 0, 0, 0, 60000, 60000, 60000, REDIS_NOT_LOOKED };
+    static const int64_t expected[] = { BUCKET_NEVER, 0, 0, 0, 60000, 0, 60000, REDIS_NOT_LOOKED };
     int64_t waits_ms[8];
     uint64_t used[2];
     (void)state;
