@@ -151,6 +151,34 @@ def case_a_client_gets_to_the_world_by_the_relay_alone():
         assert scene.connect("client", RECEIVER).startswith("220 ")
 
 
+def case_who_tried_has_a_name():
+    """The report names the account that logged in last from an address, over IPv4 and IPv6, also after a restart; a daemon that is down costs the names alone."""
+    with make_network() as network:
+        scene = Scene(network)
+        scene.gateway.user("bob", "secret")
+        scene.load()
+        ways = [(f"smtp://{GATEWAY_IN}:587", "bob:secret", SECOND), (f"smtp://{GATEWAY_IN}:587", "bob:secret", CLIENT), (f"smtp://{GATEWAY_IN}:587", "alice:secret", CLIENT),
+                (f"smtp://[{GATEWAY_IN6}]:587", "alice:secret", CLIENT6)]
+        for number, (url, user, source) in enumerate(ways):
+            done = scene.submit(url, "bob@example.com", f"way {number}", "--ssl-reqd", "--user", user, "--interface", f"host!{source}")
+            assert done.returncode == 0, done
+        for role, address, source in (("client", RECEIVER, CLIENT), ("client", RECEIVER, SECOND), ("client", RECEIVER6, CLIENT6), ("gateway", RECEIVER, None)):
+            assert scene.connect(role, address, source=source) == "refused", (role, address, source)
+        named = {CLIENT: "alice", SECOND: "bob", CLIENT6: "alice", GATEWAY_OUT: None}
+
+        def names():
+            return {address: row["account"] for address, row in scene.report().items()}
+        assert names() == named, names()
+        assert all(bool(row["login"]) == bool(row["account"]) for row in scene.report().values())
+        text = scene.gateway.cli("firewall", "report")
+        assert re.search(rf"^{CLIENT}\n    1 attempt .*\n    account alice \(last login from there \w+ ago\)$", text, re.M), text
+        assert re.search(rf"^{GATEWAY_OUT}\n    1 attempt .*\n    account -$", text, re.M), text
+        assert scene.gateway.stop() == 0
+        assert set(names()) == set(named) and set(names().values()) == {None}, names()
+        scene.gateway.start()
+        assert names() == named, names()
+
+
 def case_attempts_are_redirected_to_a_listener():
     """--redirect: what the client sends to port 25 of the world comes to the relay's own listener, over IPv4 and IPv6, and is in the report nevertheless."""
     with make_network() as network:
