@@ -356,6 +356,25 @@ static void all_that_would_be_refused_is_noted(void **state)
     would_be(225, 205);
 }
 
+/* A wrong password is looked for before it is counted, and stands there once. */
+static void a_wrong_password_is_noted_once(void **state)
+{
+    struct conf_limit limits[] = { limit_of("guesses", CONF_KEY_ACCOUNT, CONF_COUNT_AUTH_FAILURES, 10, 10, CONF_THEN_DEFER) };
+    struct conf conf = { .limits = limits, .nlimits = 1 };
+    struct key_subject subject = { .account = SPAN("alice") };
+    struct limit_ask ask = { .count = CONF_COUNT_AUTH_FAILURES, .n = 1 };
+    struct limit_refusal refusal;
+    (void)state;
+    decide = decide_new(&conf);
+    for (unsigned i = 0; i < 15; i++) {
+        ask.look = true;
+        assert_int_equal(limit_take(decide_limits(decide), &subject, &ask, 1, 0, &refusal), i < 10 ? LIMIT_ALLOW : LIMIT_REFUSE);
+        ask.look = false;
+        limit_note(decide_limits(decide), &subject, &ask, 0, &refusal);
+    }
+    would_be(0, 5);
+}
+
 static void observed_only(void **state)
 {
     struct conf_limit limits[] = {
@@ -604,6 +623,7 @@ int main(void)
         TEST(who_a_limit_is_for),
         TEST(observed_only),
         TEST(all_that_would_be_refused_is_noted),
+        TEST(a_wrong_password_is_noted_once),
         TEST(reload_keeps_counts),
         TEST(recipients_of_a_domain),
         TEST(unique_recipients_and_domains),
