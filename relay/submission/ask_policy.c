@@ -172,7 +172,7 @@ void ask_policy_tell_refused(const struct session *session, const char *recipien
     struct policy_refused refused = { .client = session->client };
     text_copy(refused.account, sizeof refused.account, span_of(session->account));
     text_copy(refused.recipient, sizeof refused.recipient, span_of(recipient));
-    ipc_send(session->front->policy->peer, POLICY_REFUSED, &refused, sizeof refused, -1);
+    ipc_send_soon(session->front->policy->peer, POLICY_REFUSED, &refused, sizeof refused);
 }
 
 void ask_policy_tell_sample(const struct transaction *transaction)
@@ -184,7 +184,7 @@ void ask_policy_tell_sample(const struct transaction *transaction)
     text_copy(sample.sender, sizeof sample.sender, span_of(envelope->sender));
     text_copy(sample.recipient, sizeof sample.recipient, span_of(envelope->recipients[0].address));
     text_copy(sample.subject, sizeof sample.subject, span_of(transaction->subject));
-    ipc_send(transaction->front->policy->peer, POLICY_SAMPLE, &sample, sizeof sample, -1);
+    ipc_send_soon(transaction->front->policy->peer, POLICY_SAMPLE, &sample, sizeof sample);
 }
 
 enum ask_policy_result ask_policy_mail(struct session *session, uint64_t size_bytes, wait_then then)
@@ -258,7 +258,7 @@ void ask_policy_tell_report(struct session *session, struct uid id, const struct
     text_copy(report.type, sizeof report.type, span_of(result->type));
     text_copy(report.sender, sizeof report.sender, span_of(result->original_from));
     text_copy(report.recipient, sizeof report.recipient, span_of(result->original_rcpt));
-    (void)ipc_send(session->front->policy->peer, POLICY_REPORT, &report, sizeof report, -1);
+    ipc_send_soon(session->front->policy->peer, POLICY_REPORT, &report, sizeof report);
 }
 
 const char *ask_policy_reply(const struct policy_answer *answer, char reply[POLICY_TEXT_SIZE])

@@ -331,6 +331,47 @@ def case_limits_slow_hold_and_know_recipients():
                 ("provider", "recipient-domain", "example.com", "defer"), ("senders", "sender-domain", "one.example", "defer")} <= throttled, throttled
 
 
+def case_limits_are_exact_for_pipelined_recipients():
+    """Recipients that come at once count one by one: refused in the middle, after RSET, by a client that goes, while policy dies."""
+    sections = ('limit hourly { key = account count = recipients rate = "10/1h" }\n'
+                'limit provider { key = recipient-domain count = recipients rate = "2/1h" then = reject apply-to = { "mixed" } }\n')
+    records = [f"d{i}.example. 300 IN A 127.0.1.1" for i in range(8)]
+    with office(users=("mixed", "gone", "alone"), sections=sections, records=records) as (_, daemon, _receiver):
+        def say(user, *recipients, session=None):
+            """A session in which USER has said MAIL, all RCPTs and RSET in one write."""
+            session = session or connect(daemon, user=user)
+            session.sock.sendall(b"".join([f"MAIL FROM:<{user}@example.net>\r\n".encode()] + [f"RCPT TO:<{to}>\r\n".encode() for to in recipients] + [b"RSET\r\n"]))
+            return session
+
+        def codes(session, recipients):
+            got = [session.getreply()[0] for _ in range(recipients + 2)]
+            assert got[0] == got[-1] == 250, got
+            session.close()
+            return got[1:-1]
+
+        def used(user):
+            return next((r["used"] for r in daemon.cli("limits", "--account", user, json_output=True) if r["limit"] == "hourly"), 0)
+        for many, recipients, wanted in (
+                (7, [f"u{i}@{'example.org' if i % 2 else f'd{i}.example'}" for i in range(7)], [250, 250, 250, 250, 250, 550, 250]),
+                (8, [f"v{i}@d{i}.example" for i in range(8)], [250] * 4 + [450] * 4)):
+            got = codes(say("mixed", *recipients), many)
+            assert got == wanted, got
+        assert used("mixed") == 10
+        say("gone", *[f"u{i}@example.com" for i in range(9)]).close()
+        wait_for(lambda: used("gone") == 9, what="the count of who has gone")
+        assert codes(say("gone", "a@example.com", "b@example.com"), 2) == [250, 450]
+        policy = daemon.pids()["policy"][0]
+        session = connect(daemon, user="alone")
+        os.kill(policy, signal.SIGSTOP)
+        say("alone", "a@example.com", "b@example.com", "c@example.com", session=session)
+        os.kill(policy, signal.SIGKILL)
+        got = codes(session, 3)
+        assert set(got) <= {451, 250}, "some may find the next process"
+        wait_for(lambda: daemon.cli("limits", check=False).returncode == 0, what="the policy role's return")
+        left = 10 - got.count(250)
+        assert codes(say("alone", *[f"u{i}@example.com" for i in range(12)]), 12) == [250] * left + [450] * (12 - left)
+
+
 def case_limits_hold_without_a_line():
     """The default limits hold for every account but those of class bulk; the file changes one by its name, or takes it away."""
     with office(users=("alice", "letters"), sections='account "letters" { class = bulk }\n', default_limits=True) as (_, daemon, _receiver):
