@@ -1,11 +1,11 @@
 /* load: clients and a receiving server in one program, so that it knows the time from the first submission to the last receipt.
  *
  *     load --target HOST:PORT --sink HOST:PORT [--clients 50] [--messages 5000] [--each 100] [--size 4096] [--tls] [--auth USER:PASSWORD]
- *          [--to ADDRESS] [--from ADDRESS] [--seconds 120]
+ *          [--to ADDRESS] [--from ADDRESS] [--recipients 1] [--seconds 120]
  *     load --sink HOST:PORT --expect N [--seconds 120]
  *     load --target HOST:PORT --domains N …
  *
- * --each is how many messages go over one connection, --domains spreads the recipients over d0.example and so on. Without --sink nothing is
+ * --each is how many messages go over one connection, --recipients how many each of them has (0.ADDRESS and so on), --domains spreads the recipients over d0.example and so on. Without --sink nothing is
  * received or waited for. --expect only receives: it prints "ready", "first" with the first message, and the object when N have come.
  * Threads that block: plain to read; what it costs is not measured. It prints one
  * JSON object and exits 0 when every message that got a 250 has arrived at the sink. */
@@ -27,7 +27,7 @@
 
 static struct {
     struct sockaddr_in target, sink;
-    int clients, messages, each, size, seconds, expect, domains;
+    int clients, messages, each, size, seconds, expect, domains, recipients;
     bool tls;
     char auth[512]; /* base64 of NUL user NUL password */
     const char *to, *from;
@@ -36,6 +36,7 @@ static struct {
               .each = 100,
               .size = 4096,
               .seconds = 120,
+              .recipients = 1,
               .to = "someone@example.com",
               .from = "user@example.net" };
 
@@ -165,15 +166,26 @@ static bool greet(struct peer *peer)
 
 static bool submit(struct peer *peer)
 {
-    char text[600];
+    char text[32768];
     char to[256];
     int i = atomic_load(&accepted);
     if (options.domains)
         snprintf(to, sizeof to, "user%d@d%d.example", i, i % options.domains);
     else
         snprintf(to, sizeof to, "%s", options.to);
-    snprintf(text, sizeof text, "MAIL FROM:<%s>\r\nRCPT TO:<%s>\r\nDATA\r\n", options.from, to);
-    if (!put(peer, text, strlen(text)) || reply(peer) != 250 || reply(peer) != 250 || reply(peer) != 354)
+    size_t used = (size_t)snprintf(text, sizeof text, "MAIL FROM:<%s>\r\n", options.from);
+    for (int k = 0; k < options.recipients && used < sizeof text; k++)
+        used += (size_t)(options.recipients == 1 ? snprintf(text + used, sizeof text - used, "RCPT TO:<%s>\r\n", to)
+                                                 : snprintf(text + used, sizeof text - used, "RCPT TO:<%d.%s>\r\n", k, to));
+    if (used + sizeof "DATA\r\n" > sizeof text)
+        return false;
+    strcpy(text + used, "DATA\r\n");
+    if (!put(peer, text, strlen(text)) || reply(peer) != 250)
+        return false;
+    for (int k = 0; k < options.recipients; k++)
+        if (reply(peer) != 250)
+            return false;
+    if (reply(peer) != 354)
         return false;
     if (!put(peer, content, strlen(content)))
         return false;
@@ -332,12 +344,11 @@ static double percentile(double share)
 
 static void read_options(int argc, char **argv)
 {
-    static const struct option names[] = {
-        { "target", 1, 0, 't' },  { "sink", 1, 0, 's' }, { "clients", 1, 0, 'c' }, { "messages", 1, 0, 'm' },
-        { "each", 1, 0, 'e' },    { "size", 1, 0, 'z' }, { "tls", 0, 0, 'T' },     { "auth", 1, 0, 'a' },
-        { "to", 1, 0, 'o' },      { "from", 1, 0, 'f' }, { "seconds", 1, 0, 'S' }, { "expect", 1, 0, 'x' },
-        { "domains", 1, 0, 'd' }, { 0, 0, 0, 0 }
-    };
+    static const struct option names[] = { { "target", 1, 0, 't' },   { "sink", 1, 0, 's' },       { "clients", 1, 0, 'c' },
+                                           { "messages", 1, 0, 'm' }, { "each", 1, 0, 'e' },       { "size", 1, 0, 'z' },
+                                           { "tls", 0, 0, 'T' },      { "auth", 1, 0, 'a' },       { "to", 1, 0, 'o' },
+                                           { "from", 1, 0, 'f' },     { "seconds", 1, 0, 'S' },    { "expect", 1, 0, 'x' },
+                                           { "domains", 1, 0, 'd' },  { "recipients", 1, 0, 'r' }, { 0, 0, 0, 0 } };
     for (int c; (c = getopt_long(argc, argv, "", names, NULL)) != -1;) {
         switch (c) {
         case 't':
@@ -366,6 +377,9 @@ static void read_options(int argc, char **argv)
             break;
         case 'd':
             options.domains = atoi(optarg);
+            break;
+        case 'r':
+            options.recipients = atoi(optarg);
             break;
         case 'T':
             options.tls = true;
