@@ -173,7 +173,8 @@ enum admin_result admin_status(struct limit_set *limits, const struct standing *
     standing_each(standing, true, add_suspended, &suspended);
     for (size_t i = 0; i < limit_number(limits); i++) {
         trouble.limit = limit_at(limits, i);
-        if (trouble.limit->conf->key == CONF_KEY_ACCOUNT && trouble.limit->enforced)
+        if (trouble.limit->conf->key == CONF_KEY_ACCOUNT && trouble.limit->enforced &&
+            trouble.limit->conf->then != CONF_THEN_SUSPEND)
             bucket_each(trouble.limit->buckets, now_ms, add_trouble, &trouble);
     }
     send_json(json_pack("{s:o}", "accounts", trouble.accounts), send, context);

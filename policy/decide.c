@@ -192,11 +192,13 @@ static void settle(struct decide *decide, const struct subject *subject, const s
 }
 
 /* What an account did is drawn in its curve, and more of it is asked for where something speaks against it. */
-static void watch(struct decide *decide, const struct subject *subject, struct policy_answer *answer)
+static void watch(struct decide *decide, const struct subject *subject, int64_t now_ms, struct policy_answer *answer)
 {
     bool allowed = answer->verdict == POLICY_ALLOW || answer->verdict == POLICY_HOLD;
     if (!decide->judge || !subject->key.account.n)
         return;
+    if (allowed)
+        limit_asked(decide->limits, &subject->key, 1, now_ms);
     curve_note(judge_curve(decide->judge), subject->key.account, allowed ? CURVE_RECIPIENTS : CURVE_REFUSED, 1, clock_wall_ms());
     answer->watched = standing_is_watched(judge_standing(decide->judge), subject->key.account);
 }
@@ -253,7 +255,7 @@ void decide_end(struct decide *decide, struct decision *decision, const int64_t 
         if (answer->verdict == POLICY_ALLOW)
             settle(decide, &decision->subject, &settling, answer);
         if (decision->batch)
-            watch(decide, &decision->subject, answer);
+            watch(decide, &decision->subject, now_ms, answer);
         if (answer->delay_ms && !waits_ms)
             count = i + 1;
     }

@@ -276,7 +276,8 @@ static bool share_is_reached(const struct limit_set *set, const struct limit *li
     if (!limit->shares)
         return true;
     struct share share = share_of(limit->shares, key, now_ms + set->to_wall_ms);
-    return share.all >= limit->conf->at_least && (uint64_t)share.bad * 100 >= limit->conf->share * share.all;
+    uint32_t volume = share_volume(&share);
+    return volume >= limit->conf->at_least && (uint64_t)share.bad * 100 >= limit->conf->share * volume;
 }
 
 /* All that is refused counts, and what would have been; but a look that does not refuse is followed by the question itself, and one for
@@ -469,7 +470,8 @@ static void note_one(struct limit_set *set, const struct limit *limit, const str
         return;
     struct span key = span_of(view.key);
     if (limit->shares && view.n)
-        share_note(limit->shares, key, (struct share){ (uint32_t)view.n, (uint32_t)view.n }, now_ms + set->to_wall_ms);
+        share_note(limit->shares, key, (struct share){ .bad = (uint32_t)view.n, .all = (uint32_t)view.n },
+                   now_ms + set->to_wall_ms);
     bool beyond =
         view.n && !bucket_fits(limit->buckets, key, view.n, now_ms, &wait_ms) && share_is_reached(set, limit, key, now_ms);
     if (view.n)
@@ -498,12 +500,22 @@ enum limit_verdict limit_note(struct limit_set *set, const struct key_subject *s
     return verdict;
 }
 
-void limit_good(struct limit_set *set, const struct key_subject *subject, uint32_t n, int64_t now_ms)
+static void note_share(struct limit_set *set, const struct key_subject *subject, struct share share, int64_t now_ms)
 {
     char key[KEY_SIZE];
     for (size_t i = 0; i < set->count; i++)
         if (set->limits[i].shares && key_of(set->limits[i].conf->key, subject, key))
-            share_note(set->limits[i].shares, span_of(key), (struct share){ 0, n }, now_ms + set->to_wall_ms);
+            share_note(set->limits[i].shares, span_of(key), share, now_ms + set->to_wall_ms);
+}
+
+void limit_good(struct limit_set *set, const struct key_subject *subject, uint32_t n, int64_t now_ms)
+{
+    note_share(set, subject, (struct share){ .all = n }, now_ms);
+}
+
+void limit_asked(struct limit_set *set, const struct key_subject *subject, uint32_t n, int64_t now_ms)
+{
+    note_share(set, subject, (struct share){ .asked = n }, now_ms);
 }
 
 void limit_clear(struct limit_set *set, const struct limit *limit, struct span key, int64_t now_ms)

@@ -142,6 +142,9 @@ void limit_good(struct limit_set *set, const struct key_subject *subject, uint32
 /* What LIMIT has counted for KEY begins anew. */
 void limit_clear(struct limit_set *set, const struct limit *limit, struct span key, int64_t now_ms);
 
+/* N recipients more were asked for and allowed: the same. */
+void limit_asked(struct limit_set *set, const struct key_subject *subject, uint32_t n, int64_t now_ms);
+
 /* Forgets what limits that suspend have counted for ACCOUNT: it is to begin anew. */
 void limit_forget(struct limit_set *set, struct span account);
 

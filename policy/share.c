@@ -91,6 +91,7 @@ void share_note(struct share_table *table, struct span key, struct share more, i
     turn(table, counted, now_ms);
     counted->now.bad = sum(counted->now.bad, more.bad);
     counted->now.all = sum(counted->now.all, more.all);
+    counted->now.asked = sum(counted->now.asked, more.asked);
     counted->changed = true;
     list_remove(&counted->node);
     list_prepend(&table->used, &counted->node);
@@ -109,7 +110,13 @@ static struct share look(const struct share_table *table, const struct counted *
     return (struct share){
         .bad = sum(copy.now.bad, part(copy.before.bad, left_ms, table->per_ms)),
         .all = sum(copy.now.all, part(copy.before.all, left_ms, table->per_ms)),
+        .asked = sum(copy.now.asked, part(copy.before.asked, left_ms, table->per_ms)),
     };
+}
+
+uint32_t share_volume(const struct share *share)
+{
+    return share->all > share->asked / 2 ? share->all : share->asked / 2;
 }
 
 struct share share_of(const struct share_table *table, struct span key, int64_t now_ms)

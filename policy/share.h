@@ -23,8 +23,13 @@ void share_free(struct share_table **table);
 /* What is counted for a key. */
 struct share {
     uint32_t bad;
-    uint32_t all; /* the bad ones, too */
+    uint32_t all;   /* that the world has answered, the bad ones, too */
+    uint32_t asked; /* that were asked for, answered or not */
 };
+
+/* What SHARE's bad ones are a part of: all that were answered, or half of what was asked for where that is more. What is bad often comes
+ * back first: dead addresses are refused at once, while a slow server takes its time with the good ones. */
+uint32_t share_volume(const struct share *share);
 
 /* MORE has come for KEY at NOW_MS (of the wall clock: a window's number outlives the process). */
 void share_note(struct share_table *table, struct span key, struct share more, int64_t now_ms);

@@ -109,10 +109,14 @@ static json_t *time_text(int64_t when_ms)
     return json_string(text);
 }
 
+/* "name" is the name itself, by which the record is found again; "account" what a person may read. */
 static json_t *empty_json(const char *account)
 {
-    return json_pack("{s:o, s:s, s:s, s:n, s:s, s:[], s:[], s:[]}", "account", shown(account), "state", "active", "reason", "",
-                     "since", "by", "", "strikes", "signals", "samples");
+    json_t *json = json_pack("{s:o, s:s, s:s, s:n, s:s, s:[], s:[], s:[]}", "account", shown(account), "state", "active",
+                             "reason", "", "since", "by", "", "strikes", "signals", "samples");
+    if (text_is_utf8(span_of(account)))
+        json_object_set_new(json, "name", json_string(account));
+    return json;
 }
 
 static struct record *add(struct standing *standing, struct span account)
@@ -283,6 +287,7 @@ json_t *standing_show(const struct standing *standing, struct span account, int6
     const struct record *record = find(standing, account);
     text_copy(name, sizeof name, account);
     json_t *json = record ? json_deep_copy(record->json) : empty_json(name);
+    json_object_del(json, "name");
     json_object_set_new(json, "weight", json_integer(record ? sum(record, now_ms) : 0));
     return json;
 }
@@ -308,7 +313,7 @@ size_t standing_suspended(const struct standing *standing)
 static void restore(void *context, json_t *json)
 {
     struct standing *standing = context;
-    const char *account = json_string_value(json_object_get(json, "account"));
+    const char *account = json_string_value(json_object_get(json, "name"));
     const char *state = json_string_value(json_object_get(json, "state"));
     if (!account || !*account || !state)
         return;

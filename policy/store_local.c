@@ -39,9 +39,11 @@
 #define MAGIC        "postern limits 1"
 #define MAGIC_SIZE   16
 
-/* Kinds of records that are no bucket, in place of the limit's `key`: a share of share.h, whose two numbers are in `used`; or such that
+/* Kinds of records that are no bucket, in place of the limit's `key`: a share of share.h, whose three numbers are in `used`; or such that
  * speak of no limit, with an empty name, and in the key's place pairs of seen.h, or the key that they are hashed with. */
 enum { KIND_SHARE = 0xfd, KIND_PAIRS = 0xfe, KIND_HASH_KEY = 0xff };
+#define SHARE_BITS 21
+#define SHARE_MOST ((UINT64_C(1) << SHARE_BITS) - 1)
 #define PAIRS_SIZE (20 * SEEN_RECORD_SIZE) /* of one record */
 
 /* Followed by the limit's name and the key. In the machine's own byte order: the folder stays where it is. */
@@ -123,7 +125,9 @@ static bool next_record(struct span *rest, struct record *record, struct span *n
 static void restore_share(struct store_local *store, const struct record *record, struct span name, struct span key)
 {
     struct limit *limit = limit_named(store->limits, name, CONF_KEY_ACCOUNT, record->count);
-    struct share share = { (uint32_t)(record->used >> 32), (uint32_t)record->used };
+    struct share share = { .bad = (uint32_t)(record->used >> 2 * SHARE_BITS & SHARE_MOST),
+                           .all = (uint32_t)(record->used >> SHARE_BITS & SHARE_MOST),
+                           .asked = (uint32_t)(record->used & SHARE_MOST) };
     if (!limit || !limit->shares)
         return;
     share_forget(limit->shares, key);
@@ -269,11 +273,17 @@ static bool write_bucket(void *context, const struct bucket *bucket)
     return write_record(store, &record, span_head(span_of(conf->name), UINT8_MAX), bucket->key);
 }
 
+static uint64_t clip(uint32_t count)
+{
+    return count < SHARE_MOST ? count : SHARE_MOST;
+}
+
 static void write_share(void *context, struct span key, struct share share)
 {
     struct store_local *store = context;
     const struct conf_limit *conf = store->writing->conf;
-    struct record record = { .key = KIND_SHARE, .count = (uint8_t)conf->count, .used = (uint64_t)share.bad << 32 | share.all };
+    struct record record = { .key = KIND_SHARE, .count = (uint8_t)conf->count };
+    record.used = clip(share.bad) << 2 * SHARE_BITS | clip(share.all) << SHARE_BITS | clip(share.asked);
     write_record(store, &record, span_head(span_of(conf->name), UINT8_MAX), key);
 }
 

@@ -8,6 +8,7 @@
 #include "ask.h"
 #include "firewall.h"
 #include "print.h"
+#include "print_account.h"
 #include "user.h"
 
 #include <stdarg.h>
@@ -72,10 +73,14 @@ static const struct command commands[] = {
       "where mail for an address would go now" },
     { "limits", NULL, NO_ARGUMENT, NULL, true, false, true, print_limit, limits,
       "each limit, what is used of it and what is left" },
-    { "account list", NULL, NO_ARGUMENT, NULL, false, false, false, NULL, absent, "accounts and their state" },
-    { "account show", "NAME", NEEDS_ARGUMENT, NULL, false, false, false, NULL, absent, "one account and what it did" },
-    { "account suspend", "NAME", NEEDS_ARGUMENT, NULL, false, false, false, NULL, absent, "stop an account" },
-    { "account resume", "NAME", NEEDS_ARGUMENT, NULL, false, false, false, NULL, absent, "let it send again" },
+    { "account list", NULL, NO_ARGUMENT, NULL, true, false, true, print_account_row, ask,
+      "accounts with something against them, suspended first" },
+    { "account show", "NAME", NEEDS_ARGUMENT, "account", false, false, false, print_account, ask,
+      "one account and what speaks against it" },
+    { "account suspend", "NAME", NEEDS_ARGUMENT, "account", false, false, false, print_account_row, ask,
+      "stop an account; its mail is held" },
+    { "account resume", "NAME", NEEDS_ARGUMENT, "account", false, false, false, print_account_row, ask,
+      "let it send again, and its held mail go" },
     { "user add", "NAME", NEEDS_ARGUMENT, NULL, false, false, false, NULL, user, "make an account; asks for its password" },
     { "user passwd", "NAME", NEEDS_ARGUMENT, NULL, false, false, false, NULL, user, "give an account another password" },
     { "user remove", "NAME", NEEDS_ARGUMENT, NULL, false, false, false, NULL, user, "take an account away" },

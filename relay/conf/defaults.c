@@ -26,7 +26,7 @@ static const struct {
     { "bounces", CONF_COUNT_HARD_BOUNCES, { 25, DAY_MS }, CONF_THEN_SUSPEND, 50, 20, 100, true },
     { "spam", CONF_COUNT_SPAM_REPLIES, { 15, DAY_MS }, CONF_THEN_SUSPEND, 50, 10, 100, true },
     { "reports", CONF_COUNT_ABUSE_REPORTS, { 2, 7 * DAY_MS }, CONF_THEN_SUSPEND, 0, 0, 100, false },
-    { "networks", CONF_COUNT_LOGIN_NETWORKS, { 10, HOUR_MS }, CONF_THEN_SUSPEND, 0, 0, 50, true },
+    { "networks", CONF_COUNT_LOGIN_NETWORKS, { 10, HOUR_MS }, CONF_THEN_SUSPEND, 0, 0, 50, false },
     { "guesses", CONF_COUNT_AUTH_FAILURES, { 100, HOUR_MS }, CONF_THEN_DEFER, 0, 0, 100, true },
 };
 #define LIMITS (sizeof limits / sizeof *limits)

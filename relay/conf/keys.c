@@ -186,8 +186,9 @@ static const struct key limit_table[] = {
     { "at-least", VALUE_NUMBER, AT(at_least), "0", BETWEEN(0, 1ull << 50), false, "20", "Below this volume the limit never acts.",
       0 },
     { "share", VALUE_NUMBER, AT(share), "0", BETWEEN(0, 100), false, "20",
-      "Of hard-bounces and spam-replies of an account: the limit acts only where they are this percentage of what was tried; 0: "
-      "always.",
+      "Of hard-bounces and spam-replies of an account: the limit acts only where they are this percentage of what was answered, "
+      "or "
+      "of half of what was asked for where that is more; 0: always.",
       0 },
     { "weight", VALUE_NUMBER, AT(weight), "100", BETWEEN(1, 100), false, "40",
       "Of the strike that then = suspend gives: an account is suspended when its strikes of the last seven days, the older the "

@@ -104,6 +104,7 @@ static void overview_came(void *context, json_t *overview)
 
 static void serve(struct http_client *client, struct span path)
 {
+    static const struct admin_ask status = { .verb = ADMIN_STATUS };
     for (size_t i = 0; i < sizeof pages / sizeof *pages; i++) {
         if (!span_equal(path, span_of(pages[i].path)))
             continue;
@@ -111,7 +112,7 @@ static void serve(struct http_client *client, struct span path)
         if (!pages[i].print)
             reply(client, "200 OK", pages[i].type, SPAN("ok\n"));
         else
-            client->overview = overview_new(client->http->control, overview_came, client);
+            client->overview = overview_new(client->http->control, &status, overview_came, client);
         return;
     }
     refuse(client, "404 Not Found", "there are /metrics, /status and /healthz\n");

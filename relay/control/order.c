@@ -13,7 +13,7 @@ struct order {
     void (*run)(struct visitor *visitor, const struct order *order, const struct request *request);
     enum control_peer peer; /* of what is relayed */
     enum admin_verb verb;
-    bool needs_id;
+    bool needs_id, needs_account;
     bool changes;
     enum parent_verb parent_verb;
 };
@@ -44,11 +44,11 @@ static void overview_came(void *context, json_t *overview)
     visitor_end(visitor, true, "");
 }
 
-static void status(struct visitor *visitor, const struct order *order, const struct request *request)
+static void overview(struct visitor *visitor, const struct order *order, const struct request *request)
 {
-    (void)order;
-    (void)request;
-    visitor_waits(visitor)->overview = overview_new(visitor_control(visitor), overview_came, visitor);
+    struct admin_ask ask = request->ask;
+    ask.verb = order->verb;
+    visitor_waits(visitor)->overview = overview_new(visitor_control(visitor), &ask, overview_came, visitor);
 }
 
 static void trace_came(void *context, json_t *trace, const char *problem)
@@ -86,7 +86,7 @@ static void ping(struct visitor *visitor, const struct order *order, const struc
 }
 
 static const struct order orders[] = {
-    { "status", .run = status },
+    { "status", .run = overview, .verb = ADMIN_STATUS },
     { "queue list", .run = relay, .peer = CONTROL_QUEUE, .verb = ADMIN_QUEUE_LIST },
     { "queue show", .run = relay, .peer = CONTROL_QUEUE, .verb = ADMIN_QUEUE_SHOW, .needs_id = true },
     { "queue hold", .run = relay, .peer = CONTROL_QUEUE, .verb = ADMIN_QUEUE_HOLD, .changes = true },
@@ -98,6 +98,12 @@ static const struct order orders[] = {
     { "limits", .run = relay, .peer = CONTROL_POLICY, .verb = ADMIN_LIMITS },
     { "limits would", .run = relay, .peer = CONTROL_POLICY, .verb = ADMIN_WOULD },
     { "login of", .run = relay, .peer = CONTROL_POLICY, .verb = ADMIN_LOGIN_OF },
+    { "account list", .run = relay, .peer = CONTROL_POLICY, .verb = ADMIN_ACCOUNT_LIST },
+    { "account show", .run = overview, .verb = ADMIN_ACCOUNT_SHOW, .needs_account = true },
+    { "account suspend", .run = relay, .peer = CONTROL_POLICY, .verb = ADMIN_ACCOUNT_SUSPEND, .changes = true,
+      .needs_account = true },
+    { "account resume", .run = relay, .peer = CONTROL_POLICY, .verb = ADMIN_ACCOUNT_RESUME, .changes = true,
+      .needs_account = true },
     { "trace", .run = trace },
     { "reload", .run = command_parent, .parent_verb = PARENT_RELOAD, .changes = true },
     { "stop", .run = command_parent, .parent_verb = PARENT_STOP, .changes = true },
@@ -144,6 +150,10 @@ void order_run(struct visitor *visitor, const struct request *request)
     }
     if (order->needs_id && !request->ask.id[0]) {
         visitor_end(visitor, false, "this command needs the id of a message");
+        return;
+    }
+    if (order->needs_account && !request->ask.account[0]) {
+        visitor_end(visitor, false, "this command needs the name of an account");
         return;
     }
     if (order->changes && order->run == relay && !is_aimed(&request->ask)) {

@@ -31,6 +31,7 @@ struct part {
 
 struct overview {
     struct control *control;
+    enum admin_verb verb;
     struct part parts[SOURCES];
     overview_done done;
     void *context;
@@ -46,18 +47,27 @@ static bool merge(const struct part *part, json_t *overview)
     return merged;
 }
 
+/* What is said where nobody answers. */
+static json_t *empty(enum admin_verb verb)
+{
+    if (verb == ADMIN_ACCOUNT_SHOW)
+        return json_pack("{s:i, s:i, s:[]}", "queued", 0, "held", 0, "unavailable");
+    return json_pack("{s:{s:i, s:i, s:i, s:i, s:i}, s:{s:i, s:[]}, s:[], s:[], s:[]}", "queue", "messages", 0, "recipients", 0,
+                     "due", 0, "scheduled", 0, "held", 0, "spool", "damaged", 0, "files", "sites", "accounts", "unavailable");
+}
+
 static json_t *put_together(const struct overview *overview)
 {
     char since[CLOCK_TEXT_SIZE];
     clock_rfc3339(overview->control->since_ms, since);
-    json_t *whole =
-        json_pack("{s:{s:i, s:i, s:i, s:i, s:i}, s:{s:i, s:[]}, s:[], s:[], s:[]}", "queue", "messages", 0, "recipients", 0,
-                  "due", 0, "scheduled", 0, "held", 0, "spool", "damaged", 0, "files", "sites", "accounts", "unavailable");
+    json_t *whole = empty(overview->verb);
     json_t *unavailable = json_incref(json_object_get(whole, "unavailable"));
     for (size_t i = 0; i < SOURCES; i++)
         if (!merge(&overview->parts[i], whole))
             json_array_append_new(unavailable, json_string(sources[i].name));
     json_object_set_new(whole, "unavailable", unavailable);
+    if (overview->verb != ADMIN_STATUS)
+        return whole;
     json_object_set_new(whole, "version", json_string(POSTERN_VERSION));
     json_object_set_new(whole, "since", json_string(since));
     return whole;
@@ -87,16 +97,16 @@ static void take_end(void *context, enum admin_result result, const char *reason
     done(asker, whole);
 }
 
-struct overview *overview_new(struct control *control, overview_done done, void *context)
+struct overview *overview_new(struct control *control, const struct admin_ask *ask, overview_done done, void *context)
 {
     static const struct asking_events events = { .text = take_text, .end = take_end };
     struct overview *overview = text_zalloc(sizeof *overview);
-    *overview = (struct overview){ .control = control, .done = done, .context = context };
+    *overview = (struct overview){ .control = control, .verb = ask->verb, .done = done, .context = context };
     for (size_t i = 0; i < SOURCES; i++) {
-        struct admin_ask ask = { .verb = ADMIN_STATUS };
+        struct admin_ask copy = *ask;
         overview->parts[i].overview = overview;
         buffer_init(&overview->parts[i].text, OVERVIEW_TEXT_MAX);
-        asking_start(control->asking, sources[i].peer, &ask, &events, &overview->parts[i]);
+        asking_start(control->asking, sources[i].peer, &copy, &events, &overview->parts[i]);
     }
     return overview;
 }

@@ -1,4 +1,4 @@
-/* `status`: what queue and policy say about themselves, in one object. */
+/* `status` and `account show`: what queue and policy say about the same thing, in one object. */
 #ifndef POSTERN_CONTROL_OVERVIEW_H
 #define POSTERN_CONTROL_OVERVIEW_H
 
@@ -6,14 +6,15 @@
 
 #include <jansson.h>
 
-/* Takes the overview, which is its own from here on: {"version", "since", "queue", "spool", "sites", "accounts", "unavailable"}. The last is the
- * list of roles that did not answer; what they would have said is empty. */
+/* Takes the overview, which is its own from here on. Of ADMIN_STATUS: {"version", "since", "queue", "spool", "sites", "accounts",
+ * "unavailable"}; of ADMIN_ACCOUNT_SHOW: {"account", "state", …, "queued", "held", "unavailable"}. The last is the list of roles that did
+ * not answer; what they would have said is empty. */
 typedef void (*overview_done)(void *context, json_t *overview);
 
 struct overview;
 
-/* Asks; DONE comes exactly once unless overview_free comes first, not from within this call. */
-struct overview *overview_new(struct control *control, overview_done done, void *context);
+/* Asks what ASK says, its verb one of the two; DONE comes exactly once unless overview_free comes first, not from within this call. */
+struct overview *overview_new(struct control *control, const struct admin_ask *ask, overview_done done, void *context);
 
 /* Forgets the question, frees *OVERVIEW and nulls it. It is freed already when `done` comes. NULL is fine. */
 void overview_free(struct overview **overview);

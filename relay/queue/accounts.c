@@ -244,6 +244,17 @@ void accounts_good(struct queue *queue, const struct entry *entry)
     sum->count++;
 }
 
+/* What is good of the same sender is told before what is bad, so that it is never judged by the bad alone. */
+static void send_good(struct accounts *accounts, const struct envelope *envelope)
+{
+    char text[QUEUE_POLICY_ACCOUNT_SIZE + 64];
+    text_format(text, sizeof text, "%s %s", envelope->client, envelope->account);
+    struct replies_good *sum = map_remove(accounts->good, span_of(text));
+    if (sum)
+        ipc_send(accounts->policy, REPLIES_GOOD, sum, sizeof *sum, -1);
+    free(sum);
+}
+
 void accounts_bad(struct queue *queue, const struct entry *entry, uint32_t recipient, const struct cause *cause, bool permanent)
 {
     struct accounts *accounts = queue->accounts;
@@ -251,6 +262,7 @@ void accounts_bad(struct queue *queue, const struct entry *entry, uint32_t recip
     struct reply_bad bad = { .id = entry->id, .permanent = permanent };
     if (!envelope || recipient >= envelope->nrecipients || !find_subject(envelope, &bad.client, bad.account))
         return;
+    send_good(accounts, envelope);
     text_copy(bad.sender, sizeof bad.sender, span_of(envelope->sender));
     text_copy(bad.recipient, sizeof bad.recipient, span_of(envelope->recipients[recipient].address));
     text_copy(bad.enhanced, sizeof bad.enhanced, span_of(cause->enhanced));

@@ -136,7 +136,7 @@ class Certificate:
                        check=True, capture_output=True)
 
 
-DEFAULT_LIMITS = ("hourly", "daily", "first-time")  # tests send more than anybody's mail program would
+DEFAULT_LIMITS = ("hourly", "daily", "first-time", "bounces", "spam", "reports", "networks", "guesses")  # tests send more than anybody's mail program would
 
 
 class Posternd:

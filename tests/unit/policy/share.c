@@ -33,13 +33,13 @@ static void windows_turn(void **state)
 {
     (void)state;
     is("a", 0, 0, 0);
-    share_note(table, SPAN("a"), (struct share){ 1, 1 }, 100);
-    share_note(table, SPAN("a"), (struct share){ 0, 9 }, 900);
+    share_note(table, SPAN("a"), (struct share){ .bad = 1, .all = 1 }, 100);
+    share_note(table, SPAN("a"), (struct share){ .bad = 0, .all = 9 }, 900);
     is("a", 999, 1, 10);
     is("b", 999, 0, 0);
     is("a", 1000, 1, 10); /* the window before counts whole when the new one begins */
     is("a", 1500, 0, 5);
-    share_note(table, SPAN("a"), (struct share){ 4, 4 }, 1500);
+    share_note(table, SPAN("a"), (struct share){ .bad = 4, .all = 4 }, 1500);
     is("a", 1500, 4, 9);
     is("a", 1400, 4, 4 + 10 * 600 / PER); /* a clock that went back turns nothing */
     is("a", 3000, 0, 0);
@@ -48,11 +48,20 @@ static void windows_turn(void **state)
     is("a", 1500, 0, 0);
 }
 
+static void of_what_a_share_is_taken(void **state)
+{
+    (void)state;
+    assert_int_equal(share_volume(&(struct share){ .all = 60, .asked = 100 }), 60);
+    assert_int_equal(share_volume(&(struct share){ .all = 30, .asked = 100 }), 50);
+    share_note(table, SPAN("a"), (struct share){ .asked = 10 }, 500);
+    assert_int_equal(share_of(table, SPAN("a"), 1500).asked, 5);
+}
+
 static void sums_do_not_wrap(void **state)
 {
     (void)state;
-    share_note(table, SPAN("a"), (struct share){ UINT32_MAX, UINT32_MAX }, 0);
-    share_note(table, SPAN("a"), (struct share){ 5, 5 }, 0);
+    share_note(table, SPAN("a"), (struct share){ .bad = UINT32_MAX, .all = UINT32_MAX }, 0);
+    share_note(table, SPAN("a"), (struct share){ .bad = 5, .all = 5 }, 0);
     is("a", 0, UINT32_MAX, UINT32_MAX);
     is("a", 1000, UINT32_MAX, UINT32_MAX);
 }
@@ -69,11 +78,11 @@ static void changes_are_told_once(void **state)
 {
     unsigned count = 0;
     (void)state;
-    share_note(table, SPAN("a"), (struct share){ 0, 1 }, 0);
-    share_note(table, SPAN("b"), (struct share){ 0, 1 }, 0);
+    share_note(table, SPAN("a"), (struct share){ .bad = 0, .all = 1 }, 0);
+    share_note(table, SPAN("b"), (struct share){ .bad = 0, .all = 1 }, 0);
     share_each(table, false, 0, count_one, &count);
     assert_int_equal(count, 2);
-    share_note(table, SPAN("a"), (struct share){ 0, 1 }, 0);
+    share_note(table, SPAN("a"), (struct share){ .bad = 0, .all = 1 }, 0);
     share_each(table, false, 0, count_one, &count);
     assert_int_equal(count, 3);
     share_each(table, true, 0, count_one, &count);
@@ -86,7 +95,7 @@ static void memory_is_bounded(void **state)
     (void)state;
     for (unsigned i = 0; i < SHARE_KEYS + 10; i++) {
         text_format(key, sizeof key, "account-%u", i);
-        share_note(table, span_of(key), (struct share){ 0, 1 }, 0);
+        share_note(table, span_of(key), (struct share){ .bad = 0, .all = 1 }, 0);
     }
     is("account-9", 0, 0, 0);
     is("account-10", 0, 0, 1);
@@ -96,6 +105,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(windows_turn, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(of_what_a_share_is_taken, set_up, tear_down),
         cmocka_unit_test_setup_teardown(sums_do_not_wrap, set_up, tear_down),
         cmocka_unit_test_setup_teardown(changes_are_told_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(memory_is_bounded, set_up, tear_down),
