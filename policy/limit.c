@@ -244,9 +244,12 @@ static bool is_about(struct limit_set *set, const struct limit *limit, const str
                      const struct limit_ask *ask, int64_t now_ms, struct view *view)
 {
     const struct conf_limit *conf = limit->conf;
-    *view = (struct view){ .n = ask->n };
-    if (!limit->counted || conf->count != ask->count || !ask->n || !key_of(conf->key, subject, view->key) ||
-        (conf->apply_to.count && !key_selected(&conf->apply_to, subject)) || key_selected(&conf->except, subject))
+    if (!limit->counted || conf->count != ask->count || !ask->n)
+        return false; /* as most are: nothing else is looked at */
+    view->n = ask->n;
+    view->pair = 0;
+    if (!key_of(conf->key, subject, view->key) || (conf->apply_to.count && !key_selected(&conf->apply_to, subject)) ||
+        key_selected(&conf->except, subject))
         return false;
     if (counts[conf->count].how != HOW_ALL)
         look_at_pair(set, limit, ask, now_ms, view);
@@ -356,9 +359,26 @@ static void gather(struct limit_set *set, const struct limit *limit, const struc
 void limit_gather(struct limit_set *set, const struct key_subject *subject, const struct limit_ask *asks, size_t nasks,
                   unsigned question, int64_t now_ms, struct limit_claims *claims)
 {
-    for (size_t i = 0; i < set->count; i++)
-        for (size_t k = 0; k < nasks; k++)
-            gather(set, &set->limits[i], subject, &asks[k], now_ms, question, claims);
+    for (size_t i = 0; i < set->count; i++) {
+        const struct limit *limit = &set->limits[i];
+        for (size_t k = 0; k < nasks && limit->counted; k++)
+            if (limit->conf->count == asks[k].count)
+                gather(set, limit, subject, &asks[k], now_ms, question, claims);
+    }
+}
+
+/* Where the claims of QUESTION begin: all claims stand in the order of the questions. */
+static size_t first_claim(const struct limit_claims *claims, unsigned question)
+{
+    size_t from = 0, to = claims->count;
+    while (from < to) {
+        size_t middle = from + (to - from) / 2;
+        if (claims->items[middle].question < question)
+            from = middle + 1;
+        else
+            to = middle;
+    }
+    return from;
 }
 
 /* How much claim I is for: nothing where an earlier question has counted the same. */
@@ -439,15 +459,14 @@ enum limit_verdict limit_settle(struct limit_set *set, const struct limit_settli
 {
     struct limit_claims *claims = settling->claims;
     struct limit_refusal worst = { .limit = NULL };
-    for (size_t i = 0; i < claims->count; i++)
-        if (claims->items[i].question == settling->question)
-            look(set, settling, i, subject, &worst);
+    size_t first = first_claim(claims, settling->question), end = first_claim(claims, settling->question + 1);
+    for (size_t i = first; i < end; i++)
+        look(set, settling, i, subject, &worst);
     enum limit_verdict verdict = verdict_of(&worst);
     if (verdict != LIMIT_ALLOW)
         *ret_refusal = worst;
-    for (size_t i = 0; i < claims->count && verdict < LIMIT_REFUSE; i++)
-        if (claims->items[i].question == settling->question)
-            count(set, settling, i);
+    for (size_t i = first; i < end && verdict < LIMIT_REFUSE; i++)
+        count(set, settling, i);
     return verdict;
 }
 
