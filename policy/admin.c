@@ -165,8 +165,17 @@ static bool add_suspended(void *context, struct span account)
     return json_array_size(suspended->accounts) < ADMIN_TROUBLE_MAX;
 }
 
-enum admin_result admin_status(struct limit_set *limits, const struct standing *standing, int64_t now_ms, admin_send send,
-                               void *context)
+static json_t *store_of(const struct admin_store *store)
+{
+    char since[CLOCK_TEXT_SIZE];
+    if (!store->redis)
+        return json_pack("{s:s}", "kind", "local");
+    clock_rfc3339(store->since_ms, since);
+    return json_pack("{s:s, s:s, s:s}", "kind", "redis", "state", store->connected ? "connected" : "away", "since", since);
+}
+
+enum admin_result admin_status(struct limit_set *limits, const struct standing *standing, const struct admin_store *store,
+                               int64_t now_ms, admin_send send, void *context)
 {
     struct trouble trouble = { .accounts = json_array() };
     struct suspended suspended = { standing, trouble.accounts };
@@ -177,7 +186,7 @@ enum admin_result admin_status(struct limit_set *limits, const struct standing *
             trouble.limit->conf->then != CONF_THEN_SUSPEND)
             bucket_each(trouble.limit->buckets, now_ms, add_trouble, &trouble);
     }
-    send_json(json_pack("{s:o}", "accounts", trouble.accounts), send, context);
+    send_json(json_pack("{s:o, s:o}", "accounts", trouble.accounts, "store", store_of(store)), send, context);
     return ADMIN_DONE;
 }
 

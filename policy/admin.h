@@ -22,9 +22,17 @@ typedef bool (*admin_send)(void *context, const char *json);
 enum admin_result admin_limits(struct limit_set *limits, const struct admin_ask *ask, int64_t now_ms, admin_send send,
                                void *context, char ret_reason[400]);
 
-/* ADMIN_STATUS: {"accounts": […]}, those that are suspended, and those over a limit just now. */
-enum admin_result admin_status(struct limit_set *limits, const struct standing *standing, int64_t now_ms, admin_send send,
-                               void *context);
+/* Where limits are counted. */
+struct admin_store {
+    bool redis;       /* else on this machine alone */
+    bool connected;   /* Redis is there … */
+    int64_t since_ms; /* … or not, since (wall clock) */
+};
+
+/* ADMIN_STATUS: {"accounts": […], "store": {"kind": "local" or "redis", "state": "connected" or "away", "since"}}; the accounts are those
+ * that are suspended, and those over a limit just now. */
+enum admin_result admin_status(struct limit_set *limits, const struct standing *standing, const struct admin_store *store,
+                               int64_t now_ms, admin_send send, void *context);
 
 /* ADMIN_WOULD: one object for each limit and key of WOULD, with its days, those with most units first; then one for each limit over all
  * of its keys ("value" is null), with the number of keys that were affected a day. WALL_MS is now. ASK's filters and RET_REASON as

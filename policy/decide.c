@@ -36,6 +36,7 @@ struct subject {
 struct decision {
     struct subject subject; /* without what was only in the question: its sender and domains */
     struct limit_claims claims;
+    uint64_t ticket;
     bool batch;
     uint32_t count;
     struct policy_answer answers[];
@@ -209,6 +210,7 @@ static struct decision *begin(const struct subject *subject, uint64_t ticket, ui
     decision->subject = *subject;
     decision->subject.sender = SPAN("");
     decision->subject.key = (struct key_subject){ .client = subject->key.client, .account = span_of(decision->subject.account) };
+    decision->ticket = ticket;
     decision->count = count;
     for (uint32_t i = 0; i < count; i++)
         decision->answers[i] = (struct policy_answer){ .ticket = ticket, .verdict = POLICY_ALLOW };
@@ -220,10 +222,14 @@ struct limit_claims *decide_claims(struct decision *decision)
     return &decision->claims;
 }
 
-const struct policy_answer *decide_answers(const struct decision *decision, uint32_t *ret_count)
+const struct policy_answer *decide_answer(const struct decision *decision, struct policy_rcpt_answer *ret_batch)
 {
-    *ret_count = decision->count;
-    return decision->answers;
+    if (!decision->batch)
+        return decision->answers;
+    ret_batch->ticket = decision->ticket;
+    ret_batch->count = decision->count;
+    memcpy(ret_batch->each, decision->answers, decision->count * sizeof ret_batch->each[0]);
+    return NULL;
 }
 
 void decide_drop(struct decision **decision)
@@ -352,29 +358,27 @@ struct decision *decide_begin_content(struct decide *decide, const struct policy
 }
 
 /* Ends DECISION by what is counted here, and frees it. */
-static void end_here(struct decide *decide, struct decision *decision, int64_t now_ms, struct policy_answer *ret_answers,
-                     uint32_t *ret_count)
+static void end_here(struct decide *decide, struct decision *decision, int64_t now_ms, struct policy_answer *ret_answer,
+                     struct policy_rcpt_answer *ret_batch)
 {
     decide_end(decide, decision, NULL, false, now_ms);
-    *ret_count = decision->count;
-    memcpy(ret_answers, decision->answers, decision->count * sizeof *ret_answers);
+    const struct policy_answer *answer = decide_answer(decision, ret_batch);
+    if (answer)
+        *ret_answer = *answer;
     decide_drop(&decision);
 }
 
 void decide_mail(struct decide *decide, const struct policy_mail *mail, int64_t now_ms, struct policy_answer *ret_answer)
 {
-    uint32_t count;
-    end_here(decide, decide_begin_mail(decide, mail, now_ms), now_ms, ret_answer, &count);
+    end_here(decide, decide_begin_mail(decide, mail, now_ms), now_ms, ret_answer, NULL);
 }
 
 void decide_rcpt(struct decide *decide, const struct policy_rcpt *rcpt, int64_t now_ms, struct policy_rcpt_answer *ret_answer)
 {
-    ret_answer->ticket = rcpt->ticket;
-    end_here(decide, decide_begin_rcpt(decide, rcpt, now_ms), now_ms, ret_answer->each, &ret_answer->count);
+    end_here(decide, decide_begin_rcpt(decide, rcpt, now_ms), now_ms, NULL, ret_answer);
 }
 
 void decide_content(struct decide *decide, const struct policy_content *content, int64_t now_ms, struct policy_answer *ret_answer)
 {
-    uint32_t count;
-    end_here(decide, decide_begin_content(decide, content, now_ms), now_ms, ret_answer, &count);
+    end_here(decide, decide_begin_content(decide, content, now_ms), now_ms, ret_answer, NULL);
 }

@@ -60,8 +60,9 @@ struct limit_claims *decide_claims(struct decision *decision);
  * not answered, nor are those behind it. */
 void decide_end(struct decide *decide, struct decision *decision, const int64_t *waits_ms, bool unshared, int64_t now_ms);
 
-/* After decide_end: the COUNT answers; several only for decide_begin_rcpt. Borrowed. */
-const struct policy_answer *decide_answers(const struct decision *decision, uint32_t *ret_count);
+/* After decide_end: the answer to MAIL or to content; borrowed. NULL where RCPT was asked: then it is in *RET_BATCH, as far as `count`
+ * goes. */
+const struct policy_answer *decide_answer(const struct decision *decision, struct policy_rcpt_answer *ret_batch);
 
 /* Frees *DECISION and nulls it. NULL is fine. */
 void decide_drop(struct decision **decision);

@@ -1,5 +1,6 @@
 /* The policy role: one process that counts for all of submission, so that a limit holds whichever process a client is at. Each
- * question is answered at once, from memory; the folder is only written (see store_local).
+ * question is answered at once, from memory, or as soon as a Redis that is shared with other machines has answered (see flight.h); the
+ * folder is only written (see store_local).
  *
  * Peers ask and are answered on their own channel; nothing of them is kept here, so that one that goes takes nothing along. What it
  * was allowed stays counted. */
@@ -16,12 +17,15 @@
 #include "admin_account.h"
 #include "admit.h"
 #include "decide.h"
+#include "flight.h"
 #include "judge.h"
 #include "limit.h"
 #include "report.h"
+#include "sharing.h"
 #include "store_local.h"
 #include "would.h"
 
+#include <openssl/crypto.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -33,6 +37,9 @@ struct policy {
     struct role *role;
     struct decide *decide;
     struct store_local *store; /* NULL where the folder cannot be used */
+    struct sharing *sharing;   /* NULL where limits are this machine's alone */
+    struct flights flights;
+    bool may_connect; /* the sandbox lets it */
     struct judge *judge;
     struct report_desk reports;
     struct letter *letters[LETTERS_MAX]; /* while no queue process is there */
@@ -57,30 +64,39 @@ static void send_answer(struct peer *peer, const struct policy_answer *answer)
     ipc_send_soon(peer->ipc, POLICY_ANSWER, answer, offsetof(struct policy_answer, reply) + strlen(answer->reply));
 }
 
+static void decided(void *asker, const struct decision *decision)
+{
+    static struct policy_rcpt_answer batch; /* large, and not worth to be cleared each time */
+    struct peer *peer = asker;
+    const struct policy_answer *answer = decide_answer(decision, &batch);
+    if (answer) {
+        send_answer(peer, answer);
+        return;
+    }
+    size_t size = offsetof(struct policy_rcpt_answer, each);
+    if (batch.count) {
+        const struct policy_answer *last = &batch.each[batch.count - 1];
+        size += (batch.count - 1) * sizeof *last + offsetof(struct policy_answer, reply) + strlen(last->reply);
+    }
+    ipc_send_soon(peer->ipc, POLICY_RCPT_ANSWER, &batch, size);
+}
+
 static void mail_asked(struct peer *peer, const void *body)
 {
-    struct policy_answer answer;
-    decide_mail(peer->policy->decide, body, clock_monotonic_ms(), &answer);
-    send_answer(peer, &answer);
+    struct policy *policy = peer->policy;
+    flights_begin(&policy->flights, peer, decide_begin_mail(policy->decide, body, clock_monotonic_ms()));
 }
 
 static void rcpt_asked(struct peer *peer, const void *body)
 {
-    static struct policy_rcpt_answer answer; /* large, and not worth to be cleared each time */
-    decide_rcpt(peer->policy->decide, body, clock_monotonic_ms(), &answer);
-    size_t size = offsetof(struct policy_rcpt_answer, each);
-    if (answer.count) {
-        const struct policy_answer *last = &answer.each[answer.count - 1];
-        size += (answer.count - 1) * sizeof *last + offsetof(struct policy_answer, reply) + strlen(last->reply);
-    }
-    ipc_send_soon(peer->ipc, POLICY_RCPT_ANSWER, &answer, size);
+    struct policy *policy = peer->policy;
+    flights_begin(&policy->flights, peer, decide_begin_rcpt(policy->decide, body, clock_monotonic_ms()));
 }
 
 static void content_asked(struct peer *peer, const void *body)
 {
-    struct policy_answer answer;
-    decide_content(peer->policy->decide, body, clock_monotonic_ms(), &answer);
-    send_answer(peer, &answer);
+    struct policy *policy = peer->policy;
+    flights_begin(&policy->flights, peer, decide_begin_content(policy->decide, body, clock_monotonic_ms()));
 }
 
 /* An administrator's question that is being answered. */
@@ -117,9 +133,13 @@ static enum admin_result tell_limits(struct policy *policy, const struct admin_a
 static enum admin_result tell_status(struct policy *policy, const struct admin_ask *ask, struct telling *telling,
                                      char reason[400])
 {
+    struct admin_store store = { .redis = policy->sharing != NULL };
     (void)ask;
     (void)reason;
-    return admin_status(decide_limits(policy->decide), judge_standing(policy->judge), clock_monotonic_ms(), tell, telling);
+    if (policy->sharing)
+        store.connected = sharing_is_connected(policy->sharing, &store.since_ms);
+    return admin_status(decide_limits(policy->decide), judge_standing(policy->judge), &store, clock_monotonic_ms(), tell,
+                        telling);
 }
 
 static enum admin_result tell_would(struct policy *policy, const struct admin_ask *ask, struct telling *telling, char reason[400])
@@ -359,6 +379,7 @@ static const struct judge_events judge_events = { account_suspended, account_res
 static void drop_peer(void *context)
 {
     struct peer *peer = context;
+    flights_forget(&peer->policy->flights, peer);
     list_remove(&peer->node);
     ipc_free(&peer->ipc);
     free(peer);
@@ -403,6 +424,7 @@ static bool start(struct role *role)
     policy->decide = decide_new(role->conf);
     policy->judge = judge_new(&judge_events, policy);
     decide_set_judge(policy->decide, policy->judge);
+    flights_init(&policy->flights, policy->decide, decided);
     list_init(&policy->peers);
     role->state = policy;
     return true;
@@ -412,7 +434,8 @@ static void sandbox(struct role *role, struct sandbox *sandbox)
 {
     struct policy *policy = role->state;
     policy->path = (struct sandbox_path){ role->conf->policy.directory, true };
-    sandbox->duties = SANDBOX_READ_FILES | SANDBOX_WRITE_FILES;
+    policy->may_connect = role->conf->policy.redis_store;
+    sandbox->duties = SANDBOX_READ_FILES | SANDBOX_WRITE_FILES | (policy->may_connect ? SANDBOX_CONNECT : 0u);
     sandbox->paths = &policy->path;
     sandbox->npaths = 1;
 }
@@ -425,14 +448,53 @@ static void open_store(struct policy *policy)
                                         decide_seen(policy->decide));
 }
 
+/* What other machines suspend. */
+static void suspensions_begin(void *context)
+{
+    (void)context;
+}
+
+static void suspension_changed(void *context, struct span account, struct span json)
+{
+    (void)context;
+    (void)account;
+    (void)json;
+}
+
+static void suspensions_complete(void *context)
+{
+    (void)context;
+}
+
+/* Shares limits through the Redis of the settings, or with nobody; what was shared before goes on where the settings are the same. */
+static void open_sharing(struct policy *policy)
+{
+    static const struct redis_shared_events events = { suspensions_begin, suspension_changed, suspensions_complete };
+    const struct conf_policy *conf = &policy->role->conf->policy;
+    char name[BUNDLE_NAME_MAX], password[1024] = "";
+    if (conf->redis_store && !policy->may_connect)
+        log_say(LOG_WARNING, "notice",
+                "store = redis takes effect when postern is started again; until then limits are not shared");
+    if (*conf->redis_password_file && text_format(name, sizeof name, "password:%s", conf->redis_password_file))
+        text_copy(password, sizeof password, bundle_line(policy->role->secrets, name));
+    const struct sharing_settings settings = { conf->redis, password, conf->redis_timeout_ms };
+    bool wanted = conf->redis_store && policy->may_connect;
+    if (policy->sharing && (!wanted || !sharing_is_by(policy->sharing, &settings)))
+        sharing_free(&policy->sharing);
+    if (policy->sharing)
+        sharing_limits(policy->sharing, decide_limits(policy->decide));
+    else if (wanted)
+        policy->sharing = sharing_new(policy->role->loop, &settings, decide_limits(policy->decide), &events, policy);
+    flights_set_sharing(&policy->flights, policy->sharing);
+    OPENSSL_cleanse(password, sizeof password);
+}
+
 /* The sandbox is closed and the user is the role's: only now are files read that this user wrote. */
 static void begin(struct role *role)
 {
     struct policy *policy = role->state;
-    if (role->conf->policy.redis_store)
-        log_say(LOG_WARNING, "notice",
-                "policy { store = redis } is not known to this version: limits count on this machine alone");
     open_store(policy);
+    open_sharing(policy);
     would_open(decide_would(policy->decide), role->conf->policy.directory);
     judge_open(policy->judge, role->conf->policy.directory);
     tag_load(role->conf->policy.directory, &policy->reports.key);
@@ -445,7 +507,10 @@ static void begin(struct role *role)
 static void settings(struct role *role)
 {
     struct policy *policy = role->state;
+    if (policy->sharing)
+        sharing_settle(policy->sharing); /* what is under way is decided by the limits that it began with */
     decide_settings(policy->decide, role->conf);
+    open_sharing(policy);
     if (policy->store)
         store_local_limits(policy->store, decide_limits(policy->decide));
     else
@@ -459,6 +524,8 @@ static void stop(struct role *role)
         return;
     LIST_EACH(node, &policy->peers)
         drop_peer(LIST_ENTRY(node, struct peer, node));
+    flights_set_sharing(&policy->flights, NULL);
+    sharing_free(&policy->sharing);
     timer_fini(&policy->sweep);
     would_flush(decide_would(policy->decide), true);
     judge_flush(policy->judge, true);

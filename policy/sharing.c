@@ -9,6 +9,7 @@
 #include "../relay/base/text.h"
 #include "store_redis.h"
 
+#include <openssl/crypto.h>
 #include <stdlib.h>
 
 #define PREFIX_SIZE 1024
@@ -20,6 +21,8 @@ struct sharing {
     char (*prefixes)[PREFIX_SIZE]; /* of each limit's names */
     const struct redis_shared_events *events;
     void *context;
+    char *where, *password; /* as the settings had them */
+    int64_t decision_ms;
 };
 
 /* A question under way. */
@@ -143,6 +146,9 @@ struct sharing *sharing_new(struct loop *loop, const struct sharing_settings *se
                                                                                                : settings->decision_ms };
     sharing->events = events;
     sharing->context = context;
+    sharing->where = text_dup(span_of(settings->where));
+    sharing->password = text_dup(span_of(settings->password));
+    sharing->decision_ms = settings->decision_ms;
     sharing_limits(sharing, limits);
     sharing->store = store_redis_new(loop, &store, &store_events, sharing);
     return sharing;
@@ -154,9 +160,18 @@ void sharing_free(struct sharing **sharing)
         return;
     limit_set_sharing((*sharing)->limits, NULL, NULL);
     store_redis_free(&(*sharing)->store);
+    OPENSSL_cleanse((*sharing)->password, strlen((*sharing)->password));
+    free((*sharing)->password);
+    free((*sharing)->where);
     free((*sharing)->prefixes);
     free(*sharing);
     *sharing = NULL;
+}
+
+bool sharing_is_by(const struct sharing *sharing, const struct sharing_settings *settings)
+{
+    return strcmp(sharing->where, settings->where) == 0 && strcmp(sharing->password, settings->password) == 0 &&
+           sharing->decision_ms == settings->decision_ms;
 }
 
 void sharing_settle(struct sharing *sharing)

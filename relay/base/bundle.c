@@ -130,6 +130,17 @@ struct span bundle_get(const struct bundle *bundle, const char *name)
     return item ? span_make(item->bytes, item->size) : span_make(NULL, 0);
 }
 
+struct span bundle_line(const struct bundle *bundle, const char *name)
+{
+    struct span bytes = bundle_get(bundle, name);
+    if (!bytes.p)
+        return bytes;
+    struct span line = span_cut(&bytes, '\n');
+    if (line.n && line.p[line.n - 1] == '\r')
+        line.n--;
+    return line;
+}
+
 int bundle_save(const struct bundle *bundle)
 {
     struct buffer out;

@@ -25,6 +25,9 @@ bool bundle_add_file(struct bundle *bundle, const char *name, const char *path);
 /* The bytes under NAME, or a span with p == NULL. A NUL stands behind them. Borrowed until the bundle changes. */
 struct span bundle_get(const struct bundle *bundle, const char *name);
 
+/* As bundle_get, up to the first line's end: a password as it stands in its file. */
+struct span bundle_line(const struct bundle *bundle, const char *name);
+
 /* A sealed memfd that holds the bundle, close-on-exec, the caller's to close; -1 with errno. */
 int bundle_save(const struct bundle *bundle);
 

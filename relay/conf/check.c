@@ -283,8 +283,11 @@ static void check_phrases(struct conf_strings *phrases, const char *key, struct 
 static void check_rest(struct conf *conf, struct scan *scan)
 {
     struct netaddr address;
-    if (conf->policy.redis_store)
-        scan_complain_at(scan, "policy", "", "store", "store = redis is not available in this version; use local");
+    const char *redis = conf->policy.redis;
+    if (*redis == '/' ? strlen(redis) > 100 : !netaddr_parse_port(span_of(redis), &address) || !address.port)
+        scan_complain_at(scan, "policy", "", "redis",
+                         "%s is neither an address with port nor a path of at most 100 characters; such as 127.0.0.1:6379",
+                         redis);
     if (conf->ndkims)
         scan_complain_at(scan, "dkim", conf->dkims[0].domain, NULL,
                          "dkim is not available in this version; take the section out");

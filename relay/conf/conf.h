@@ -138,7 +138,9 @@ struct conf_limit {
 /* policy { } */
 struct conf_policy {
     bool redis_store;                 /* store = redis */
-    char *redis;                      /* host:port */
+    char *redis;                      /* 127.0.0.1:6379, or the path of a socket */
+    char *redis_password_file;        /* "": none */
+    int64_t redis_timeout_ms;         /* 50ms: for a decision */
     char *directory;                  /* /var/lib/postern/policy: the state that outlives a restart */
     struct conf_strings spam_phrases; /* of replies that call a message spam, lower case, beside those that are built in */
     char *report_address; /* mail to it from listeners without a login is read as a report of abuse; "": none; in normal form */

@@ -10,7 +10,7 @@
  * 10 behind the dot.
  *
  * The words of an enum stand in the order of its C values; a row that names them is the only place that ties the two. Some of
- * them (dovecot, redis, dkim …) are known so that a file for a later version can be told what this one lacks, see check.c. */
+ * them (dovecot, dkim …) are known so that a file for a later version can be told what this one lacks, see check.c. */
 #include "keys.h"
 
 #include <string.h>
@@ -211,8 +211,14 @@ static const struct key limit_table[] = {
 
 #define AT(member) offsetof(struct conf_policy, member)
 static const struct key policy_keys[] = {
-    { "store", VALUE_CHOICE, AT(redis_store), "local", ONE_OF(stores), false, "local", "Where counters are kept.", 0 },
-    { "redis", VALUE_TEXT, AT(redis), "", ANY, false, "\"127.0.0.1:6379\"", "The Redis server for store = redis.", 0 },
+    { "store", VALUE_CHOICE, AT(redis_store), "local", ONE_OF(stores), false, "local",
+      "Where counters are kept: on this machine alone (local), or shared with all machines that use the same Redis.", 0 },
+    { "redis", VALUE_TEXT, AT(redis), "127.0.0.1:6379", ANY, false, "\"192.0.2.5:6379\"",
+      "The Redis server for store = redis: an address with a port, or the path of its socket.", 0 },
+    { "redis-password-file", VALUE_TEXT, AT(redis_password_file), "", ANY, false, "\"/etc/postern/redis.password\"",
+      "File with Redis's password on its first line, readable by root alone.", 0 },
+    { "redis-timeout", VALUE_TIME, AT(redis_timeout_ms), "50ms", BETWEEN(1, 10 * SECOND), false, "50ms",
+      "How long a decision waits for Redis before this machine decides by what it knows itself.", 0 },
     { "directory", VALUE_TEXT, AT(directory), "/var/lib/postern/policy", ANY, false, "\"/var/lib/postern/policy\"",
       "Folder for counters that outlive a restart.", 0 },
     { "report-address", VALUE_TEXT, AT(report_address), "", ANY, false, "\"abuse-reports@example.net\"",

@@ -15,13 +15,7 @@ static struct span find_password(const struct bundle *secrets, const char *path)
     char name[BUNDLE_NAME_MAX];
     if (!secrets || !text_format(name, sizeof name, "password:%s", path))
         return span_make(NULL, 0);
-    struct span password = bundle_get(secrets, name);
-    if (!password.p)
-        return password;
-    password = span_cut(&password, '\n');
-    if (password.n && password.p[password.n - 1] == '\r')
-        password.n--;
-    return password;
+    return bundle_line(secrets, name);
 }
 
 static bool find_login(const struct conf_route *named, const struct bundle *secrets, struct route *route,

@@ -1,6 +1,6 @@
 /* The parent reads keys and passwords since it alone may: the files belong to root, and no other process ever opens them. A role
  * gets copies of what it needs in a bundle, over its channel, and nothing else: submission certificates and keys, delivery the
- * passwords of routes, the others nothing. So an intruder in the dns role finds no key, and one in submission finds no upstream
+ * passwords of routes, policy that of Redis, the others nothing. So an intruder in the dns role finds no key, and one in submission finds no upstream
  * password.
  *
  * Everything is checked before it is used: a key that belongs to another certificate, or one with a passphrase, makes `posternd
@@ -105,19 +105,22 @@ static void load_pair(struct check *check, struct bundle *bundle, struct place p
         check_pair(check, bundle, place, certificate, key);
 }
 
+static void load_password(struct check *check, struct bundle *bundle, struct place place, const char *key, const char *path)
+{
+    char name[KEYS_NAME_SIZE];
+    if (!*path || !add_file(check, bundle, "password", place, key, path))
+        return;
+    text_format(name, sizeof name, "password:%s", path);
+    struct span password = bundle_get(bundle, name);
+    if (!password.n || password.n > KEYS_PASSWORD_MAX || strchr("\r\n", password.p[0]))
+        complain(check, place, key, path, "must hold the password on its first line");
+}
+
 static void load_passwords(struct check *check, struct bundle *bundle, const struct conf *conf)
 {
-    for (size_t i = 0; i < conf->nroutes; i++) {
-        struct place place = { "route", conf->routes[i].name };
-        const char *path = conf->routes[i].password_file;
-        char name[KEYS_NAME_SIZE];
-        if (!*path || !add_file(check, bundle, "password", place, "password-file", path))
-            continue;
-        text_format(name, sizeof name, "password:%s", path);
-        struct span password = bundle_get(bundle, name);
-        if (!password.n || password.n > KEYS_PASSWORD_MAX || strchr("\r\n", password.p[0]))
-            complain(check, place, "password-file", path, "must hold the password on its first line");
-    }
+    for (size_t i = 0; i < conf->nroutes; i++)
+        load_password(check, bundle, (struct place){ "route", conf->routes[i].name }, "password-file",
+                      conf->routes[i].password_file);
 }
 
 bool keys_load(const struct conf *conf, struct span ticket_key, struct bundle *secrets[ROLE_KINDS], conf_complain tell,
@@ -132,6 +135,9 @@ bool keys_load(const struct conf *conf, struct span ticket_key, struct bundle *s
         load_pair(&check, submission, (struct place){ "certificate", conf->certificates[i].name },
                   conf->certificates[i].certificate, conf->certificates[i].key);
     load_passwords(&check, secrets[ROLE_DELIVERY] = bundle_new(), conf);
+    if (conf->policy.redis_store)
+        load_password(&check, secrets[ROLE_POLICY] = bundle_new(), (struct place){ "policy", "" }, "redis-password-file",
+                      conf->policy.redis_password_file);
     if (check.failed)
         keys_free(secrets);
     return !check.failed;

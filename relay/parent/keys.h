@@ -5,7 +5,7 @@
 #include "parent.h"
 
 /* Reads what CONF names into a bundle for each role: "certificate:PATH", "key:PATH", "ticket-key" for submission, "password:PATH" for
- * delivery. A file that cannot be read, or a key that does not fit its certificate, is told to COMPLAIN; then false, and SECRETS is
+ * delivery and policy. A file that cannot be read, or a key that does not fit its certificate, is told to COMPLAIN; then false, and SECRETS is
  * empty. */
 bool keys_load(const struct conf *conf, struct span ticket_key, struct bundle *secrets[ROLE_KINDS], conf_complain complain,
                void *context);

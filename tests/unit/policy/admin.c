@@ -123,6 +123,7 @@ static void by_filter(void **state)
 
 static void accounts_in_trouble(void **state)
 {
+    const struct admin_store store = { true, false, 0 };
     (void)state;
     use(0, "alice", 10);
     use(0, "bob", 9);
@@ -130,7 +131,10 @@ static void accounts_in_trouble(void **state)
     bucket_refused(limit_at(limits, 0)->buckets, SPAN("carol"), 0);
     use(1, "192.0.2.1", 10);
     use(2, "dave", 10);
-    assert_int_equal(admin_status(limits, standing, 0, hear, NULL), ADMIN_DONE);
+    assert_int_equal(admin_status(limits, standing, &store, 0, hear, NULL), ADMIN_DONE);
+    const json_t *shown = json_object_get(json_array_get(told, 0), "store");
+    assert_string_equal(json_string_value(json_object_get(shown, "state")), "away");
+    assert_string_equal(json_string_value(json_object_get(shown, "since")), "1970-01-01T00:00:00.000Z");
     json_t *accounts = json_object_get(json_array_get(told, 0), "accounts");
     assert_int_equal(json_array_size(accounts), 2);
     assert_string_equal(json_string_value(json_object_get(json_array_get(accounts, 0), "account")), "carol");

@@ -157,7 +157,7 @@ static void control_asks(void **state)
 {
     (void)state;
     assert_int_equal(admin(ADMIN_STATUS, ""), ADMIN_DONE);
-    assert_string_equal(heard.json, "{\"accounts\":[]}");
+    assert_string_equal(heard.json, "{\"accounts\":[],\"store\":{\"kind\":\"local\"}}");
     for (unsigned i = 0; i < 11; i++)
         rcpt("alice");
     assert_int_equal(admin(ADMIN_STATUS, ""), ADMIN_DONE);
