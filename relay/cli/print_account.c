@@ -40,8 +40,8 @@ static void print_signal(const json_t *signal)
 {
     char when[32];
     screen_flow_format(0, 23, "  %s  %s %s%s%s %s", screen_local_time(screen_text_at(signal, "time"), when),
-                       screen_text_at(signal, "kind"), screen_text_at(signal, "client"), *screen_text_at(signal, "to") ? " to " : "",
-                       screen_text_at(signal, "to"), screen_text_at(signal, "text"));
+                       screen_text_at(signal, "kind"), screen_text_at(signal, "client"),
+                       *screen_text_at(signal, "to") ? " to " : "", screen_text_at(signal, "to"), screen_text_at(signal, "text"));
 }
 
 static void print_network(const json_t *network)
@@ -99,6 +99,7 @@ void print_account(const json_t *account)
     print_list(account, "curve", "Hour             recipients   refused  delivered  bounced   spam", print_hour);
     json_array_foreach(json_object_get(account, "unavailable"), i, role)
     {
-        printf("The %s role does not answer; it is being started again.\n", json_string_value(role) ? json_string_value(role) : "");
+        printf("The %s role does not answer; it is being started again.\n",
+               json_string_value(role) ? json_string_value(role) : "");
     }
 }

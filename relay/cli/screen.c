@@ -19,7 +19,7 @@
 #include <time.h>
 #include <wchar.h>
 
-#define WIDTH        80
+#define WIDTH 80
 
 /* The text at NAME, or "". */
 const char *screen_text_at(const json_t *object, const char *name)
