@@ -122,9 +122,9 @@ static bool next_record(struct span *rest, struct record *record, struct span *n
 }
 
 /* A share counts as of when it was written, in its own window; one that is read again adds nothing. */
-static void restore_share(struct store_local *store, const struct record *record, struct span name, struct span key)
+static void restore_share(struct limit_set *limits, const struct record *record, struct span name, struct span key)
 {
-    struct limit *limit = limit_named(store->limits, name, CONF_KEY_ACCOUNT, record->count);
+    struct limit *limit = limit_named(limits, name, CONF_KEY_ACCOUNT, record->count);
     struct share share = { .bad = (uint32_t)(record->used >> 2 * SHARE_BITS & SHARE_MOST),
                            .all = (uint32_t)(record->used >> SHARE_BITS & SHARE_MOST),
                            .asked = (uint32_t)(record->used & SHARE_MOST) };
@@ -134,8 +134,7 @@ static void restore_share(struct store_local *store, const struct record *record
     share_note(limit->shares, key, share, record->wall_ms);
 }
 
-/* Enters what the bytes of one file say. Returns how many records that were. */
-static size_t read_records(struct store_local *store, struct span bytes)
+size_t store_local_read(struct limit_set *limits, struct seen *seen, struct span bytes)
 {
     int64_t now_ms = clock_monotonic_ms(), wall_ms = clock_wall_ms();
     struct record record;
@@ -145,14 +144,14 @@ static size_t read_records(struct store_local *store, struct span bytes)
         return 0;
     bytes = span_skip(bytes, MAGIC_SIZE);
     for (; next_record(&bytes, &record, &name, &key); count++) {
-        struct limit *limit = limit_named(store->limits, name, record.key, record.count);
+        struct limit *limit = limit_named(limits, name, record.key, record.count);
         int64_t ago_ms = record.wall_ms >= 0 && record.wall_ms < wall_ms ? wall_ms - record.wall_ms : 0;
         if (record.key == KIND_PAIRS)
-            seen_restore(store->seen, key);
+            seen_restore(seen, key);
         else if (record.key == KIND_HASH_KEY && key.n == SEEN_KEY_SIZE)
-            seen_set_key(store->seen, (const unsigned char *)key.p);
+            seen_set_key(seen, (const unsigned char *)key.p);
         else if (record.key == KIND_SHARE)
-            restore_share(store, &record, name, key);
+            restore_share(limits, &record, name, key);
         else if (limit)
             bucket_restore(limit->buckets, key, record.used, ago_ms, now_ms);
     }
@@ -172,7 +171,7 @@ static void read_file(struct store_local *store, uint64_t number)
         size_t size = (size_t)known.st_size;
         void *bytes = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
         if (bytes != MAP_FAILED) {
-            read_records(store, span_make(bytes, size));
+            store_local_read(store->limits, store->seen, span_make(bytes, size));
             munmap(bytes, size);
         }
     }

@@ -20,6 +20,10 @@ bool store_local_prepare(const char *folder, const char *user);
  * be used: then nothing outlives the process. LIMITS is borrowed until store_local_limits, SEEN until the end. */
 struct store_local *store_local_new(struct loop *loop, const char *folder, struct limit_set *limits, struct seen *seen);
 
+/* Enters what BYTES, the content of one file of the folder, say of LIMITS and SEEN. Returns how many records those were; what is damaged
+ * ends it, with a log line. */
+size_t store_local_read(struct limit_set *limits, struct seen *seen, struct span bytes);
+
 /* Goes over to LIMITS, made from the ones before. */
 void store_local_limits(struct store_local *store, struct limit_set *limits);
 
