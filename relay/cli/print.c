@@ -71,9 +71,10 @@ void print_status(const json_t *status)
             screen_flow_format(40, 40, " over limit %s", screen_text_at(item, "limit"));
     }
     const json_t *store = json_object_get(status, "store");
-    if (strcmp(text_at(store, "state"), "away") == 0)
-        flow_format(0, 7, "Redis: away since %s (%s); limits count on this machine alone until it is back",
-                    local_time(text_at(store, "since"), since), away(text_at(store, "since"), up));
+    if (strcmp(screen_text_at(store, "state"), "away") == 0)
+        screen_flow_format(0, 7, "Redis: away since %s (%s); limits count on this machine alone until it is back",
+                           screen_local_time(screen_text_at(store, "since"), since),
+                           screen_away(screen_text_at(store, "since"), up));
     json_array_foreach(json_object_get(status, "unavailable"), i, item)
     {
         printf("The %s role does not answer; it is being started again.\n",
