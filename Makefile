@@ -182,6 +182,7 @@ install: programs
 	install -D -m 644 relay/posternd.8 $(DESTDIR)$(PREFIX)/share/man/man8/posternd.8
 	install -D -m 644 relay/cli/postern.1 $(DESTDIR)$(PREFIX)/share/man/man1/postern.1
 	install -D -m 644 relay/conf/postern.conf.5 $(DESTDIR)$(PREFIX)/share/man/man5/postern.conf.5
+	install -D -m 644 policy/postern-policy.7 $(DESTDIR)$(PREFIX)/share/man/man7/postern-policy.7
 	install -D -m 644 systemd/sysusers.conf $(DESTDIR)/usr/lib/sysusers.d/postern.conf
 	install -D -m 644 systemd/tmpfiles.conf $(DESTDIR)/usr/lib/tmpfiles.d/postern.conf
 	mkdir -p $(DESTDIR)/usr/lib/systemd/system
@@ -190,6 +191,7 @@ install: programs
 uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/sbin/posternd $(DESTDIR)$(PREFIX)/bin/postern $(DESTDIR)$(PREFIX)/share/man/man8/posternd.8 \
 	      $(DESTDIR)$(PREFIX)/share/man/man1/postern.1 $(DESTDIR)$(PREFIX)/share/man/man5/postern.conf.5 \
+	      $(DESTDIR)$(PREFIX)/share/man/man7/postern-policy.7 \
 	      $(DESTDIR)/usr/lib/sysusers.d/postern.conf $(DESTDIR)/usr/lib/tmpfiles.d/postern.conf \
 	      $(DESTDIR)/usr/lib/systemd/system/postern.service
 

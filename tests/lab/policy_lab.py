@@ -7,9 +7,9 @@ import sys
 import time
 
 from case import main
-from operation_lab import from_address, office, refusal
+from operation_lab import HEAD, LISTENER, TLS, from_address, literal_blocks, manual_commands, office, passes, refusal
 from submit import connect, message, send, submit
-from world import wait_for
+from world import TOP, World, wait_for
 
 OBSERVED = """
 limit watched { key = account count = recipients rate = "3/1h" then = reject mode = observe }
@@ -75,6 +75,21 @@ def case_observed_limits_tell_what_they_would_have_refused():
         wait_for(lambda: (daemon.folder / "policy" / "would.log").stat().st_mtime > asked, what="its being written down")
         os.kill(daemon.pids()["policy"][0], signal.SIGKILL)
         assert wait_for(lambda: asked_again(daemon), what="the policy role's return") == seen
+
+
+def case_the_manual_of_the_policy_is_right():
+    """postern-policy(7): its three configurations are whole and right, the piece of one fits, and every command in it is one of postern(1)."""
+    text = (TOP / "policy/postern-policy.7").read_text()
+    names, _ = manual_commands()
+    with World(dns=False) as world:
+        blocks = [block for block in literal_blocks(text) if "{" in block]
+        assert len([block for block in blocks if "hostname" in block]) == 3 and len(blocks) == 4, blocks
+        for number, block in enumerate(blocks):
+            passes(world, block if "hostname" in block else HEAD + TLS + LISTENER + block, f"block {number}")
+    commands = re.findall(r"^(?:\.Dl |\.Ic )?postern ([a-z].*)$", text, re.M)
+    assert len(commands) >= 12, commands
+    for command in commands:
+        assert any(command.startswith(name) for name in names), command
 
 
 if __name__ == "__main__":
