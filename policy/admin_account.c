@@ -5,7 +5,7 @@
 
 #include <stdlib.h>
 
-#define BY "administrator"
+static const struct judge_order by_hand = { .reason = "by decision of the postmaster", .by = "administrator" };
 
 static bool send_json(json_t *json, admin_send send, void *context)
 {
@@ -104,7 +104,7 @@ enum admin_result admin_account_suspend(struct judge *judge, const struct admin_
     char account[ACCOUNT_NAME_SIZE];
     if (!take_name(ask, account, ret_reason))
         return ADMIN_REFUSED;
-    bool changed = judge_suspend(judge, span_of(account), "by decision of the postmaster", BY);
+    bool changed = judge_suspend(judge, span_of(account), &by_hand);
     send_state(judge, span_of(account), changed, send, context);
     return ADMIN_DONE;
 }
@@ -115,7 +115,7 @@ enum admin_result admin_account_resume(struct judge *judge, const struct admin_a
     char account[ACCOUNT_NAME_SIZE];
     if (!take_name(ask, account, ret_reason))
         return ADMIN_REFUSED;
-    bool changed = judge_resume(judge, span_of(account), BY);
+    bool changed = judge_resume(judge, span_of(account), &by_hand);
     send_state(judge, span_of(account), changed, send, context);
     return ADMIN_DONE;
 }

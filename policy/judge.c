@@ -170,25 +170,27 @@ static void log_standing(const char *event, struct span account, const char *rea
     log_end(&entry);
 }
 
-bool judge_suspend(struct judge *judge, struct span account, const char *reason, const char *by)
+bool judge_suspend(struct judge *judge, struct span account, const struct judge_order *order)
 {
     int64_t wall_ms = clock_wall_ms();
     json_t *evidence =
         json_pack("{s:o, s:o}", "networks", judge_networks(judge, account), "curve", curve_show(judge->curve, account, wall_ms));
-    if (!standing_suspend(judge->standing, account, reason, by, evidence, wall_ms))
+    if (!standing_suspend(judge->standing, account, order->reason, order->by, evidence,
+                          order->since_ms ? order->since_ms : wall_ms))
         return false;
-    log_standing("suspended", account, reason, by);
+    log_standing("suspended", account, order->reason, order->by);
     judge->events->suspended(judge->context, account);
-    write_letters(judge, account);
+    if (!order->elsewhere)
+        write_letters(judge, account);
     return true;
 }
 
-bool judge_resume(struct judge *judge, struct span account, const char *by)
+bool judge_resume(struct judge *judge, struct span account, const struct judge_order *order)
 {
     limit_forget(judge->limits, account);
-    if (!standing_resume(judge->standing, account, by, clock_wall_ms()))
+    if (!standing_resume(judge->standing, account, order->by, order->since_ms ? order->since_ms : clock_wall_ms()))
         return false;
-    log_standing("resumed", account, NULL, by);
+    log_standing("resumed", account, NULL, order->by);
     judge->events->resumed(judge->context, account);
     return true;
 }
@@ -243,7 +245,7 @@ bool judge_strike(struct judge *judge, struct span account, const struct limit_r
     json_t *strike = json_pack("{s:s, s:s}", "limit", name, "text", text);
     if (!standing_strike(judge->standing, account, (unsigned)limit->weight, strike, clock_wall_ms()))
         return false;
-    judge_suspend(judge, account, text, by);
+    judge_suspend(judge, account, &(struct judge_order){ .reason = text, .by = by });
     return true;
 }
 

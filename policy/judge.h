@@ -70,8 +70,16 @@ bool judge_strike(struct judge *judge, struct span account, const struct limit_r
 /* The networks that ACCOUNT logged in from: [{"network", "first", "last", "count"}], the caller's. */
 json_t *judge_networks(const struct judge *judge, struct span account);
 
-/* By an administrator, or a machine that shares its suspensions: BY says which. False where it was so already. */
-bool judge_suspend(struct judge *judge, struct span account, const char *reason, const char *by);
-bool judge_resume(struct judge *judge, struct span account, const char *by);
+/* What is decided about an account, and by whom. */
+struct judge_order {
+    const char *reason; /* of a suspension */
+    const char *by;     /* "administrator", "limit bounces", "another machine" */
+    int64_t since_ms;   /* of the wall clock; 0: now */
+    bool elsewhere;     /* another machine decided it, and writes the letters */
+};
+
+/* Carries ORDER out. False where it is so already. */
+bool judge_suspend(struct judge *judge, struct span account, const struct judge_order *order);
+bool judge_resume(struct judge *judge, struct span account, const struct judge_order *order);
 
 #endif

@@ -20,6 +20,7 @@
 #include "flight.h"
 #include "judge.h"
 #include "limit.h"
+#include "machines.h"
 #include "report.h"
 #include "sharing.h"
 #include "store_local.h"
@@ -41,6 +42,7 @@ struct policy {
     struct flights flights;
     bool may_connect; /* the sandbox lets it */
     struct judge *judge;
+    struct machines machines; /* that share suspensions */
     struct report_desk reports;
     struct letter *letters[LETTERS_MAX]; /* while no queue process is there */
     size_t nletters;
@@ -347,15 +349,18 @@ static void account_suspended(void *context, struct span account)
         else if (peer->kind == ROLE_QUEUE)
             hold_account(peer, account);
     }
+    machines_tell(&policy->machines, account);
 }
 
 static void account_resumed(void *context, struct span account)
 {
-    struct peer *queue = queue_of(context);
+    struct policy *policy = context;
+    struct peer *queue = queue_of(policy);
     struct account_free free_it = { .account = "" };
     text_copy(free_it.account, sizeof free_it.account, account);
     if (queue)
         ipc_send(queue->ipc, ACCOUNT_FREE, &free_it, sizeof free_it, -1);
+    machines_tell(&policy->machines, account);
 }
 
 static void letter_written(void *context, const char *to, const char *subject, const char *text)
@@ -423,6 +428,7 @@ static bool start(struct role *role)
     policy->role = role;
     policy->decide = decide_new(role->conf);
     policy->judge = judge_new(&judge_events, policy);
+    machines_init(&policy->machines, policy->judge);
     decide_set_judge(policy->decide, policy->judge);
     flights_init(&policy->flights, policy->decide, decided);
     list_init(&policy->peers);
@@ -448,28 +454,9 @@ static void open_store(struct policy *policy)
                                         decide_seen(policy->decide));
 }
 
-/* What other machines suspend. */
-static void suspensions_begin(void *context)
-{
-    (void)context;
-}
-
-static void suspension_changed(void *context, struct span account, struct span json)
-{
-    (void)context;
-    (void)account;
-    (void)json;
-}
-
-static void suspensions_complete(void *context)
-{
-    (void)context;
-}
-
 /* Shares limits through the Redis of the settings, or with nobody; what was shared before goes on where the settings are the same. */
 static void open_sharing(struct policy *policy)
 {
-    static const struct redis_shared_events events = { suspensions_begin, suspension_changed, suspensions_complete };
     const struct conf_policy *conf = &policy->role->conf->policy;
     char name[BUNDLE_NAME_MAX], password[1024] = "";
     if (conf->redis_store && !policy->may_connect)
@@ -484,8 +471,10 @@ static void open_sharing(struct policy *policy)
     if (policy->sharing)
         sharing_limits(policy->sharing, decide_limits(policy->decide));
     else if (wanted)
-        policy->sharing = sharing_new(policy->role->loop, &settings, decide_limits(policy->decide), &events, policy);
+        policy->sharing =
+            sharing_new(policy->role->loop, &settings, decide_limits(policy->decide), &machines_events, &policy->machines);
     flights_set_sharing(&policy->flights, policy->sharing);
+    machines_set_sharing(&policy->machines, policy->sharing);
     OPENSSL_cleanse(password, sizeof password);
 }
 
@@ -494,9 +483,9 @@ static void begin(struct role *role)
 {
     struct policy *policy = role->state;
     open_store(policy);
-    open_sharing(policy);
     would_open(decide_would(policy->decide), role->conf->policy.directory);
     judge_open(policy->judge, role->conf->policy.directory);
+    open_sharing(policy);
     tag_load(role->conf->policy.directory, &policy->reports.key);
     policy->opened = true;
     if (queue_of(policy))
@@ -525,6 +514,8 @@ static void stop(struct role *role)
     LIST_EACH(node, &policy->peers)
         drop_peer(LIST_ENTRY(node, struct peer, node));
     flights_set_sharing(&policy->flights, NULL);
+    machines_set_sharing(&policy->machines, NULL);
+    machines_fini(&policy->machines);
     sharing_free(&policy->sharing);
     timer_fini(&policy->sweep);
     would_flush(decide_would(policy->decide), true);

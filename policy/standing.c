@@ -165,6 +165,17 @@ const char *standing_reason(const struct standing *standing, struct span account
     return reason ? reason : "";
 }
 
+static int64_t number(const json_t *object, const char *name)
+{
+    return json_integer_value(json_object_get(object, name));
+}
+
+int64_t standing_since(const struct standing *standing, struct span account)
+{
+    const struct record *record = find(standing, account);
+    return record ? number(record->json, "since_ms") : 0;
+}
+
 /* Adds ITEM (given away) with its time to the list NAME of RECORD, which keeps the newest MAX. */
 static void append(struct record *record, const char *name, size_t max, json_t *item, int64_t now_ms)
 {
@@ -194,11 +205,6 @@ void standing_sample(struct standing *standing, struct span account, json_t *sam
         append(record, "samples", STANDING_SAMPLES, sample, now_ms);
     else
         json_decref(sample);
-}
-
-static int64_t number(const json_t *object, const char *name)
-{
-    return json_integer_value(json_object_get(object, name));
 }
 
 static unsigned weight_of(const json_t *strike, int64_t now_ms)
@@ -245,6 +251,7 @@ static void set_state(struct standing *standing, struct record *record, bool sus
     json_object_set_new(record->json, "reason", shown(reason));
     json_object_set_new(record->json, "by", shown(by));
     json_object_set_new(record->json, "since", time_text(now_ms));
+    json_object_set_new(record->json, "since_ms", json_integer(now_ms));
     keep(standing, record);
 }
 
@@ -274,8 +281,9 @@ bool standing_resume(struct standing *standing, struct span account, const char 
         json_object_set_new(strike, "forgiven", json_true());
     }
     bool was = record->suspended;
+    int64_t began_ms = number(record->json, "since_ms");
     if (was)
-        set_state(standing, record, false, "", by, now_ms);
+        set_state(standing, record, false, "", by, now_ms > began_ms ? now_ms : began_ms + 1);
     else
         keep(standing, record);
     return was;

@@ -40,6 +40,9 @@ bool standing_is_watched(const struct standing *standing, struct span account);
 /* Why ACCOUNT is suspended: borrowed, "" where it is not. */
 const char *standing_reason(const struct standing *standing, struct span account);
 
+/* Since when ACCOUNT stands as it does, of the wall clock; 0 where it was never suspended. */
+int64_t standing_since(const struct standing *standing, struct span account);
+
 /* Something speaks against ACCOUNT: SIGNAL, an object (given away), to which "time" is added. */
 void standing_signal(struct standing *standing, struct span account, json_t *signal, int64_t now_ms);
 
@@ -58,7 +61,7 @@ unsigned standing_weight(const struct standing *standing, struct span account, i
 bool standing_suspend(struct standing *standing, struct span account, const char *reason, const char *by, json_t *evidence,
                       int64_t now_ms);
 
-/* ACCOUNT is suspended no more, by BY; its strikes are forgiven: they stay as evidence and weigh nothing. False where it was not
+/* ACCOUNT is suspended no more, by BY, since NOW_MS or just behind the time from which it was, whichever is later; its strikes are forgiven: they stay as evidence and weigh nothing. False where it was not
  * suspended: its strikes are forgiven all the same. */
 bool standing_resume(struct standing *standing, struct span account, const char *by, int64_t now_ms);
 

@@ -151,6 +151,47 @@ def case_redis_dies_and_comes_back():
             assert "Redis: away" not in daemon.cli("status")
 
 
+def stands(daemon, account="alice"):
+    return daemon.cli("account", "show", account, json_output=True)["state"]
+
+
+def case_a_suspension_holds_on_all_machines():
+    """Suspended on one, suspended on the other within a second, resumed in the same way; a Redis that lost everything, or was away, forgets neither
+    a suspension nor that one is over; one letter is written."""
+    with machines() as (redis, (one, two)):
+        until((one, two), "connected")
+        session = connect(two)
+        begun = time.monotonic()
+        one.cli("account", "suspend", "alice")
+        wait_for(lambda: stands(two) == "suspended", what="the other machine's hearing it")
+        print(f"note a suspension was known on the other machine after {time.monotonic() - begun:.2f} s, a call of postern included")
+        assert session.getreply()[0] == 421
+        assert two.cli("account", "show", "alice", json_output=True)["by"] == "another machine"
+        assert [len([e for e in d.events("accepted") if e.get("report") == "account"]) for d in (one, two)] == [1, 0], "one letter"
+        two.cli("account", "resume", "alice")
+        wait_for(lambda: stands(one) == "active", what="its hearing that it is over")
+
+        one.cli("account", "suspend", "alice")
+        wait_for(lambda: stands(two) == "suspended")
+        redis.kill()
+        until((one, two), "away")
+        two.cli("account", "resume", "alice")
+        assert stands(one) == "suspended" and stands(two) == "active"
+        one.cli("account", "suspend", "carol")
+        redis.start()
+        until((one, two), "connected")
+        wait_for(lambda: stands(one) == "active" and stands(two, "carol") == "suspended", what="what was decided meanwhile")
+        assert redis.asked("FLUSHALL") == b"+OK"
+        redis.kill()
+        redis.start()
+        wait_for(lambda: redis.asked("HEXISTS postern:suspended carol") == b":1", what="its being told again")
+        assert stands(one, "carol") == stands(two, "carol") == "suspended"
+        two.stop()
+        one.cli("account", "resume", "carol")
+        two.start()
+        wait_for(lambda: stands(two, "carol") == "active", what="news that it slept through")
+
+
 def case_redis_hangs():
     """A Redis that is stopped costs the first questions their time-out and nobody else anything."""
     with machines(timeout="100ms") as (redis, daemons):
