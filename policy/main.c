@@ -75,12 +75,7 @@ static void decided(void *asker, const struct decision *decision)
         send_answer(peer, answer);
         return;
     }
-    size_t size = offsetof(struct policy_rcpt_answer, each);
-    if (batch.count) {
-        const struct policy_answer *last = &batch.each[batch.count - 1];
-        size += (batch.count - 1) * sizeof *last + offsetof(struct policy_answer, reply) + strlen(last->reply);
-    }
-    ipc_send_soon(peer->ipc, POLICY_RCPT_ANSWER, &batch, size);
+    ipc_send_soon(peer->ipc, POLICY_RCPT_ANSWER, &batch, policy_rcpt_answer_size(&batch));
 }
 
 static void mail_asked(struct peer *peer, const void *body)

@@ -105,7 +105,7 @@ struct policy_content {
     char from[POLICY_FROM_MAX][SMTP_ADDRESS_SIZE]; /* sent in part */
 };
 
-enum policy_verdict { POLICY_ALLOW, POLICY_DEFER, POLICY_REJECT, POLICY_HOLD };
+enum policy_verdict { POLICY_ALLOW = 0, POLICY_DEFER, POLICY_REJECT, POLICY_HOLD };
 
 /* The answer. */
 struct policy_answer {
@@ -122,8 +122,17 @@ struct policy_answer {
 struct policy_rcpt_answer {
     uint64_t ticket;
     uint32_t count;
-    struct policy_answer each[POLICY_BATCH_MAX]; /* sent in part, the last one's reply also; their tickets say nothing */
+    struct policy_answer each[POLICY_BATCH_MAX]; /* sent in part: see policy_rcpt_answer_size; their tickets say nothing */
 };
+
+/* Is this all that there is to say: allowed, at once? */
+static inline bool policy_is_plain(const struct policy_answer *answer)
+{
+    return answer->verdict == POLICY_ALLOW && !answer->delay_ms;
+}
+
+/* How many bytes of ANSWER are to be sent: up to the last one that is not plain, since what is not sent reads as zeros, and so as plain. */
+size_t policy_rcpt_answer_size(const struct policy_rcpt_answer *answer);
 
 #define SUBMISSION_POLICY_MESSAGES(X)                                                                                            \
     X(POLICY_MAIL, IPC_FRONT, struct policy_mail, IPC_WHOLE(struct policy_mail), false)                                          \

@@ -7,6 +7,7 @@
  * such, even if it goes away before the answer. */
 #include "batch.h"
 
+#include "../base/map.h"
 #include "../base/text.h"
 #include "../smtp/line.h"
 #include "ask_policy.h"
@@ -18,16 +19,16 @@
 
 struct batch {
     uint32_t count, next;
-    char (*recipients)[SMTP_ADDRESS_SIZE]; /* COUNT of them, those behind the first */
-    struct policy_answer *answers;         /* NULL while they are awaited */
+    struct policy_answer *answers; /* COUNT of them; NULL where all are plain, as mostly */
+    uint64_t names[];              /* hashes of the recipients behind the first */
 };
 
 static struct batch *batch_new(const struct policy_rcpt *question)
 {
-    struct batch *batch = text_zalloc(sizeof *batch);
-    batch->count = question->count - 1;
-    batch->recipients = text_zalloc(batch->count * sizeof *batch->recipients);
-    memcpy(batch->recipients, question->recipients[1], batch->count * sizeof *batch->recipients);
+    uint32_t count = question->count - 1;
+    struct batch *batch = text_zalloc(sizeof *batch + count * sizeof *batch->names);
+    for (; batch->count < count; batch->count++)
+        batch->names[batch->count] = map_hash(span_of(question->recipients[batch->count + 1]));
     return batch;
 }
 
@@ -35,7 +36,6 @@ void batch_free(struct batch **batch)
 {
     if (!*batch)
         return;
-    free((*batch)->recipients);
     free((*batch)->answers);
     free(*batch);
     *batch = NULL;
@@ -84,6 +84,13 @@ void batch_ask(struct session *session, wait_then then)
     ask_policy_rcpt(session, &question, then);
 }
 
+static bool all_plain(const struct policy_answer *answers, uint32_t count)
+{
+    while (count && policy_is_plain(&answers[count - 1]))
+        count--;
+    return count == 0;
+}
+
 void batch_answered(struct batch *batch, const struct policy_rcpt_answer *answer)
 {
     if (!batch)
@@ -91,7 +98,7 @@ void batch_answered(struct batch *batch, const struct policy_rcpt_answer *answer
     uint32_t count = answer ? answer->count - 1 : 0;
     if (count < batch->count)
         batch->count = count;
-    if (!batch->count)
+    if (!batch->count || all_plain(answer->each + 1, batch->count))
         return;
     batch->answers = text_zalloc(batch->count * sizeof *batch->answers);
     memcpy(batch->answers, answer->each + 1, batch->count * sizeof *batch->answers);
@@ -99,11 +106,12 @@ void batch_answered(struct batch *batch, const struct policy_rcpt_answer *answer
 
 const struct policy_answer *batch_take(struct batch *batch, const char *recipient)
 {
+    static const struct policy_answer plain = { .verdict = POLICY_ALLOW };
     if (!batch || batch->next == batch->count)
         return NULL;
     uint32_t at = batch->next++;
-    if (strcmp(batch->recipients[at], recipient) == 0)
-        return &batch->answers[at];
+    if (batch->names[at] == map_hash(span_of(recipient)))
+        return batch->answers ? &batch->answers[at] : &plain;
     batch->next = batch->count;
     return NULL;
 }

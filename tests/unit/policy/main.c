@@ -29,6 +29,7 @@ static void submission_hears(void *context, unsigned type, const void *body, siz
     if (type == POLICY_RCPT_ANSWER)
         memcpy(&heard.rcpt, body, size);
     heard.answer = type == POLICY_RCPT_ANSWER ? heard.rcpt.each[0] : *(const struct policy_answer *)body;
+    memcpy(&heard.answer.ticket, body, sizeof heard.answer.ticket);
     heard.answered = true;
 }
 
@@ -153,6 +154,26 @@ static void submission_asks(void **state)
     assert_int_equal(heard.answer.verdict, POLICY_REJECT);
 }
 
+/* Of a batch so much is sent as is not plain, and the rest reads as allowed. */
+static void submission_asks_for_many(void **state)
+{
+    static struct policy_rcpt ask;
+    (void)state;
+    ask = (struct policy_rcpt){ .ticket = 5, .count = 8 };
+    text_copy(ask.subject.account, sizeof ask.subject.account, SPAN("alice"));
+    for (unsigned round = 0; round < 2; round++) {
+        heard.answered = false;
+        assert_true(ipc_send(submission, POLICY_RCPT, &ask, offsetof(struct policy_rcpt, recipients[8]), -1));
+        parent_wait(&parent, &heard.answered);
+        assert_int_equal(heard.rcpt.ticket, 5);
+        assert_int_equal(heard.rcpt.count, 8);
+        for (unsigned i = 0; i < 8; i++)
+            assert_int_equal(heard.rcpt.each[i].verdict, round * 8 + i < 10 ? POLICY_ALLOW : POLICY_DEFER);
+        assert_int_equal(policy_rcpt_answer_size(&heard.rcpt) > offsetof(struct policy_rcpt_answer, each[1]), round);
+    }
+    assert_memory_equal(heard.rcpt.each[7].reply, "450 4.7.1 ", 10);
+}
+
 static void control_asks(void **state)
 {
     (void)state;
@@ -208,8 +229,8 @@ static void reload_keeps_counts(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(submission_asks),       TEST(control_asks),        TEST(counts_outlive_an_end),
-        TEST(counts_outlive_a_kill), TEST(reload_keeps_counts),
+        TEST(submission_asks_for_many), TEST(submission_asks),       TEST(control_asks),
+        TEST(counts_outlive_an_end),    TEST(counts_outlive_a_kill), TEST(reload_keeps_counts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
