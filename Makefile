@@ -139,6 +139,7 @@ bench:
 	@$(MAKE) --no-print-directory -j$(JOBS) programs
 	@$(MAKE) --no-print-directory bench-tools
 	@tests/bench/run
+	@tests/bench/decisions
 	@tests/bench/scale 100000 1000000
 
 fuzz:
@@ -167,6 +168,12 @@ FILL_LIBS = $(foreach l,$(BELOW_message),build/lib/$l.a)
 build/bench/fill: tests/bench/fill.c $(FILL_LIBS)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -o $@ $< $(LDFLAGS) -Wl,--start-group $(FILL_LIBS) -Wl,--end-group $(PKG_LIBS)
+
+# decide is policy without its channels.
+DECIDE_LIBS = $(foreach l,$(call BELOW_role_of,policy),build/lib/$l.a)
+build/bench/decide: tests/bench/decide.c $(DECIDE_LIBS)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -o $@ $< $(LDFLAGS) -Wl,--start-group $(DECIDE_LIBS) -Wl,--end-group $(PKG_LIBS)
 
 lint:
 	@tests/install $(LINT_PACKAGES)
