@@ -29,8 +29,9 @@ void machines_tell(struct machines *machines, struct span account)
     const struct standing *standing = judge_standing(machines->judge);
     if (!machines->sharing || machines->hearing)
         return;
-    json_t *word = json_pack("{s:s, s:s, s:I}", "state", standing_is_suspended(standing, account) ? "suspended" : "active", "reason",
-                             standing_reason(standing, account), "since_ms", (json_int_t)standing_since(standing, account));
+    json_t *word =
+        json_pack("{s:s, s:s, s:I}", "state", standing_is_suspended(standing, account) ? "suspended" : "active", "reason",
+                  standing_reason(standing, account), "since_ms", (json_int_t)standing_since(standing, account));
     char *text = word ? json_dumps(word, JSON_COMPACT) : NULL;
     if (text)
         sharing_publish(machines->sharing, account, span_of(text));

@@ -1,0 +1,92 @@
+#include "tidings.h"
+
+#include "../relay/base/text.h"
+#include "../relay/channels/submission_policy.h"
+#include "peers.h"
+
+#include <stdlib.h>
+
+static void hold_account(struct peer *peer, struct span account)
+{
+    struct account_hold hold = { .account = "" };
+    text_copy(hold.account, sizeof hold.account, account);
+    ipc_send(peer->ipc, ACCOUNT_HOLD, &hold, sizeof hold, -1);
+}
+
+static bool hold_one(void *context, struct span account)
+{
+    hold_account(context, account);
+    return true;
+}
+
+static bool send_letter(struct peer *peer, const struct letter *letter)
+{
+    return ipc_send(peer->ipc, LETTER, letter, offsetof(struct letter, text) + letter->size, -1);
+}
+
+void tidings_queue(struct peer *peer)
+{
+    struct policy *policy = peer->policy;
+    struct accounts_told told = { 0 };
+    if (!policy->opened)
+        return; /* it comes again then */
+    standing_each(judge_standing(policy->judge), true, hold_one, peer);
+    ipc_send(peer->ipc, ACCOUNTS_TOLD, &told, sizeof told, -1);
+    for (size_t i = 0; i < policy->nletters; i++) {
+        send_letter(peer, policy->letters[i]);
+        free(policy->letters[i]);
+    }
+    policy->nletters = 0;
+}
+
+/* The judge's: an account is suspended. Its sessions end first. */
+static void account_suspended(void *context, struct span account)
+{
+    struct policy *policy = context;
+    struct policy_end end = { .account = "" };
+    text_copy(end.account, sizeof end.account, account);
+    LIST_EACH(node, &policy->peers) {
+        struct peer *peer = LIST_ENTRY(node, struct peer, node);
+        if (peer->kind == ROLE_SUBMISSION)
+            ipc_send(peer->ipc, POLICY_END, &end, sizeof end, -1);
+        else if (peer->kind == ROLE_QUEUE)
+            hold_account(peer, account);
+    }
+    machines_tell(&policy->machines, account);
+}
+
+static void account_resumed(void *context, struct span account)
+{
+    struct policy *policy = context;
+    struct peer *queue = peers_queue(policy);
+    struct account_free free_it = { .account = "" };
+    text_copy(free_it.account, sizeof free_it.account, account);
+    if (queue)
+        ipc_send(queue->ipc, ACCOUNT_FREE, &free_it, sizeof free_it, -1);
+    machines_tell(&policy->machines, account);
+}
+
+static void letter_written(void *context, const char *to, const char *subject, const char *text)
+{
+    struct policy *policy = context;
+    struct peer *queue = peers_queue(policy);
+    struct letter *letter = text_zalloc(sizeof *letter);
+    struct span cut = span_head(span_of(text), sizeof letter->text);
+    text_copy(letter->to, sizeof letter->to, span_of(to));
+    text_copy(letter->subject, sizeof letter->subject, span_of(subject));
+    letter->size = (uint32_t)cut.n;
+    memcpy(letter->text, cut.p, cut.n);
+    if ((!queue || !send_letter(queue, letter)) && policy->nletters < LETTERS_MAX)
+        policy->letters[policy->nletters++] = letter;
+    else
+        free(letter);
+}
+
+const struct judge_events tidings_events = { account_suspended, account_resumed, letter_written };
+
+void tidings_drop(struct policy *policy)
+{
+    for (size_t i = 0; i < policy->nletters; i++)
+        free(policy->letters[i]);
+    policy->nletters = 0;
+}
