@@ -38,6 +38,7 @@ struct decision {
     struct limit_claims claims;
     uint64_t ticket;
     bool batch;
+    bool watched; /* a batch: more of the message is wanted */
     uint32_t count;
     struct policy_answer answers[];
 };
@@ -192,16 +193,16 @@ static void settle(struct decide *decide, const struct subject *subject, const s
         acts[verdict](&refusal, answer);
 }
 
-/* What an account did is drawn in its curve, and more of it is asked for where something speaks against it. */
-static void watch(struct decide *decide, const struct subject *subject, int64_t now_ms, struct policy_answer *answer)
+/* What an account did is drawn in its curve. Is more of it wanted, since something speaks against it? */
+static bool watch(struct decide *decide, const struct subject *subject, int64_t now_ms, const struct policy_answer *answer)
 {
     bool allowed = answer->verdict == POLICY_ALLOW || answer->verdict == POLICY_HOLD;
     if (!decide->judge || !subject->key.account.n)
-        return;
+        return false;
     if (allowed)
         limit_asked(decide->limits, &subject->key, 1, now_ms);
     curve_note(judge_curve(decide->judge), subject->key.account, allowed ? CURVE_RECIPIENTS : CURVE_REFUSED, 1, clock_wall_ms());
-    answer->watched = standing_is_watched(judge_standing(decide->judge), subject->key.account);
+    return standing_is_watched(judge_standing(decide->judge), subject->key.account);
 }
 
 static struct decision *begin(const struct subject *subject, uint64_t ticket, uint32_t count)
@@ -228,6 +229,7 @@ const struct policy_answer *decide_answer(const struct decision *decision, struc
         return decision->answers;
     ret_batch->ticket = decision->ticket;
     ret_batch->count = decision->count;
+    ret_batch->watched = decision->watched;
     memcpy(ret_batch->each, decision->answers, decision->count * sizeof ret_batch->each[0]);
     return NULL;
 }
@@ -261,7 +263,7 @@ void decide_end(struct decide *decide, struct decision *decision, const int64_t 
         if (answer->verdict == POLICY_ALLOW)
             settle(decide, &decision->subject, &settling, answer);
         if (decision->batch)
-            watch(decide, &decision->subject, now_ms, answer);
+            decision->watched = watch(decide, &decision->subject, now_ms, answer);
         if (answer->delay_ms && !waits_ms)
             count = i + 1;
     }

@@ -122,6 +122,7 @@ struct policy_answer {
 struct policy_rcpt_answer {
     uint64_t ticket;
     uint32_t count;
+    uint8_t watched;                             /* a policy_sample of the message is wanted */
     struct policy_answer each[POLICY_BATCH_MAX]; /* sent in part: see policy_rcpt_answer_size; their tickets say nothing */
 };
 

@@ -33,7 +33,6 @@ static void obey(struct session *session, const struct policy_answer *answer)
     } else {
         if (answer->verdict == POLICY_HOLD)
             transaction_hold(session->transaction, span_of_array(answer->reply, sizeof answer->reply));
-        session->transaction->watched |= answer->watched != 0;
         accept_recipient(session);
     }
     if (answer)
@@ -44,6 +43,7 @@ static void policy_answered(struct session *session, const void *answer)
 {
     const struct policy_rcpt_answer *it = answer;
     batch_answered(session->transaction->batch, it);
+    session->transaction->watched |= it && it->watched;
     obey(session, it ? &it->each[0] : NULL);
 }
 
