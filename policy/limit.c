@@ -15,6 +15,7 @@
 
 #define TOLD_SLOTS 1024
 #define TOLD_MS    10000
+#define TEXTS_MAX  ((size_t)256 << 10) /* of recipients in one question */
 
 /* What was logged lately. Collisions only cost a log line more. */
 struct told {
@@ -227,6 +228,12 @@ struct view {
     uint64_t pair; /* 0: it does not matter who */
 };
 
+/* As what a pair of LIMIT is noted. */
+static struct span pair_kind(const struct limit *limit)
+{
+    return counts[limit->conf->count].how == HOW_FIRST ? SPAN("first") : span_of(limit->conf->name);
+}
+
 /* Is what is asked for something new to LIMIT? */
 static void look_at_pair(struct limit_set *set, const struct limit *limit, const struct limit_ask *ask, int64_t now_ms,
                          struct view *view)
@@ -234,7 +241,7 @@ static void look_at_pair(struct limit_set *set, const struct limit *limit, const
     bool first = counts[limit->conf->count].how == HOW_FIRST;
     uint32_t now_s = seconds(set, now_ms);
     uint64_t per_s = first ? now_s : (uint64_t)limit->conf->rate.per_ms / 1000;
-    view->pair = seen_pair(set->seen, first ? SPAN("first") : span_of(limit->conf->name), span_of(view->key), ask->whom);
+    view->pair = seen_pair(set->seen, pair_kind(limit), span_of(view->key), ask->whom);
     if (seen_since(set->seen, view->pair, per_s < now_s ? now_s - (uint32_t)per_s : 0))
         view->n = 0;
 }
@@ -296,12 +303,14 @@ static void note_would(struct limit_set *set, const struct limit_refusal *refusa
 void limit_claims_clear(struct limit_claims *claims)
 {
     claims->count = claims->ntargets = 0;
+    buffer_clear(&claims->texts);
 }
 
 void limit_claims_fini(struct limit_claims *claims)
 {
     free(claims->items);
     free(claims->targets);
+    buffer_fini(&claims->texts);
     *claims = (struct limit_claims){ .count = 0 };
 }
 
@@ -340,6 +349,14 @@ static void add_claim(struct limit_claims *claims, const struct limit_claim *cla
     claims->items[claims->count++] = *claim;
 }
 
+/* Keeps TEXT, of which nobody knows how long it lives, at *ret_at. False where there is no room: then others are not told. */
+static bool keep_text(struct limit_claims *claims, struct span text, size_t *ret_at)
+{
+    claims->texts.max = TEXTS_MAX;
+    *ret_at = buffer_size(&claims->texts);
+    return buffer_add(&claims->texts, text);
+}
+
 /* Adds what one limit claims. */
 static void gather(struct limit_set *set, const struct limit *limit, const struct key_subject *subject,
                    const struct limit_ask *ask, int64_t now_ms, unsigned question, struct limit_claims *claims)
@@ -353,6 +370,8 @@ static void gather(struct limit_set *set, const struct limit *limit, const struc
     claim.target = target_of(claims, limit, view.key, share_is_reached(set, limit, span_of(view.key), now_ms));
     if (view.pair)
         claim.group = group_of(claims, view.pair);
+    if (view.pair && set->sharing && keep_text(claims, ask->whom, &claim.whom))
+        claim.whom_size = ask->whom.n;
     add_claim(claims, &claim);
 }
 
@@ -420,12 +439,36 @@ static void look(struct limit_set *set, const struct limit_settling *settling, s
         *worst = refusal;
 }
 
-static void note_pair(struct limit_set *set, const struct limit *limit, uint64_t pair, bool is_new, int64_t now_ms)
+/* A pair of LIMIT that was asked about: WHO and WHOM, which is empty where others are not to be told. */
+struct noted {
+    const struct limit *limit;
+    uint64_t pair;
+    bool is_new;
+    struct span who, whom;
+};
+
+static bool seen_today(const struct limit_set *set, uint64_t pair, uint32_t now_s)
+{
+    return seen_since(set->seen, pair, now_s > DAY_S ? now_s - DAY_S : 0);
+}
+
+static void note_pair(struct limit_set *set, const struct noted *noted, int64_t now_ms)
 {
     uint32_t now_s = seconds(set, now_ms);
-    bool first = counts[limit->conf->count].how == HOW_FIRST;
-    bool known = first ? seen_since(set->seen, pair, now_s > DAY_S ? now_s - DAY_S : 0) : !is_new;
-    if (!known)
+    bool first = counts[noted->limit->conf->count].how == HOW_FIRST;
+    if (first ? seen_today(set, noted->pair, now_s) : !noted->is_new)
+        return;
+    seen_note(set->seen, noted->pair, now_s);
+    const struct pair_texts texts = { pair_kind(noted->limit), noted->who, noted->whom };
+    if (set->sharing && noted->whom.n)
+        set->sharing->paired(set->sharing_context, &texts);
+}
+
+void limit_learn_pair(struct limit_set *set, const struct pair_texts *texts, int64_t now_ms)
+{
+    uint64_t pair = seen_pair(set->seen, texts->what, texts->who, texts->whom);
+    uint32_t now_s = seconds(set, now_ms);
+    if (!seen_today(set, pair, now_s))
         seen_note(set->seen, pair, now_s);
 }
 
@@ -448,8 +491,10 @@ static void count(struct limit_set *set, const struct limit_settling *settling, 
         return;
     if (n && !settling->waits_ms && (target->limit->enforced || fits(settling, i, &wait_ms)))
         count_here(set, target->limit, span_of(target->key), n, settling->unshared, settling->now_ms);
+    const struct noted noted = { target->limit, claim->pair, n > 0, span_of(target->key),
+                                 span_head(span_skip(buffer_span(&settling->claims->texts), claim->whom), claim->whom_size) };
     if (claim->pair)
-        note_pair(set, target->limit, claim->pair, n, settling->now_ms);
+        note_pair(set, &noted, settling->now_ms);
     if (claim->group && n)
         settling->claims->items[claim->group - 1].counted = settling->question + 1;
 }
@@ -495,8 +540,9 @@ static void note_one(struct limit_set *set, const struct limit *limit, const str
         view.n && !bucket_fits(limit->buckets, key, view.n, now_ms, &wait_ms) && share_is_reached(set, limit, key, now_ms);
     if (view.n)
         count_here(set, limit, key, view.n, false, now_ms);
+    const struct noted noted = { limit, view.pair, view.n > 0, key, ask->whom };
     if (view.pair)
-        note_pair(set, limit, view.pair, view.n, now_ms);
+        note_pair(set, &noted, now_ms);
     if (!beyond)
         return;
     struct limit_refusal refusal = { .limit = limit, .n = view.n, .wait_ms = wait_ms };

@@ -10,6 +10,7 @@
 
 #include "bucket.h"
 #include "key.h"
+#include "pairs.h"
 #include "seen.h"
 #include "share.h"
 #include "would.h"
@@ -85,8 +86,9 @@ struct limit_claim {
     unsigned group;   /* of claims for the same pair: the index of the first of them, plus one; 0: none. See redis_script.h */
     unsigned counted; /* of a group's first: the question that was allowed, plus one; 0: none yet */
     bool look;
-    uint64_t n;    /* 0: what is asked for was counted before */
-    uint64_t pair; /* in seen.h; 0: it does not matter who */
+    uint64_t n;             /* 0: what is asked for was counted before */
+    uint64_t pair;          /* in seen.h; 0: it does not matter who */
+    size_t whom, whom_size; /* of a pair that others are to be told of: in `texts` */
 };
 
 /* All that limits have to say to questions that are decided one after the other; zero is empty. */
@@ -94,6 +96,7 @@ struct limit_claims {
     struct limit_target *targets;
     struct limit_claim *items;
     size_t ntargets, target_room, count, room;
+    struct buffer texts;
 };
 
 /* Forgets what is in CLAIMS, but keeps the memory. */
@@ -125,6 +128,8 @@ struct limit_sharing {
     void (*counted)(void *context, const struct limit *limit, struct span key, uint64_t n, int64_t now_ms);
     /* KEY begins anew. */
     void (*forgot)(void *context, const struct limit *limit, struct span key);
+    /* A pair is noted that was not known, or not for a day. */
+    void (*paired)(void *context, const struct pair_texts *pair);
 };
 
 /* Tells SHARING (static; NULL: nobody) with CONTEXT from here on. */
@@ -138,6 +143,9 @@ enum limit_verdict limit_note(struct limit_set *set, const struct key_subject *s
 
 /* Of what SUBJECT sent, N were delivered: what shares are taken of. */
 void limit_good(struct limit_set *set, const struct key_subject *subject, uint32_t n, int64_t now_ms);
+
+/* Others have noted PAIR, at NOW_MS or a moment before. */
+void limit_learn_pair(struct limit_set *set, const struct pair_texts *pair, int64_t now_ms);
 
 /* What LIMIT has counted for KEY begins anew. */
 void limit_clear(struct limit_set *set, const struct limit *limit, struct span key, int64_t now_ms);

@@ -108,4 +108,4 @@ static void complete(void *context)
     map_free(&machines->untold, NULL);
 }
 
-const struct redis_shared_events machines_events = { begins, changed, complete };
+const struct redis_shared_events machines_events = { .begins = begins, .changed = changed, .complete = complete };

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 
 #define NAME        "postern:suspended"
+#define MESSAGES    "postern:pairs"
 #define WITHIN_MS   2000
 #define ALIVE_MS    1000
 #define SILENT_MAX  3 /* times ALIVE_MS without a word before the log has it */
@@ -176,13 +177,23 @@ static void look_up(struct redis_shared *shared, struct span account)
 static void hearing_opened(void *context)
 {
     struct redis_shared *shared = context;
-    const struct span argv[] = { SPAN("SUBSCRIBE"), SPAN(NAME) };
+    const struct span argv[] = { SPAN("SUBSCRIBE"), SPAN(NAME), SPAN(MESSAGES) };
     struct buffer out;
     buffer_init(&out, 256);
-    redis_script_arguments(argv, 2, &out);
+    redis_script_arguments(argv, 3, &out);
     redis_link_send(shared->hearing, buffer_span(&out));
     buffer_fini(&out);
     shared->pinged = false;
+}
+
+static void take_message(struct redis_shared *shared, struct span channel, struct span message)
+{
+    if (!channel.p || !message.p)
+        return;
+    if (span_equal(channel, SPAN(NAME)))
+        look_up(shared, message);
+    else if (span_equal(channel, SPAN(MESSAGES)))
+        shared->events->heard(shared->context, message);
 }
 
 static void heard(void *context, const redisReply *reply)
@@ -194,12 +205,12 @@ static void heard(void *context, const redisReply *reply)
     shared->pinged = false;
     if (redis_reply_error(reply, why, sizeof why)) {
         redis_link_drop(shared->hearing, why);
-    } else if (kind.p && span_equal(kind, SPAN("subscribe"))) {
+    } else if (kind.p && span_equal(kind, SPAN("subscribe")) && !shared->subscribed) {
         shared->subscribed = true;
         redis_link_proved(shared->hearing);
         catch_up(shared);
-    } else if (kind.p && span_equal(kind, SPAN("message")) && reply->elements == 3 && redis_reply_text(reply->element[2]).p) {
-        look_up(shared, redis_reply_text(reply->element[2]));
+    } else if (kind.p && span_equal(kind, SPAN("message")) && reply->elements == 3) {
+        take_message(shared, redis_reply_text(reply->element[1]), redis_reply_text(reply->element[2]));
     }
 }
 
@@ -305,4 +316,11 @@ bool redis_shared_publish(struct redis_shared *shared, struct span account, stru
         return true;
     shared->stale = true; /* what came before goes first */
     return wait(shared, account, json);
+}
+
+void redis_shared_say(struct redis_shared *shared, struct span message)
+{
+    const struct span publish[] = { SPAN("PUBLISH"), SPAN(MESSAGES), message };
+    if (redis_pipe_is_open(shared->pipe))
+        send(shared, publish, 3, done, shared);
 }

@@ -1,5 +1,5 @@
-/* Suspensions that all machines of one Redis share: the hash postern:suspended, a field for each account, and a channel of the same name
- * that tells which field changed. */
+/* What all machines of one Redis tell each other. Suspensions: the hash postern:suspended, a field for each account, and a channel of the
+ * same name that tells which field changed. And messages over the channel postern:pairs, which whoever is away misses. */
 #ifndef POSTERN_POLICY_REDIS_SHARED_H
 #define POSTERN_POLICY_REDIS_SHARED_H
 
@@ -17,6 +17,8 @@ struct redis_shared_events {
     void (*changed)(void *context, struct span account, struct span json);
     /* All were told since the last `begins`: what was not is not suspended. */
     void (*complete)(void *context);
+    /* Another machine, or this one, said MESSAGE by redis_shared_say. */
+    void (*heard)(void *context, struct span message);
 };
 
 struct redis_shared;
@@ -34,5 +36,8 @@ void redis_shared_opened(struct redis_shared *shared);
 /* ACCOUNT has the text JSON from now on (a NULL pointer: none), on all machines. What cannot be sent now is sent when Redis is back. False
  * where it is too large, or too many wait. */
 bool redis_shared_publish(struct redis_shared *shared, struct span account, struct span json);
+
+/* Says MESSAGE to all machines that are there now. What cannot be sent now, or is larger than REDIS_SHARED_TEXT_MAX, is not. */
+void redis_shared_say(struct redis_shared *shared, struct span message);
 
 #endif

@@ -14,6 +14,7 @@
 
 #define PREFIX_SIZE 1024
 #define NAME_SIZE   (PREFIX_SIZE + KEY_SIZE)
+#define TELL_MS     20 /* pairs are gathered for so long */
 
 struct sharing {
     struct store_redis *store;
@@ -23,6 +24,8 @@ struct sharing {
     void *context;
     char *where, *password; /* as the settings had them */
     int64_t decision_ms;
+    struct buffer pairs; /* to be told when the timer comes */
+    struct timer telling;
 };
 
 /* A question under way. */
@@ -107,6 +110,30 @@ static void learned(void *context, struct span name, uint64_t used, int64_t aske
     }
 }
 
+static void tell_pairs(void *context)
+{
+    struct sharing *sharing = context;
+    store_redis_say(sharing->store, buffer_span(&sharing->pairs));
+    buffer_clear(&sharing->pairs);
+}
+
+/* Others know it in a moment. What is too much for that is new to them when they are asked. */
+static void paired(void *context, const struct pair_texts *pair)
+{
+    struct sharing *sharing = context;
+    if (!buffer_size(&sharing->pairs))
+        timer_again(&sharing->telling, TELL_MS);
+    pairs_add(&sharing->pairs, pair);
+}
+
+static void heard(void *context, struct span message)
+{
+    struct sharing *sharing = context;
+    struct pair_texts pair;
+    while (pairs_next(&message, &pair))
+        limit_learn_pair(sharing->limits, &pair, clock_monotonic_ms());
+}
+
 static void begins(void *context)
 {
     struct sharing *sharing = context;
@@ -127,7 +154,7 @@ static void complete(void *context)
 
 void sharing_limits(struct sharing *sharing, struct limit_set *limits)
 {
-    static const struct limit_sharing told = { counted, forgot };
+    static const struct limit_sharing told = { counted, forgot, paired };
     sharing->limits = limits;
     free(sharing->prefixes);
     sharing->prefixes = text_zalloc((limit_number(limits) + 1) * sizeof *sharing->prefixes);
@@ -139,7 +166,7 @@ void sharing_limits(struct sharing *sharing, struct limit_set *limits)
 struct sharing *sharing_new(struct loop *loop, const struct sharing_settings *settings, struct limit_set *limits,
                             const struct redis_shared_events *events, void *context)
 {
-    static const struct store_redis_events store_events = { learned, { begins, changed, complete } };
+    static const struct store_redis_events store_events = { learned, { begins, changed, complete, heard } };
     struct sharing *sharing = text_zalloc(sizeof *sharing);
     const struct store_redis_settings store = { settings->where, settings->password, settings->decision_ms,
                                                 STORE_REDIS_CONNECT_MS > settings->decision_ms ? STORE_REDIS_CONNECT_MS
@@ -149,6 +176,9 @@ struct sharing *sharing_new(struct loop *loop, const struct sharing_settings *se
     sharing->where = text_dup(span_of(settings->where));
     sharing->password = text_dup(span_of(settings->password));
     sharing->decision_ms = settings->decision_ms;
+    buffer_init(&sharing->pairs, REDIS_SHARED_TEXT_MAX);
+    timer_set(&sharing->telling, loop, TELL_MS, tell_pairs, sharing);
+    timer_stop(&sharing->telling);
     sharing_limits(sharing, limits);
     sharing->store = store_redis_new(loop, &store, &store_events, sharing);
     return sharing;
@@ -160,6 +190,8 @@ void sharing_free(struct sharing **sharing)
         return;
     limit_set_sharing((*sharing)->limits, NULL, NULL);
     store_redis_free(&(*sharing)->store);
+    timer_fini(&(*sharing)->telling);
+    buffer_fini(&(*sharing)->pairs);
     OPENSSL_cleanse((*sharing)->password, strlen((*sharing)->password));
     free((*sharing)->password);
     free((*sharing)->where);

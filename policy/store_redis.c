@@ -284,3 +284,8 @@ bool store_redis_publish(struct store_redis *store, struct span account, struct 
 {
     return redis_shared_publish(store->shared, account, json);
 }
+
+void store_redis_say(struct store_redis *store, struct span message)
+{
+    redis_shared_say(store->shared, message);
+}

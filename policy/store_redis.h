@@ -75,4 +75,7 @@ bool store_redis_is_connected(const struct store_redis *store, int64_t *ret_sinc
 /* Tells all machines that ACCOUNT has the text JSON from now on, or with a NULL pointer in it none; see redis_shared.h. */
 bool store_redis_publish(struct store_redis *store, struct span account, struct span json);
 
+/* Says MESSAGE to all machines that are there now; see redis_shared.h. */
+void store_redis_say(struct store_redis *store, struct span message);
+
 #endif

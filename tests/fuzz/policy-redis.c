@@ -1,6 +1,7 @@
 /* What a server answers that is taken for Redis: first the reader and the answers to the script alone, in pieces as the first byte says;
  * then the whole store, both of whose connections hear the rest. Whatever it is, it ends, numbers are within their bounds, memory too,
  * and nothing is decided that was not asked. */
+#include "../../policy/pairs.h"
 #include "../../policy/store_redis.h"
 #include "../../relay/base/clock.h"
 #include "../../relay/base/log.h"
@@ -93,6 +94,19 @@ static void learned(void *context, struct span name, uint64_t used, int64_t aske
     require(name.n == 1 && used <= 4 * REDIS_SCRIPT_UNITS_MAX && asked_ms <= clock_monotonic_ms());
 }
 
+static void heard(void *context, struct span message)
+{
+    struct pair_texts pair;
+    struct buffer again;
+    struct span rest = message;
+    (void)context;
+    buffer_init(&again, message.n + 1);
+    while (pairs_next(&rest, &pair))
+        require(pairs_add(&again, &pair));
+    require(span_equal(buffer_span(&again), span_head(message, message.n - rest.n)));
+    buffer_fini(&again);
+}
+
 static void answered(void *context, const struct store_redis_answer *answer)
 {
     (void)context;
@@ -101,7 +115,7 @@ static void answered(void *context, const struct store_redis_answer *answer)
 
 static void talk_to_store(struct span bytes)
 {
-    static const struct store_redis_events events = { learned, { begins, changed, begins } };
+    static const struct store_redis_events events = { learned, { begins, changed, begins, heard } };
     const struct store_redis_settings settings = { address.sun_path, "", 10000, 10000 };
     const struct redis_key key = { SPAN("x"), { 1, 1000, 1, 0 }, 0 };
     const struct redis_claim claim = { .n = 1 };
@@ -133,6 +147,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (listening < 0)
         set_up();
     struct span bytes = span_make((const char *)data + 1, size - 1);
+    heard(NULL, bytes);
     read_answers(bytes, data[0] ? data[0] : bytes.n + 1);
     talk_to_store(bytes);
     return 0;

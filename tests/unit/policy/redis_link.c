@@ -44,7 +44,7 @@ static void learned(void *context, struct span name, uint64_t used, int64_t aske
     fail();
 }
 
-static const struct store_redis_events events = { learned, { begins, changed, begins } };
+static const struct store_redis_events events = { learned, { .begins = begins, .changed = changed, .complete = begins } };
 
 /* Talks to a server that says SAYS until it has been heard TIMES; the store must never take it for Redis. */
 static void meet(const char *says, size_t size, bool hangs_up, unsigned times)

@@ -34,6 +34,12 @@ static void complete(void *context)
     strncat(context, "end ", 100);
 }
 
+static void said(void *context, struct span message)
+{
+    if (strlen(context) < 800 && message.n < 100)
+        strncat(context, message.p, message.n);
+}
+
 static void learned(void *context, struct span name, uint64_t used, int64_t asked_ms)
 {
     (void)context;
@@ -41,7 +47,7 @@ static void learned(void *context, struct span name, uint64_t used, int64_t aske
     last_learned = used;
 }
 
-static const struct store_redis_events events = { learned, { begins, changed, complete } };
+static const struct store_redis_events events = { learned, { begins, changed, complete, said } };
 
 static struct store_redis *begin(unsigned index, const char *password)
 {
@@ -351,6 +357,9 @@ static void suspensions(void **state)
     until_heard(1, "alice={\"why\":1}");
     assert_true(store_redis_publish(two, SPAN("alice"), span_make(NULL, 0)));
     until_heard(0, "alice free");
+    store_redis_say(one, SPAN("word "));
+    until_heard(0, "word ");
+    until_heard(1, "word ");
     assert_false(store_redis_publish(two, SPAN(""), SPAN("x")));
     static char large[REDIS_SHARED_TEXT_MAX + 1];
     memset(large, 'x', sizeof large);

@@ -1,0 +1,289 @@
+/* Two machines' limits and one Redis: decisions as they are made, from the claims to the answers. */
+#include "../../../policy/flight.h"
+#include "../../../relay/base/text.h"
+#include "redis.h"
+#include "settings.h"
+
+#define DAY 86400000
+
+static struct redis redis;
+static struct loop *loop;
+static struct conf_limit rows[3];
+static struct conf conf = { .limits = rows };
+
+static struct machine {
+    struct decide *decide;
+    struct flights flights;
+    struct sharing *sharing;
+    bool done;
+    struct policy_rcpt_answer answer;
+} one, two;
+
+static void nothing(void *context)
+{
+    (void)context;
+}
+
+static void changed(void *context, struct span account, struct span json)
+{
+    (void)context;
+    (void)account;
+    (void)json;
+}
+
+static void done(void *asker, const struct decision *decision)
+{
+    struct machine *machine = asker;
+    assert_null(decide_answer(decision, &machine->answer));
+    machine->done = true;
+}
+
+static void begin(struct machine *machine)
+{
+    static const struct redis_shared_events events = { .begins = nothing, .changed = changed, .complete = nothing };
+    const struct sharing_settings settings = { redis.where, "", 10000 };
+    int64_t since_ms, end = clock_monotonic_ms() + REDIS_PATIENCE_MS;
+    *machine = (struct machine){ .decide = decide_new(&conf) };
+    flights_init(&machine->flights, machine->decide, done);
+    machine->sharing = sharing_new(loop, &settings, decide_limits(machine->decide), &events, NULL);
+    flights_set_sharing(&machine->flights, machine->sharing);
+    while (!sharing_is_connected(machine->sharing, &since_ms)) {
+        loop_once(loop, true);
+        assert_true(clock_monotonic_ms() < end);
+    }
+}
+
+static void end(struct machine *machine)
+{
+    flights_set_sharing(&machine->flights, NULL);
+    sharing_free(&machine->sharing);
+    decide_free(&machine->decide);
+}
+
+/* Both machines with the first COUNT rows. */
+static void begin_both(size_t count)
+{
+    conf.nlimits = count;
+    freeReplyObject(redisCommand(redis.asks, "FLUSHALL"));
+    begin(&one);
+    begin(&two);
+}
+
+static int end_both(void **state)
+{
+    (void)state;
+    end(&one);
+    end(&two);
+    return 0;
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    loop = loop_new();
+    if (redis_folder(&redis) != 0)
+        return -1;
+    redis_start(&redis);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    loop_free(&loop);
+    return redis_end(&redis);
+}
+
+static struct conf_limit limit_of(const char *name, enum conf_limit_count count, uint64_t burst, enum conf_limit_then then)
+{
+    struct conf_limit limit = { .name = settings_text(name), .key = CONF_KEY_ACCOUNT, .count = count, .then = then };
+    limit.rate = (struct conf_rate){ burst, DAY };
+    return limit;
+}
+
+/* Asks MACHINE about COUNT recipients of alice, r<FIRST> and so on; returns how many were allowed. */
+static unsigned rcpt(struct machine *machine, unsigned first, unsigned count)
+{
+    struct policy_rcpt question = { .ticket = 3, .count = count, .subject.client = { .family = 4, .bytes = { 127, 0, 0, 1 } } };
+    unsigned allowed = 0;
+    text_copy(question.subject.account, sizeof question.subject.account, SPAN("alice"));
+    for (unsigned i = 0; i < count; i++)
+        text_format(question.recipients[i], sizeof question.recipients[i], "r%u@example.com", first + i);
+    machine->done = false;
+    flights_begin(&machine->flights, machine, decide_begin_rcpt(machine->decide, &question, clock_monotonic_ms()));
+    redis_wait(loop, &machine->done);
+    assert_int_equal(machine->answer.ticket, 3);
+    for (unsigned i = 0; i < machine->answer.count; i++)
+        allowed += machine->answer.each[i].verdict == POLICY_ALLOW;
+    return allowed;
+}
+
+static uint64_t used(struct machine *machine, size_t index)
+{
+    return bucket_look(limit_at(decide_limits(machine->decide), index)->buckets, SPAN("alice"), clock_monotonic_ms()).used;
+}
+
+static bool exists(const char *key)
+{
+    redisReply *reply = redisCommand(redis.asks, "EXISTS %s", key);
+    bool there = reply->integer == 1;
+    freeReplyObject(reply);
+    return there;
+}
+
+static void batches_share_a_limit(void **state)
+{
+    (void)state;
+    rows[0] = limit_of("hourly", CONF_COUNT_RECIPIENTS, 30, CONF_THEN_DEFER);
+    rows[1] = limit_of("a:b%", CONF_COUNT_RECIPIENTS, 1000, CONF_THEN_DEFER);
+    begin_both(2);
+    assert_int_equal(rcpt(&one, 0, 20), 20);
+    assert_int_equal(rcpt(&two, 100, 20), 10);
+    assert_int_equal(two.answer.count, 20);
+    assert_int_equal(used(&two, 0), 30);
+    assert_int_equal(used(&two, 1), 30); /* what is refused is counted nowhere */
+    assert_true(exists("postern:account:recipients:hourly:alice"));
+    assert_true(exists("postern:account:recipients:a%3ab%25:alice"));
+}
+
+static void known_recipients_are_known_to_both(void **state)
+{
+    int64_t patience = clock_monotonic_ms() + REDIS_PATIENCE_MS;
+    (void)state;
+    rows[0] = limit_of("first", CONF_COUNT_FIRST_TIME_RECIPIENTS, 10, CONF_THEN_DEFER);
+    begin_both(1);
+    assert_int_equal(rcpt(&one, 0, 8), 8);
+    while (seen_count(decide_seen(two.decide)) < 8) {
+        loop_once(loop, true);
+        assert_true(clock_monotonic_ms() < patience);
+    }
+    assert_int_equal(rcpt(&two, 0, 8), 8);
+    assert_int_equal(rcpt(&two, 6, 4), 4);
+    assert_int_equal(rcpt(&two, 9, 2), 1);
+}
+
+static void one_recipient_twice_in_a_batch(void **state)
+{
+    struct policy_rcpt question = { .ticket = 3, .count = 3, .subject.account = "alice" };
+    (void)state;
+    rows[0] = limit_of("unique", CONF_COUNT_UNIQUE_RECIPIENTS, 1, CONF_THEN_REJECT);
+    begin_both(1);
+    for (unsigned i = 0; i < 3; i++)
+        text_copy(question.recipients[i], sizeof question.recipients[i], i == 1 ? SPAN("B@example.com") : SPAN("b@example.com"));
+    flights_begin(&one.flights, &one, decide_begin_rcpt(one.decide, &question, clock_monotonic_ms()));
+    redis_wait(loop, &one.done);
+    assert_int_equal(one.answer.count, 3);
+    for (unsigned i = 0; i < 3; i++)
+        assert_int_equal(one.answer.each[i].verdict, POLICY_ALLOW);
+    assert_int_equal(rcpt(&one, 0, 1), 0);
+}
+
+static void who_waits_ends_the_batch(void **state)
+{
+    (void)state;
+    rows[0] = limit_of("slowly", CONF_COUNT_RECIPIENTS, 5, CONF_THEN_SLOW);
+    begin_both(1);
+    assert_int_equal(rcpt(&one, 0, 4), 4);
+    assert_int_equal(rcpt(&two, 0, 10), 2);
+    assert_int_equal(two.answer.count, 2);
+    assert_true(two.answer.each[1].delay_ms > 0);
+    assert_int_equal(used(&two, 0), 6);
+}
+
+static void observed_counts_what_fits(void **state)
+{
+    (void)state;
+    rows[0] = limit_of("watch", CONF_COUNT_RECIPIENTS, 5, CONF_THEN_REJECT);
+    rows[0].mode = CONF_MODE_OBSERVE;
+    begin_both(1);
+    assert_int_equal(rcpt(&one, 0, 10), 10);
+    assert_int_equal(used(&one, 0), 5);
+}
+
+static void begun_anew_everywhere(void **state)
+{
+    (void)state;
+    rows[0] = limit_of("strikes", CONF_COUNT_RECIPIENTS, 10, CONF_THEN_SUSPEND);
+    begin_both(1);
+    assert_int_equal(rcpt(&one, 0, 9), 9);
+    limit_forget(decide_limits(one.decide), SPAN("alice"));
+    assert_int_equal(rcpt(&one, 0, 9), 9); /* it is told before it is asked */
+    assert_int_equal(used(&one, 0), 9);
+}
+
+static void what_happened_is_told(void **state)
+{
+    const struct limit_ask ask = { .count = CONF_COUNT_HARD_BOUNCES, .n = 1 };
+    const struct key_subject subject = { .account = SPAN("alice") };
+    struct limit_refusal refusal;
+    unsigned beyond = 0;
+    (void)state;
+    rows[0] = limit_of("bounces", CONF_COUNT_HARD_BOUNCES, 10, CONF_THEN_SUSPEND);
+    begin_both(1);
+    for (unsigned i = 0; i < 12; i++) {
+        struct machine *machine = i % 2 ? &one : &two;
+        int64_t patience = clock_monotonic_ms() + REDIS_PATIENCE_MS;
+        beyond += limit_note(decide_limits(machine->decide), &subject, &ask, clock_monotonic_ms(), &refusal) == LIMIT_SUSPEND;
+        while (i < 10 && used(machine, 0) < i + 1) { /* by what both have counted */
+            loop_once(loop, true);
+            assert_true(clock_monotonic_ms() < patience);
+        }
+    }
+    assert_in_range(beyond, 1, 2); /* what the other machine has counted just now is heard a moment later */
+}
+
+static void a_reload_settles(void **state)
+{
+    struct policy_rcpt question = { .ticket = 3, .count = 1, .subject.account = "alice" };
+    (void)state;
+    rows[0] = limit_of("hourly", CONF_COUNT_RECIPIENTS, 5, CONF_THEN_DEFER);
+    begin_both(1);
+    flights_begin(&one.flights, &one, decide_begin_rcpt(one.decide, &question, clock_monotonic_ms()));
+    assert_false(one.done);
+    sharing_settle(one.sharing);
+    assert_true(one.done);
+    decide_settings(one.decide, &conf);
+    sharing_limits(one.sharing, decide_limits(one.decide));
+    assert_int_equal(rcpt(&one, 0, 10), 4);
+}
+
+static void away_decides_here(void **state)
+{
+    int64_t since_ms, patience = clock_monotonic_ms() + REDIS_PATIENCE_MS;
+    (void)state;
+    rows[0] = limit_of("hourly", CONF_COUNT_RECIPIENTS, 10, CONF_THEN_DEFER);
+    begin_both(1);
+    assert_int_equal(rcpt(&one, 0, 4), 4);
+    assert_int_equal(rcpt(&two, 0, 2), 2);
+    redis_kill(&redis);
+    while (sharing_is_connected(one.sharing, &since_ms) || sharing_is_connected(two.sharing, &since_ms)) {
+        loop_once(loop, true);
+        assert_true(clock_monotonic_ms() < patience);
+    }
+    assert_int_equal(rcpt(&two, 0, 10), 4); /* it had heard of six */
+    redis_start(&redis);
+    while (!sharing_is_connected(one.sharing, &since_ms) || !sharing_is_connected(two.sharing, &since_ms)) {
+        loop_once(loop, true);
+        assert_true(clock_monotonic_ms() < patience);
+    }
+    assert_int_equal(rcpt(&one, 0, 5), 0);
+    assert_int_equal(used(&one, 0), 10);
+}
+
+#define TEST(name) cmocka_unit_test_teardown(name, end_both)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(batches_share_a_limit),
+        TEST(known_recipients_are_known_to_both),
+        TEST(one_recipient_twice_in_a_batch),
+        TEST(who_waits_ends_the_batch),
+        TEST(observed_counts_what_fits),
+        TEST(begun_anew_everywhere),
+        TEST(what_happened_is_told),
+        TEST(a_reload_settles),
+        TEST(away_decides_here),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
