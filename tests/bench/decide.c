@@ -1,7 +1,6 @@
-/* decide KEYS DECISIONS RECIPIENTS [REDIS]   what a decision at RCPT costs policy, without the channel that brings it: by the default
- * limits, with rates that let all pass, for KEYS accounts that were all seen before, chosen at random; a question names so many
- * RECIPIENTS. With the path of a Redis's socket the limits are shared through it, AT_ONCE questions under way at a time. Prints one JSON
- * object. */
+/* decide KEYS [REDIS]   what a decision at RCPT costs policy, without the channel that brings it: by the default limits, with rates that
+ * let all pass, for KEYS accounts that were all seen before, chosen at random. With the path of a Redis's socket the limits are shared
+ * through it, AT_ONCE questions under way at a time. Reads lines "QUESTIONS RECIPIENTS" and prints a JSON object for each. */
 #include "../../policy/flight.h"
 #include "../../relay/base/clock.h"
 #include "../../relay/base/log.h"
@@ -84,28 +83,44 @@ static void drain(void)
         loop_once(loop, true);
 }
 
-static void measure(uint32_t keys, uint64_t decisions, uint32_t recipients)
+static void measure(uint32_t keys, uint64_t questions, uint32_t recipients)
 {
-    for (uint32_t i = 0; i < keys; i++)
-        ask(i, 1);
-    drain();
-    printf("{\"filled\": true}\n");
-    fflush(stdout);
-    getchar(); /* the processor time of Redis is read meanwhile */
     double cpu_s = processor_s();
     int64_t began_ms = clock_monotonic_ms(), since_ms;
-    for (uint64_t i = 0; i < decisions; i++)
+    for (uint64_t i = 0; i < questions; i++)
         ask(random_below(keys), recipients);
     drain();
     bool shared = !sharing || sharing_is_connected(sharing, &since_ms);
     printf("{\"seconds\": %.3f, \"cpu_s\": %.3f, \"refused\": %llu, \"shared\": %s}\n",
            (double)(clock_monotonic_ms() - began_ms) / 1000, processor_s() - cpu_s, (unsigned long long)refused,
            shared ? "true" : "false");
+    fflush(stdout);
+}
+
+static void fill(uint32_t keys)
+{
+    for (uint32_t i = 0; i < keys; i++)
+        ask(i, 1);
+    drain();
+    printf("{\"filled\": %u}\n", keys);
+    fflush(stdout);
+}
+
+/* "QUESTIONS RECIPIENTS", a line each. */
+static void measure_all(uint32_t keys)
+{
+    char line[100];
+    while (fgets(line, sizeof line, stdin)) {
+        struct span rest = span_trim(span_make(line, strcspn(line, "\n"))), first = span_cut(&rest, ' ');
+        uint64_t questions, recipients;
+        if (text_number(first, 1, UINT32_MAX, &questions) && text_number(rest, 1, POLICY_BATCH_MAX, &recipients))
+            measure(keys, questions, (uint32_t)recipients);
+    }
 }
 
 static void share(const char *where)
 {
-    static const struct redis_shared_events events = { nothing, changed, nothing };
+    static const struct redis_shared_events events = { .begins = nothing, .changed = changed, .complete = nothing };
     const struct sharing_settings how = { where, "", 10000 };
     int64_t since_ms;
     sharing = sharing_new(loop, &how, decide_limits(decide), &events, NULL);
@@ -116,11 +131,9 @@ static void share(const char *where)
 
 int main(int argc, char **argv)
 {
-    uint64_t keys, decisions, recipients;
-    if (argc < 4 || !text_number(span_of(argv[1]), 1, UINT32_MAX, &keys) ||
-        !text_number(span_of(argv[2]), 1, UINT32_MAX, &decisions) ||
-        !text_number(span_of(argv[3]), 1, POLICY_BATCH_MAX, &recipients)) {
-        fprintf(stderr, "usage: decide KEYS DECISIONS RECIPIENTS [REDIS]\n");
+    uint64_t keys;
+    if (argc < 2 || !text_number(span_of(argv[1]), 1, UINT32_MAX, &keys)) {
+        fprintf(stderr, "usage: decide KEYS [REDIS]\n");
         return 2;
     }
     log_setup(LOG_LOGFMT, LOG_WARNING, "bench");
@@ -128,9 +141,10 @@ int main(int argc, char **argv)
     decide = decide_new(conf);
     loop = loop_new();
     flights_init(&flights, decide, done);
-    if (argc > 4)
-        share(argv[4]);
-    measure((uint32_t)keys, decisions, (uint32_t)recipients);
+    if (argc > 2)
+        share(argv[2]);
+    fill((uint32_t)keys);
+    measure_all((uint32_t)keys);
     flights_set_sharing(&flights, NULL);
     sharing_free(&sharing);
     decide_free(&decide);

@@ -17,19 +17,21 @@ LIMIT = 'limit shared { key = account count = recipients rate = "100/1d" burst =
 
 
 class Redis:
-    """redis-server on a free port, that keeps everything it said yes to, with a password."""
+    """redis-server on a free port with a password; where it KEEPS, everything that it said yes to is on the disk."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, keeps=True):
         self.folder = folder / "redis"
         self.folder.mkdir()
         self.port = free_port()
+        self.socket = self.folder / "socket"
+        self.keeps = "yes" if keeps else "no"
         self.password = self.folder / "password"
         self.password.write_text("open sesame\n")
         self.start()
 
     def start(self):
-        command = [which("redis-server"), "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder), "--save", "",
-                   "--appendonly", "yes", "--appendfsync", "always", "--requirepass", "open sesame"]
+        command = [which("redis-server"), "--port", str(self.port), "--bind", "127.0.0.1", "--unixsocket", str(self.socket), "--dir", str(self.folder), "--save", "",
+                   "--appendonly", self.keeps, "--appendfsync", "always", "--requirepass", "open sesame"]
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         wait_for(lambda: self.asked("PING") == b"+PONG", what="Redis")
 
@@ -56,16 +58,17 @@ class Redis:
 
 
 @contextlib.contextmanager
-def machines(count=2, limit=LIMIT, redis=True, timeout="10s"):
-    """(redis, daemons): COUNT of them with the account alice, and LIMIT, shared where there is a Redis."""
+def machines(count=2, limit=LIMIT, redis=True, timeout="10s", release=False, keeps=True):
+    """(redis, daemons): COUNT of them with the account alice, and LIMIT, shared where there is a Redis, which KEEPS what it has on the disk;
+    the daemons that are installed (RELEASE) talk to it over its socket."""
     with World() as world:
         world.add(Receiver("127.0.1.1", world.delivery_port))
-        server = world.add(Redis(world.folder)) if redis else None
-        port = server.port if server else free_port()
+        server = world.add(Redis(world.folder, keeps)) if redis else None
+        where = server.socket if release else f"127.0.0.1:{server.port if server else free_port()}"
         daemons = []
         for number in range(count):
-            daemon = world.posternd(f"machine{number}", sections=limit)
-            policy = f'policy {{ store = redis redis = "127.0.0.1:{port}" redis-timeout = {timeout} '
+            daemon = world.posternd(f"machine{number}", sections=limit, release=release)
+            policy = f'policy {{ store = redis redis = "{where}" redis-timeout = {timeout} '
             policy += f'redis-password-file = "{server.password}" ' if server else ""
             daemon.text = daemon.text.replace("policy {", policy)
             daemon.file.write_text(daemon.text)
@@ -192,6 +195,19 @@ def case_a_suspension_holds_on_all_machines():
         wait_for(lambda: stands(two, "carol") == "active", what="news that it slept through")
 
 
+def case_redis_forgets():
+    """A Redis that comes back empty is told by each machine what it knows: at most what one had not heard of the other is counted anew."""
+    with machines(keeps=False) as (redis, daemons):
+        until(daemons, "connected")
+        accepted = name_recipients(daemons[0], 20, 0) + name_recipients(daemons[1], 20, 20) + name_recipients(daemons[0], 1, 40)
+        redis.kill()
+        accepted += name_recipients(daemons[0], 10, 50) + name_recipients(daemons[1], 10, 60)
+        redis.start()
+        until(daemons, "connected")
+        accepted += name_recipients(daemons[0], 60, 100) + name_recipients(daemons[1], 60, 200)
+        assert 100 <= accepted <= 101, accepted
+
+
 def case_redis_hangs():
     """A Redis that is stopped costs the first questions their time-out and nobody else anything."""
     with machines(timeout="100ms") as (redis, daemons):
@@ -203,6 +219,14 @@ def case_redis_hangs():
         redis.process.send_signal(signal.SIGCONT)
         until(daemons, "connected")
         submit(daemons[0], "alice@example.net", ["bob@example.com"], message(subject="back"))
+
+
+def case_the_sandbox_lets_it_through():
+    """The build that is installed, with all of its sandbox, reaches Redis by its socket."""
+    with machines(count=1, release=True, limit=LIMIT.replace("100", "5")) as (redis, daemons):
+        until(daemons, "connected")
+        assert name_recipients(daemons[0], 8, 0) == 5
+        assert redis.asked("EXISTS postern:account:recipients:shared:alice") == b":1"
 
 
 def case_redis_was_never_there():
