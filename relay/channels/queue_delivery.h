@@ -71,6 +71,7 @@ struct delivery_outcome {
     struct uid id;
     uint32_t recipient;
     uint32_t verdict;                  /* enum delivery_verdict */
+    uint8_t dsn;                       /* the server has DSN (RFC 3461), and was told what the sender wants to hear */
     uint8_t remote;                    /* the reply is the remote's own words; else ours ("connection timed out") */
     char enhanced[SMTP_ENHANCED_SIZE]; /* never "" but for DELIVERY_DONE */
     char mx[DELIVERY_MX_SIZE];

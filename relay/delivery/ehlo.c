@@ -31,9 +31,13 @@ static const struct {
     unsigned bit;
     void (*take)(struct ehlo *ehlo, struct span rest);
 } keywords[] = {
-    { { "PIPELINING", 10 }, EHLO_PIPELINING, NULL }, { { "SIZE", 4 }, EHLO_SIZE, take_size },
-    { { "8BITMIME", 8 }, EHLO_8BITMIME, NULL },      { { "SMTPUTF8", 8 }, EHLO_SMTPUTF8, NULL },
-    { { "STARTTLS", 8 }, EHLO_STARTTLS, NULL },      { { "AUTH", 4 }, EHLO_AUTH, take_mechanisms },
+    { { "PIPELINING", 10 }, EHLO_PIPELINING, NULL },
+    { { "SIZE", 4 }, EHLO_SIZE, take_size },
+    { { "8BITMIME", 8 }, EHLO_8BITMIME, NULL },
+    { { "SMTPUTF8", 8 }, EHLO_SMTPUTF8, NULL },
+    { { "STARTTLS", 8 }, EHLO_STARTTLS, NULL },
+    { { "AUTH", 4 }, EHLO_AUTH, take_mechanisms },
+    { { "DSN", 3 }, EHLO_DSN, NULL },
 };
 
 void ehlo_line(struct ehlo *ehlo, struct span line)

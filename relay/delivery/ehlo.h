@@ -12,7 +12,8 @@ enum {
     EHLO_8BITMIME = 4,   /* RFC 6152 */
     EHLO_SMTPUTF8 = 8,   /* RFC 6531 */
     EHLO_STARTTLS = 16,  /* RFC 3207 */
-    EHLO_AUTH = 32       /* RFC 4954 */
+    EHLO_AUTH = 32,      /* RFC 4954 */
+    EHLO_DSN = 64        /* RFC 3461 */
 };
 
 /* Login mechanisms that a server offers and postern knows. */

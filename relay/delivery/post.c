@@ -9,9 +9,11 @@
  * with RSET before the next. */
 #include "session.h"
 
+#include "../base/buffer.h"
 #include "../base/text.h"
 
 #define POST_DATA_GO_AHEAD 354
+#define XTEXT_MAX          2048 /* an encoded ENVID or ORCPT: three bytes for one */
 
 static bool is_ascii(const char *text)
 {
@@ -101,6 +103,58 @@ static void write_text(struct client *client, const char *text)
     stream_write(client->stream, span_of(text));
 }
 
+static void write_xtext(struct client *client, struct span text)
+{
+    struct buffer encoded;
+    buffer_init(&encoded, XTEXT_MAX);
+    command_xtext_encode(text, &encoded);
+    stream_write(client->stream, buffer_span(&encoded));
+    buffer_fini(&encoded);
+}
+
+/* What the sender wants of reports, as it was said to us (RFC 3461 5.2.1): from here on it is the next server's to obey. */
+static void write_mail_dsn(struct client *client, const struct envelope *envelope)
+{
+    static const char *const rets[] = { [COMMAND_RET_FULL] = " RET=FULL", [COMMAND_RET_HEADERS] = " RET=HDRS" };
+    if (envelope->ret < sizeof rets / sizeof *rets && rets[envelope->ret])
+        write_text(client, rets[envelope->ret]);
+    if (!envelope->envid[0])
+        return;
+    write_text(client, " ENVID=");
+    write_xtext(client, span_of(envelope->envid));
+}
+
+static void write_notify(struct client *client, unsigned notify)
+{
+    static const struct {
+        unsigned bit;
+        const char *word;
+    } words[] = { { COMMAND_NOTIFY_NEVER, "NEVER" },
+                  { COMMAND_NOTIFY_SUCCESS, "SUCCESS" },
+                  { COMMAND_NOTIFY_FAILURE, "FAILURE" },
+                  { COMMAND_NOTIFY_DELAY, "DELAY" } };
+    const char *before = " NOTIFY=";
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        if (!(notify & words[i].bit))
+            continue;
+        write_text(client, before);
+        write_text(client, words[i].word);
+        before = ",";
+    }
+}
+
+static void write_rcpt_dsn(struct client *client, const struct envelope_recipient *recipient)
+{
+    struct span address = span_of(recipient->orcpt);
+    write_notify(client, recipient->notify);
+    if (!address.n)
+        return;
+    size_t type = span_find(address, ';') + 1;
+    write_text(client, " ORCPT=");
+    stream_write(client->stream, span_head(address, type));
+    write_xtext(client, span_skip(address, type));
+}
+
 static void write_mail(struct client *client)
 {
     const struct transaction *transaction = client->transaction;
@@ -117,14 +171,20 @@ static void write_mail(struct client *client)
         write_text(client, " BODY=8BITMIME");
     if (ehlo->offers & EHLO_SMTPUTF8 && uses_utf8(transaction))
         write_text(client, " SMTPUTF8");
+    if (ehlo->offers & EHLO_DSN)
+        write_mail_dsn(client, &transaction->envelope);
     write_text(client, "\r\n");
 }
 
 static void write_rcpt(struct client *client, unsigned i)
 {
+    const struct transaction *transaction = client->transaction;
     write_text(client, "RCPT TO:<");
-    write_text(client, transaction_address(client->transaction, i));
-    write_text(client, ">\r\n");
+    write_text(client, transaction_address(transaction, i));
+    write_text(client, ">");
+    if (client->ehlo.offers & EHLO_DSN)
+        write_rcpt_dsn(client, &transaction->envelope.recipients[transaction->recipients[i].index]);
+    write_text(client, "\r\n");
 }
 
 static enum stage mail_perform(struct client *client)
@@ -267,6 +327,7 @@ static enum stage dot_taken(struct client *client)
 {
     struct reason reason;
     reason_remote(&reason, &client->reply, '2');
+    reason.dsn = client->ehlo.offers & EHLO_DSN;
     transaction_settle_rest(client->transaction, DELIVERY_DONE, &reason);
     return STAGE_READY;
 }

@@ -12,7 +12,7 @@ void reason_local(struct reason *reason, const char *enhanced, const char *forma
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    reason->remote = false;
+    reason->remote = reason->dsn = false;
     text_copy(reason->enhanced, sizeof reason->enhanced, span_of(enhanced));
     text_escape(reason->text, sizeof reason->text, span_of(text));
 }
@@ -20,6 +20,7 @@ void reason_local(struct reason *reason, const char *enhanced, const char *forma
 void reason_remote(struct reason *reason, const struct reply *reply, char class)
 {
     reason->remote = true;
+    reason->dsn = false;
     if (!text_copy(reason->enhanced, sizeof reason->enhanced, span_of(reply->enhanced)) || !reply->enhanced[0])
         text_copy(reason->enhanced, sizeof reason->enhanced, SPAN("x.0.0"));
     reason->enhanced[0] = class;

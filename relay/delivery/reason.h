@@ -11,6 +11,7 @@ struct reason {
     bool remote;                       /* the remote's own words */
     char enhanced[SMTP_ENHANCED_SIZE]; /* enhanced status code (RFC 3463), never "" */
     char text[REASON_TEXT_SIZE];       /* printable, one line */
+    bool dsn;                          /* the server has DSN and was told what the sender wants to hear */
 };
 
 /* Fills REASON with words of our own; what FORMAT makes is escaped. */

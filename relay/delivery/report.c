@@ -13,9 +13,12 @@ static size_t put_tail(char *array, size_t size, size_t offset, const char *text
 void report_outcome(struct ipc *queue, uint64_t connection, const struct report_place *place, struct uid id, uint32_t recipient,
                     enum delivery_verdict verdict, const struct reason *reason)
 {
-    struct delivery_outcome outcome = {
-        .connection = connection, .id = id, .recipient = recipient, .verdict = verdict, .remote = reason->remote
-    };
+    struct delivery_outcome outcome = { .connection = connection,
+                                        .id = id,
+                                        .recipient = recipient,
+                                        .verdict = verdict,
+                                        .remote = reason->remote,
+                                        .dsn = reason->dsn };
     text_copy(outcome.enhanced, sizeof outcome.enhanced, span_of(reason->enhanced));
     text_copy(outcome.mx, sizeof outcome.mx, span_of(place->mx));
     text_copy(outcome.tls, sizeof outcome.tls, span_of(place->tls));

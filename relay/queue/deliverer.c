@@ -6,6 +6,7 @@
 #include "../base/clock.h"
 #include "../base/text.h"
 #include "carrier.h"
+#include "envelopes.h"
 #include "pair.h"
 #include "settle.h"
 #include "site.h"
@@ -118,7 +119,7 @@ static struct cause outcome_cause(const struct carrier *carrier, const struct de
                                   enum verdict_kind verdict)
 {
     static const char *const otherwise[] = {
-        [VERDICT_DELIVERED] = "", [VERDICT_TEMPORARY] = "4.0.0", [VERDICT_PERMANENT] = "5.0.0"
+        [VERDICT_DELIVERED] = "2.0.0", [VERDICT_TEMPORARY] = "4.0.0", [VERDICT_PERMANENT] = "5.0.0"
     };
     struct span enhanced = printable(outcome->enhanced, sizeof outcome->enhanced);
     struct span reply = printable(outcome->reply, sizeof outcome->reply);
@@ -128,6 +129,14 @@ static struct cause outcome_cause(const struct carrier *carrier, const struct de
     cause.mx = printable(outcome->mx, sizeof outcome->mx);
     cause.tls = printable(outcome->tls, sizeof outcome->tls);
     return cause;
+}
+
+/* Is the sender to hear that the recipient at INDEX was delivered to? */
+static bool wants_success(struct queue *queue, const struct unit *unit, uint32_t index)
+{
+    const struct envelope *envelope = envelopes_get(queue, unit->entry, NULL);
+    uint32_t recipient = unit->parts[index].recipient;
+    return envelope && recipient < envelope->nrecipients && envelope->recipients[recipient].notify & COMMAND_NOTIFY_SUCCESS;
 }
 
 static void take_outcome(struct deliverer *deliverer, const void *body)
@@ -146,7 +155,7 @@ static void take_outcome(struct deliverer *deliverer, const void *body)
     struct cause cause = outcome_cause(carrier, outcome, verdict->is);
     if (verdict->is == VERDICT_DELIVERED)
         settle_delivered(deliverer->queue, carrier->unit, index, &cause);
-    else
+    if (verdict->is != VERDICT_DELIVERED || (!outcome->dsn && wants_success(deliverer->queue, carrier->unit, index)))
         verdict->cause = cause_keep(&cause);
 }
 

@@ -28,11 +28,22 @@ struct notice {
     struct queue *queue;
     struct entry *entry;
     unsigned attempt;
-    bool delay;
+    enum report_kind kind;
     uint32_t count;
     uint32_t capacity;
     struct item *items;
     struct uid report;
+};
+
+/* Who hears of what: those who asked for it, and (usual) those who did not say what they want (RFC 3461 4.1). */
+static const struct {
+    const char *name; /* in the log */
+    unsigned notify;
+    bool usual;
+} kinds[] = {
+    [REPORT_FAILED] = { "bounced", COMMAND_NOTIFY_FAILURE, true },
+    [REPORT_DELAYED] = { "delayed", COMMAND_NOTIFY_DELAY, true },
+    [REPORT_RELAYED] = { "relayed", COMMAND_NOTIFY_SUCCESS, false },
 };
 
 struct notify {
@@ -81,14 +92,14 @@ unsigned notify_running(const struct queue *queue)
     return queue->notify->nrunning;
 }
 
-struct notice *notice_new(struct entry *entry, unsigned attempt, bool delay)
+struct notice *notice_new(struct entry *entry, unsigned attempt, enum report_kind kind)
 {
     struct notice *notice = text_zalloc(sizeof *notice);
     list_init(&notice->node);
     notice->entry = entry;
     notice->attempt = attempt;
-    notice->delay = delay;
-    if (delay)
+    notice->kind = kind;
+    if (kind == REPORT_DELAYED)
         entry->delayed = true; /* once a message */
     return notice;
 }
@@ -110,7 +121,7 @@ static bool is_wanted(const struct notice *notice, const struct envelope *envelo
     if (!envelope->sender[0] || recipient >= envelope->nrecipients)
         return false;
     unsigned notify = envelope->recipients[recipient].notify;
-    return !notify || notify & (notice->delay ? COMMAND_NOTIFY_DELAY : COMMAND_NOTIFY_FAILURE);
+    return notify ? notify & kinds[notice->kind].notify : kinds[notice->kind].usual;
 }
 
 /* Settles those nobody wants to hear of; the others stay in NOTICE. Returns how many were settled. */
@@ -123,7 +134,7 @@ static uint32_t settle_silent(struct queue *queue, struct notice *notice)
             notice->items[kept++] = item;
             continue;
         }
-        if (!notice->delay) {
+        if (notice->kind == REPORT_FAILED) {
             settle_bounced(queue, notice->entry, item.recipient, notice->attempt, item.cause);
             settled++;
         }
@@ -166,7 +177,7 @@ static void log_report(const struct notice *notice, size_t size)
     log_string(&entry, "from", "");
     log_number(&entry, "nrcpt", 1);
     log_number(&entry, "size", (int64_t)size);
-    log_string(&entry, "report", notice->delay ? "delayed" : "bounced");
+    log_string(&entry, "report", kinds[notice->kind].name);
     log_uid(&entry, "about", notice->entry->id);
     log_end(&entry);
 }
@@ -175,10 +186,10 @@ static void log_report(const struct notice *notice, size_t size)
 static void finish(struct queue *queue, struct notice *notice)
 {
     struct entry *entry = notice->entry;
-    uint32_t settled = notice->delay ? 0 : notice->count;
+    uint32_t settled = notice->kind == REPORT_FAILED ? notice->count : 0;
     for (uint32_t i = 0; i < settled; i++)
         settle_bounced(queue, entry, notice->items[i].recipient, notice->attempt, notice->items[i].cause);
-    if (notice->delay)
+    if (notice->kind == REPORT_DELAYED)
         settle_event(queue, entry, OUTCOME_DELAYED, NULL);
     notice_free(notice);
     entry->notices--;
@@ -216,7 +227,7 @@ static bool gather(struct queue *queue, const struct notice *notice, struct repo
         .postmaster = conf->postmaster,
         .id = notice->report,
         .about = envelope,
-        .delay = notice->delay,
+        .kind = notice->kind,
         .now_ms = clock_wall_ms(),
         .until_ms = envelope->arrived_ms + conf->queue.lifetime_ms,
         .recipients = recipients,
@@ -265,7 +276,7 @@ static bool start(struct queue *queue, struct notice *notice)
         notice->report = uid_next();
     bool done = gather(queue, notice, &report, recipients);
     if (done) {
-        report.whole = original_read(queue, notice->entry, report.about, !notice->delay, &original);
+        report.whole = original_read(queue, notice->entry, report.about, notice->kind == REPORT_FAILED, &original);
         report.original = buffer_span(&original);
         unsigned flags = report_write(&report, &plain);
         done = content_stuff(buffer_span(&plain), &wire);

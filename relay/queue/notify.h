@@ -1,17 +1,18 @@
-/* Reports to senders: bounces and warnings of delay, stored like any message, one for all recipients that failed at the same time. */
+/* Reports to senders: bounces, warnings of delay, and that a message was handed on; stored like any message, one for all recipients that failed at the same time. */
 #ifndef POSTERN_QUEUE_NOTIFY_H
 #define POSTERN_QUEUE_NOTIFY_H
 
 #include "cause.h"
 #include "entry.h"
+#include "report.h"
 
 /* Reports that are being written at the same time; further ones wait. */
 #define NOTIFY_RUNNING_MAX 32
 
 struct notice;
 
-/* A notice about ENTRY after ATTEMPT attempts, of recipients to be added: they bounce, or (DELAY) are late. */
-struct notice *notice_new(struct entry *entry, unsigned attempt, bool delay);
+/* A notice of KIND about ENTRY after ATTEMPT attempts, of recipients to be added. */
+struct notice *notice_new(struct entry *entry, unsigned attempt, enum report_kind kind);
 
 /* Adds RECIPIENT and why (CAUSE, kept; shared). */
 void notice_add(struct notice *notice, uint32_t recipient, struct cause *cause);

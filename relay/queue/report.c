@@ -87,11 +87,21 @@ static void explain(const struct report *report, const struct report_recipient *
         say(out, "    ", "The other side said: %s", text);
     else
         say(out, "    ", "What happened: %s%s%s%s", text, host[0] ? " (" : "", host, host[0] ? ")" : "");
-    say(out, "    ", "This means: %s.", status_meaning(span_of(cause->enhanced)));
-    if (!report->delay)
+    if (report->kind != REPORT_RELAYED)
+        say(out, "    ", "This means: %s.", status_meaning(span_of(cause->enhanced)));
+    if (report->kind == REPORT_FAILED)
         say(out, "    ", "What you can do: %s", advice_for(cause->enhanced));
     buffer_add_text(out, "\r\n");
 }
+
+/* What is said of each kind. */
+static const struct {
+    const char *subject, *action;
+} kinds[] = {
+    [REPORT_FAILED] = { "Your message could not be delivered", "failed" },
+    [REPORT_DELAYED] = { "Your message is late", "delayed" },
+    [REPORT_RELAYED] = { "Your message was handed on", "relayed" },
+};
 
 static void write_words(const struct report *report, struct buffer *out)
 {
@@ -100,12 +110,16 @@ static void write_words(const struct report *report, struct buffer *out)
     clock_rfc5322(report->until_ms, until);
     say(out, "", "This is the mail system at %s.", report->hostname);
     buffer_add_text(out, "\r\n");
-    if (report->delay)
+    if (report->kind == REPORT_DELAYED)
         say(out, "",
             "Your message of %s is late. You need not do anything: it is tried again until %s. If it cannot be delivered by "
-            "then, "
-            "you are told once more. It waits for:",
+            "then, you are told once more. It waits for:",
             date, until);
+    else if (report->kind == REPORT_RELAYED)
+        say(out, "",
+            "Your message of %s was handed on to the mail system of the following %s, which took it and will not report any "
+            "further:",
+            date, report->nrecipients == 1 ? "recipient" : "recipients");
     else
         say(out, "", "Your message of %s could not be delivered to the following %s, and is not tried again:", date,
             report->nrecipients == 1 ? "recipient" : "recipients");
@@ -201,7 +215,7 @@ static void write_recipient(const struct report *report, const struct report_rec
     if (one->recipient->orcpt && one->recipient->orcpt[0])
         write_field(out, "Original-Recipient: ", span_of(one->recipient->orcpt));
     add_address_field(out, "Final-Recipient", span_of(one->recipient->address));
-    buffer_addf(out, "Action: %s\r\n", report->delay ? "delayed" : "failed");
+    buffer_addf(out, "Action: %s\r\n", kinds[report->kind].action);
     write_field(out, "Status: ", span_of(cause->enhanced));
     if (cause->mx.n)
         write_field(out, "Remote-MTA: dns; ", host_name(cause->mx));
@@ -209,7 +223,7 @@ static void write_recipient(const struct report *report, const struct report_rec
         write_field(out, cause->remote ? "Diagnostic-Code: smtp; " : "Diagnostic-Code: X-postern; ", cause->reply);
     clock_rfc5322(cause->time_ms, date);
     buffer_addf(out, "Last-Attempt-Date: %s\r\n", date);
-    if (report->delay) {
+    if (report->kind == REPORT_DELAYED) {
         clock_rfc5322(report->until_ms, date);
         buffer_addf(out, "Will-Retry-Until: %s\r\n", date);
     }
@@ -250,7 +264,7 @@ static void write_header(const struct report *report, const char *boundary, cons
     buffer_addf(out, "Date: %s\r\n", date);
     buffer_addf(out, "From: Mail Delivery System <MAILER-DAEMON@%s>\r\n", report->hostname);
     buffer_addf(out, "To: <%s>\r\n", report->about->sender);
-    buffer_addf(out, "Subject: %s\r\n", report->delay ? "Your message is late" : "Your message could not be delivered");
+    buffer_addf(out, "Subject: %s\r\n", kinds[report->kind].subject);
     buffer_addf(out, "Message-ID: <%s@%s>\r\n", id, report->hostname);
     buffer_add_text(out, "Auto-Submitted: auto-replied\r\nMIME-Version: 1.0\r\n");
     buffer_addf(out, "Content-Type: multipart/report; report-type=delivery-status;\r\n boundary=\"%s\"\r\n", boundary);

@@ -9,9 +9,15 @@
 #define REPORT_SIZE_MAX    (16 * 1024 * 1024)
 #define REPORT_SPELLED_MAX 200 /* recipients that the words for people name; the status part has all */
 
+enum report_kind {
+    REPORT_FAILED,
+    REPORT_DELAYED,
+    REPORT_RELAYED /* handed on to a server that reports nothing itself (RFC 3461 5.2.2) */
+};
+
 struct report_recipient {
     const struct envelope_recipient *recipient;
-    const struct cause *cause; /* why it failed, or is late */
+    const struct cause *cause; /* why it failed or is late, or what the server said that took it */
 };
 
 struct report {
@@ -19,7 +25,7 @@ struct report {
     const char *postmaster;
     struct uid id;                /* of the report */
     const struct envelope *about; /* the original's; its id is the original's */
-    bool delay;                   /* it is late; else it failed */
+    enum report_kind kind;
     int64_t now_ms;
     int64_t until_ms;     /* of a late one: when it is given up */
     struct span original; /* unstuffed, CRLF lines: the whole message, or its header lines without the empty line */

@@ -110,6 +110,7 @@ struct settlement {
     int64_t due_ms;
     struct notice *bounce;
     struct notice *delay;
+    struct notice *relayed;
     bool *gone;
     uint32_t done;
 };
@@ -136,6 +137,8 @@ static bool settle_part(struct queue *queue, struct unit *unit, uint32_t index, 
 {
     uint32_t recipient = unit->parts[index].recipient;
     if (verdict->is == VERDICT_DELIVERED) {
+        if (verdict->cause)
+            notice_add(settlement->relayed, recipient, verdict->cause);
         settlement->done++;
     } else if (verdict->is == VERDICT_PERMANENT) {
         accounts_bad(queue, unit->entry, recipient, verdict->cause, true);
@@ -182,9 +185,10 @@ void settle_unit(struct queue *queue, struct unit *unit, const struct verdict *v
     bool temporary = has_temporary(unit, verdicts) && !entry->removing;
     struct settlement settlement = { .due_ms = clock_monotonic_ms() + retry_delay(conf, unit->attempts) };
     settlement.expired = temporary && retry_expired(conf, entry);
-    settlement.bounce = notice_new(entry, unit->attempts, false);
+    settlement.bounce = notice_new(entry, unit->attempts, REPORT_FAILED);
+    settlement.relayed = notice_new(entry, unit->attempts, REPORT_RELAYED);
     settlement.delay =
-        temporary && !settlement.expired && retry_late(conf, entry) ? notice_new(entry, unit->attempts, true) : NULL;
+        temporary && !settlement.expired && retry_late(conf, entry) ? notice_new(entry, unit->attempts, REPORT_DELAYED) : NULL;
     settlement.gone = text_zalloc(unit->count * sizeof *settlement.gone + 1);
     for (uint32_t i = 0; i < unit->count; i++)
         settlement.gone[i] = settle_part(queue, unit, i, &verdicts[i], &settlement);
@@ -193,6 +197,7 @@ void settle_unit(struct queue *queue, struct unit *unit, const struct verdict *v
     free(settlement.gone);
     entry->notices++; /* so that it outlives what follows */
     notify_send(queue, settlement.bounce);
+    notify_send(queue, settlement.relayed);
     if (settlement.delay)
         notify_send(queue, settlement.delay);
     entry->notices--;
@@ -240,7 +245,7 @@ void settle_waiting(struct queue *queue, struct unit *unit, struct cause *cause,
         return;
     }
     /* No attempt is counted: nothing was tried for this unit, and its own schedule is not to be used up by others' failures. */
-    struct notice *delay = retry_late(conf, unit->entry) ? notice_new(unit->entry, unit->attempts, true) : NULL;
+    struct notice *delay = retry_late(conf, unit->entry) ? notice_new(unit->entry, unit->attempts, REPORT_DELAYED) : NULL;
     for (uint32_t i = 0; i < unit->count; i++) {
         if (tell)
             defer_part(queue, unit, &unit->parts[i], cause, due_ms);

@@ -10,7 +10,8 @@
 enum verdict_kind { VERDICT_NONE, VERDICT_DELIVERED, VERDICT_TEMPORARY, VERDICT_PERMANENT };
 struct verdict {
     enum verdict_kind is;
-    struct cause *cause; /* kept; of the temporary and permanent ones */
+    struct cause
+        *cause; /* kept; of the temporary and permanent ones, and of a delivered one that its sender is to hear of, else NULL */
 };
 
 /* Recipient INDEX of UNIT was delivered: noted and logged at once. settle_unit does the rest. */

@@ -62,5 +62,6 @@ void ehlo_command(struct session *session, struct span argument)
     offer_auth(session);
     session_reply(session, "250-8BITMIME");
     session_reply(session, "250-ENHANCEDSTATUSCODES");
+    session_reply(session, "250-DSN");
     session_reply(session, "250 SMTPUTF8");
 }

@@ -38,7 +38,7 @@ static unsigned write_report(const struct about *about, struct buffer *out)
         .postmaster = "postmaster@here.example",
         .id = uid_next(),
         .about = &envelope,
-        .delay = about->delay,
+        .kind = about->delay ? REPORT_DELAYED : REPORT_FAILED,
         .now_ms = cause.time_ms,
         .until_ms = cause.time_ms + 86400000,
         .original = span_of(about->original ? about->original : "Subject: hello\r\n"),
