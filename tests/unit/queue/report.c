@@ -16,7 +16,7 @@
 struct about {
     const char *address, *orcpt, *sender, *envid;
     const char *enhanced, *reply, *mx, *original;
-    bool remote, delay, whole, expired;
+    bool remote, delay, relayed, whole, expired;
 };
 
 static unsigned write_report(const struct about *about, struct buffer *out)
@@ -38,7 +38,9 @@ static unsigned write_report(const struct about *about, struct buffer *out)
         .postmaster = "postmaster@here.example",
         .id = uid_next(),
         .about = &envelope,
-        .kind = about->delay ? REPORT_DELAYED : REPORT_FAILED,
+        .kind = about->delay     ? REPORT_DELAYED
+                : about->relayed ? REPORT_RELAYED
+                                 : REPORT_FAILED,
         .now_ms = cause.time_ms,
         .until_ms = cause.time_ms + 86400000,
         .original = span_of(about->original ? about->original : "Subject: hello\r\n"),
@@ -74,6 +76,10 @@ static const struct {
       { .address = "bob@there.example", .enhanced = "4.2.0", .reply = "450 later", .remote = true, .delay = true },
       { "Subject: Your message is late\r\n", "Action: delayed\r\nStatus: 4.2.0\r\n", "Will-Retry-Until: " },
       { "What you can do", "Remote-MTA" } },
+    { "handed on",
+      { .address = "bob@there.example", .enhanced = "2.0.0", .reply = "250 kept", .remote = true, .relayed = true },
+      { "Subject: Your message was handed on\r\n", "Action: relayed\r\nStatus: 2.0.0\r\n", "was handed on to the mail" },
+      { "What you can do", "This means", "Will-Retry-Until" } },
     { "what the sender gave comes back",
       { .address = "bob@there.example",
         .orcpt = "rfc822;Bob+list@there.example",
