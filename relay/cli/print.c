@@ -37,6 +37,11 @@ static void print_site(const json_t *site)
     screen_wrapped(6, screen_text_at(site, "reply"));
 }
 
+static int64_t of_last_minute(const json_t *status, const char *what)
+{
+    return screen_number_at(json_object_get(json_object_get(status, "rates"), what), "minute");
+}
+
 void print_status(const json_t *status)
 {
     const json_t *queue = json_object_get(status, "queue"), *item;
@@ -51,6 +56,10 @@ void print_status(const json_t *status)
         0, 7, "Queue: %" PRId64 " message%s to %" PRId64 " recipient%s: %" PRId64 " due, %" PRId64 " scheduled, %" PRId64 " held",
         messages, screen_plural(messages), recipients, screen_plural(recipients), screen_number_at(queue, "due"),
         screen_number_at(queue, "scheduled"), screen_number_at(queue, "held"));
+    screen_flow_format(
+        0, 7, "In the last minute: %" PRId64 " accepted, %" PRId64 " delivered, %" PRId64 " deferred, %" PRId64 " bounced",
+        of_last_minute(status, "accepted"), of_last_minute(status, "delivered"), of_last_minute(status, "deferred"),
+        of_last_minute(status, "bounced"));
     int64_t damaged = screen_number_at(json_object_get(status, "spool"), "damaged");
     if (damaged)
         screen_flow_format(0, 7, "Spool: %" PRId64 " segment%s damaged; the log says what, and postern check where", damaged,

@@ -1,5 +1,5 @@
-/* A metric is a row: its name, what it means, and where in the overview it stands. All are gauges: what the roles count since they were
- * started would fall back to zero when one is started again. */
+/* A metric is a row: its name, what it means, and where in the overview it stands. All are gauges but the events, which count from zero
+ * again when the queue process is started anew, as Prometheus expects of a counter. */
 #include "metrics.h"
 
 #include "../base/text.h"
@@ -27,9 +27,14 @@ static const struct metric of_site[] = {
     { "postern_site_resting", "1 while a site is left alone after failures.", "state", true },
 };
 
+static void describe_as(const struct metric *metric, const char *type, struct buffer *out)
+{
+    buffer_addf(out, "# HELP %s %s\n# TYPE %s %s\n", metric->name, metric->help, metric->name, type);
+}
+
 static void describe(const struct metric *metric, struct buffer *out)
 {
-    buffer_addf(out, "# HELP %s %s\n# TYPE %s gauge\n", metric->name, metric->help, metric->name);
+    describe_as(metric, "gauge", out);
 }
 
 /* The characters of a label's value (text format: backslash, quote and line end are escaped). */
@@ -73,6 +78,22 @@ static void print_sites(const json_t *sites, struct buffer *out)
     }
 }
 
+/* What the queue did since its process began. */
+static void print_rates(const json_t *rates, struct buffer *out)
+{
+    static const struct metric done = { "postern_events_total", "Messages accepted; recipients delivered, deferred, bounced.",
+                                        NULL, false };
+    const char *event;
+    json_t *rate;
+    describe_as(&done, "counter", out);
+    json_object_foreach((json_t *)(uintptr_t)rates, event, rate)
+    {
+        buffer_addf(out, "%s{event=\"", done.name);
+        add_label(out, span_of(event));
+        buffer_addf(out, "\"} %lld\n", (long long)json_integer_value(json_object_get(rate, "total")));
+    }
+}
+
 /* Whether each role that was asked answered. */
 static void print_up(const json_t *overview, struct buffer *out)
 {
@@ -96,6 +117,7 @@ bool metrics_print(const json_t *overview, struct buffer *out)
     buffer_addf(out, "%s{version=\"%s\"} 1\n", build.name, POSTERN_VERSION);
     print_up(overview, out);
     print_queue(json_object_get(overview, "queue"), out);
+    print_rates(json_object_get(overview, "rates"), out);
     describe(&trouble, out);
     buffer_addf(out, "%s %zu\n", trouble.name, json_array_size(json_object_get(overview, "accounts")));
     print_sites(json_object_get(overview, "sites"), out);

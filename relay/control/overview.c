@@ -52,8 +52,9 @@ static json_t *empty(enum admin_verb verb)
 {
     if (verb == ADMIN_ACCOUNT_SHOW)
         return json_pack("{s:i, s:i, s:[]}", "queued", 0, "held", 0, "unavailable");
-    return json_pack("{s:{s:i, s:i, s:i, s:i, s:i}, s:{s:i, s:[]}, s:[], s:[], s:[]}", "queue", "messages", 0, "recipients", 0,
-                     "due", 0, "scheduled", 0, "held", 0, "spool", "damaged", 0, "files", "sites", "accounts", "unavailable");
+    return json_pack("{s:{s:i, s:i, s:i, s:i, s:i}, s:{s:i, s:[]}, s:[], s:[], s:{}, s:[]}", "queue", "messages", 0, "recipients",
+                     0, "due", 0, "scheduled", 0, "held", 0, "spool", "damaged", 0, "files", "sites", "accounts", "rates",
+                     "unavailable");
 }
 
 static json_t *put_together(const struct overview *overview)

@@ -62,6 +62,7 @@ static void enter_fresh(struct queue *queue, struct pair *pair, const struct rec
     struct entry *entry = enter(queue, pair, record, envelope, count);
     struct unit *unit = unit_new(queue, entry, count);
     bool held = envelope->flags & ENVELOPE_HELD;
+    rates_note(&queue->rates, RATE_ACCEPTED, 1, clock_monotonic_ms());
     for (uint32_t i = 0; i < count; i++)
         unit->parts[i].recipient = i;
     if (held)

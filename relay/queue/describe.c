@@ -230,8 +230,8 @@ json_t *describe_status(const struct queue *queue)
     for (unsigned state = 0; state < UNIT_STATES; state++)
         all += in[state];
     uint64_t scheduled = in[UNIT_SCHEDULED] + survey.resting, held = in[UNIT_HELD];
-    return json_pack("{s:{s:I, s:I, s:I, s:I, s:I}, s:o, s:o}", "queue", "messages", (json_int_t)entries_count(queue),
+    return json_pack("{s:{s:I, s:I, s:I, s:I, s:I}, s:o, s:o, s:o}", "queue", "messages", (json_int_t)entries_count(queue),
                      "recipients", (json_int_t)all, "due", (json_int_t)(all - scheduled - held), "scheduled",
                      (json_int_t)scheduled, "held", (json_int_t)held, "sites", survey.troubled, "spool",
-                     describe_spool(queue->store));
+                     describe_spool(queue->store), "rates", rates_describe(&queue->rates, clock_monotonic_ms()));
 }

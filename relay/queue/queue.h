@@ -8,6 +8,7 @@
 #include "../base/list.h"
 #include "../base/loop.h"
 #include "../role/role.h"
+#include "rates.h"
 
 /* Where a unit is; see unit.h. */
 enum unit_state {
@@ -41,7 +42,8 @@ struct queue {
     struct letters *letters;       /* letters.h: what policy has written */
     struct list visits;            /* visit.h: those that go through all messages */
     uint64_t recipients[UNIT_STATES];
-    struct timer tick; /* once a second */
+    struct rates rates; /* rates.h: what was done of late */
+    struct timer tick;  /* once a second */
 };
 
 /* The settings of this moment. */

@@ -73,11 +73,13 @@ void settle_delivered(struct queue *queue, struct unit *unit, uint32_t index, co
     note(queue, &event);
     log_event(queue, &event);
     accounts_good(queue, unit->entry);
+    rates_note(&queue->rates, RATE_DELIVERED, 1, clock_monotonic_ms());
 }
 
 void settle_bounced(struct queue *queue, struct entry *entry, uint32_t recipient, unsigned attempt, const struct cause *cause)
 {
     struct event event = { entry, OUTCOME_BOUNCED, recipient, attempt, cause, 0 };
+    rates_note(&queue->rates, RATE_BOUNCED, 1, clock_monotonic_ms());
     note(queue, &event);
     log_event(queue, &event);
 }
@@ -101,6 +103,7 @@ static void defer_part(struct queue *queue, struct unit *unit, struct part *part
 {
     struct event event = { unit->entry, OUTCOME_DEFERRED, part->recipient, unit->attempts, cause, retry_wall(due_ms) };
     part->said = note(queue, &event);
+    rates_note(&queue->rates, RATE_DEFERRED, 1, clock_monotonic_ms());
     log_event(queue, &event);
 }
 
