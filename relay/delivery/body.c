@@ -49,6 +49,12 @@ void body_reset(struct body *body)
     buffer_clear(&body->bytes);
 }
 
+void body_rewind(struct body *body)
+{
+    body->prefix_sent = body->finished = body->ends_line = false;
+    body->position = 0;
+}
+
 uint64_t body_size(const struct body *body)
 {
     return body->record.prefix_size + body->record.content_size;

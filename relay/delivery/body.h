@@ -44,6 +44,9 @@ extern const char body_unreadable[];
  * loads its envelope into *ENVELOPE (which was initialised). NULL, or what is wrong with it, in a few words. */
 const char *body_load(struct body *body, int fd, uint64_t offset, struct uid id, struct envelope *envelope);
 
+/* What was sent is to be sent once more, from its beginning. */
+void body_rewind(struct body *body);
+
 /* Bytes that will be sent, without the final dot. */
 uint64_t body_size(const struct body *body);
 

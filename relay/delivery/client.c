@@ -8,6 +8,7 @@
 
 #include "../base/text.h"
 #include "../smtp/line.h"
+#include "nameless.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -134,6 +135,14 @@ static enum taken take_line(struct client *client)
     return progress == REPLY_DONE ? TAKEN_REPLY : TAKEN_LINE;
 }
 
+/* A receiver that wants names of IPv6 addresses mostly takes the mail over IPv4, where the address has one. */
+static enum stage nameless(struct client *client)
+{
+    struct reason reason;
+    reason_remote(&reason, &client->reply, '4');
+    return client_end(client, CLIENT_NAMELESS, &reason);
+}
+
 /* The step that the finished reply calls for. */
 static enum stage step(struct client *client)
 {
@@ -141,6 +150,8 @@ static enum stage step(struct client *client)
     stage_step on = class >= 2 && class <= 5 ? row_of(client->stage)->on[class - 2] : NULL;
     if (client->reply.code == CLIENT_CLOSING)
         on = client_refused;
+    if (client->setup.ipv4_instead && nameless_said(&client->reply))
+        on = nameless;
     return on ? on(client) : client_puzzled(client);
 }
 

@@ -12,7 +12,9 @@ struct client;
 
 /* How a session ended. */
 enum client_end {
-    CLIENT_REFUSED,     /* it was never made ready: another address may do */
+    CLIENT_REFUSED, /* it was never made ready: another address may do */
+    CLIENT_SILENT,  /* the same, and the server did not even greet */
+    CLIENT_NAMELESS, /* our IPv6 address was refused for having no name: the same host over IPv4, with what is open of a transaction */
     CLIENT_RETRY_PLAIN, /* opportunistic TLS failed in the handshake: the same address again, without STARTTLS */
     CLIENT_RETRY_HELO,  /* EHLO was not understood: the same address again, with HELO */
     CLIENT_IDLE,        /* the server closed it between transactions: nobody's fault */
@@ -29,8 +31,9 @@ struct client_setup {
     const struct route *route;
     const char *host;
     uint16_t port;
-    bool plain; /* no STARTTLS: it failed before */
-    bool helo;  /* no EHLO: it failed before */
+    bool plain;        /* no STARTTLS: it failed before */
+    bool helo;         /* no EHLO: it failed before */
+    bool ipv4_instead; /* this is IPv6, and the host has IPv4: CLIENT_NAMELESS may come */
 };
 
 /* Both may free the client. */

@@ -17,6 +17,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 enum host_state { HOST_UNASKED, HOST_ASKED, HOST_ANSWERED };
@@ -27,7 +28,8 @@ struct connect_host {
     uint16_t port;
     enum host_state state;
     unsigned naddresses;
-    unsigned next; /* address to try next */
+    unsigned tries;
+    bool tried[DNS_ADDRESSES_MAX];
     struct netaddr addresses[DNS_ADDRESSES_MAX];
 };
 
@@ -86,7 +88,13 @@ void connect_restart(struct connect *connect)
     for (unsigned i = 0; i < connect->count; i++)
         connect->hosts[i].state = HOST_UNASKED;
     connect->at = connect->prepared = connect->tries = 0;
-    connect->saw_loop = connect->saw_private = connect->saw_temporary = false;
+    connect->saw_loop = connect->saw_private = connect->saw_temporary = connect->saw_rest = connect->last_resort = false;
+}
+
+void connect_use_ipv4(struct connect *connect)
+{
+    connect->ipv4_only = true;
+    connect_restart(connect);
 }
 
 bool connect_literal(struct span host, struct netaddr *ret_address)
@@ -98,12 +106,14 @@ bool connect_literal(struct span host, struct netaddr *ret_address)
     return netaddr_parse(host, ret_address);
 }
 
-/* IPv6 and IPv4 in turn, IPv6 first: where a machine's IPv6 leads nowhere, the tries are not used up before IPv4 has its own. */
-static void keep_addresses(struct connect_host *host, const struct netaddr *addresses, unsigned count)
+/* IPv6 and IPv4 in turn, the one first that served this host last, else IPv6: where a machine's IPv6 leads nowhere, the tries are not
+ * used up before IPv4 has its own. */
+static void keep_addresses(struct connect_host *host, uint8_t first, const struct netaddr *addresses, unsigned count)
 {
-    static const uint8_t families[2] = { 6, 4 };
+    const uint8_t families[2] = { first == 4 ? 4 : 6, first == 4 ? 6 : 4 };
     unsigned from[2] = { 0, 0 };
-    host->naddresses = host->next = 0;
+    host->naddresses = host->tries = 0;
+    memset(host->tried, 0, sizeof host->tried);
     for (unsigned turn = 0; from[0] < count || from[1] < count; turn ^= 1) {
         while (from[turn] < count && addresses[from[turn]].family != families[turn])
             from[turn]++;
@@ -121,7 +131,8 @@ void connect_answer(struct connect *connect, unsigned index, enum dns_status sta
         return;
     struct connect_host *host = &connect->hosts[index];
     host->state = HOST_ANSWERED;
-    keep_addresses(host, addresses, status == DNS_OK && count <= DNS_ADDRESSES_MAX ? count : 0);
+    keep_addresses(host, reach_family(connect->rules->reach, host->name), addresses,
+                   status == DNS_OK && count <= DNS_ADDRESSES_MAX ? count : 0);
     if (status >= DNS_STATUSES || (status == DNS_OK && !host->naddresses))
         status = DNS_MALFORMED;
     bool temporary = dns_is_temporary(status);
@@ -199,42 +210,102 @@ static bool prepare_class(struct connect *connect)
     return true;
 }
 
-/* The next address of HOST that may be tried, or NULL. */
-static const struct netaddr *next_address(struct connect *connect, struct connect_host *host)
+/* May ADDRESS be connected to at all? */
+static bool is_allowed(const struct connect *connect, const struct netaddr *address)
 {
-    while (host->next < host->naddresses) {
-        const struct netaddr *address = &host->addresses[host->next++];
-        if (!is_strict(connect) || !netaddr_is_private(address))
-            return address;
-        connect->saw_private = true;
+    return !(connect->ipv4_only && address->family != 4) && !(is_strict(connect) && netaddr_is_private(address));
+}
+
+/* The next address of HOST that may be tried, not of the family OTHER_THAN (0: any); -1 where there is none. */
+static int next_address(struct connect *connect, const struct connect_host *host, uint8_t other_than)
+{
+    if (connect->tries >= CONNECT_TRIES_MAX || host->tries >= CONNECT_HOST_TRIES_MAX)
+        return -1;
+    for (unsigned i = 0; i < host->naddresses; i++) {
+        const struct netaddr *address = &host->addresses[i];
+        if (host->tried[i] || address->family == other_than)
+            continue;
+        if (!is_allowed(connect, address))
+            connect->saw_private = connect->saw_private || (is_strict(connect) && netaddr_is_private(address));
+        else if (!connect->last_resort && reach_rests(connect->rules->reach, address))
+            connect->saw_rest = true;
+        else
+            return (int)i;
     }
-    return NULL;
+    return -1;
+}
+
+static void take(struct connect *connect, struct connect_host *host, int index, struct connect_target *ret_target)
+{
+    connect->tries++;
+    host->tries++;
+    host->tried[index] = true;
+    *ret_target = (struct connect_target){ host->name, host->addresses[index] };
+    reach_probe(connect->rules->reach, &ret_target->address);
+}
+
+/* Nothing could be tried since every address rests: they are not left alone for that, as the queue has rested the site long enough. */
+static bool resort(struct connect *connect)
+{
+    if (connect->tries || !connect->saw_rest || connect->last_resort)
+        return false;
+    connect->last_resort = true;
+    connect->at = 0;
+    return true;
 }
 
 enum connect_progress connect_next(struct connect *connect, struct connect_target *ret_target)
 {
-    while (connect->at < connect->count && connect->tries < CONNECT_TRIES_MAX) {
+    while (connect->at < connect->count || resort(connect)) {
         if (connect->at >= connect->prepared) {
             if (!prepare_class(connect))
                 return CONNECT_WAIT;
             continue;
         }
         struct connect_host *host = &connect->hosts[connect->at];
-        const struct netaddr *address = next_address(connect, host);
-        if (address) {
-            connect->tries++;
-            *ret_target = (struct connect_target){ host->name, *address };
+        int index = next_address(connect, host, 0);
+        if (index >= 0) {
+            take(connect, host, index, ret_target);
             return CONNECT_TARGET;
         }
+        if (connect->tries >= CONNECT_TRIES_MAX)
+            break;
         connect->at++;
     }
     return CONNECT_OVER;
 }
 
+/* The host that the last target is of. */
+static struct connect_host *host_of(const struct connect *connect, const struct connect_target *target)
+{
+    bool is_there = connect->at < connect->prepared && connect->hosts[connect->at].name == target->host;
+    return is_there ? &connect->hosts[connect->at] : NULL;
+}
+
+bool connect_rival(struct connect *connect, const struct connect_target *target, struct connect_target *ret_rival)
+{
+    struct connect_host *host = host_of(connect, target);
+    int index = host ? next_address(connect, host, target->address.family) : -1;
+    if (index >= 0)
+        take(connect, host, index, ret_rival);
+    return index >= 0;
+}
+
+bool connect_has_other(const struct connect *connect, const struct connect_target *target)
+{
+    const struct connect_host *host = host_of(connect, target);
+    for (unsigned i = 0; host && i < host->naddresses; i++)
+        if (host->addresses[i].family != target->address.family && is_allowed(connect, &host->addresses[i]))
+            return true;
+    return false;
+}
+
 void connect_failed(struct connect *connect, const struct reason *reason, bool counted)
 {
-    if (!counted)
+    if (!counted) {
         connect->tries--;
+        connect->hosts[connect->at].tries--;
+    }
     connect->saw_temporary = true;
     connect->reason = *reason;
 }

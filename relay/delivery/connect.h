@@ -5,9 +5,11 @@
 
 #include "../channels/queue_delivery.h"
 #include "own.h"
+#include "reach.h"
 #include "reason.h"
 
-#define CONNECT_TRIES_MAX 5 /* addresses tried in one attempt, of all hosts together */
+#define CONNECT_TRIES_MAX      5 /* addresses tried in one attempt, of all hosts together */
+#define CONNECT_HOST_TRIES_MAX 3 /* of one host, so that one with many dead addresses leaves some tries to the next */
 
 enum connect_progress {
     CONNECT_TARGET, /* an address to try: *ret_target */
@@ -27,6 +29,7 @@ struct connect_rules {
     size_t nsources;
     bool allow_private;
     const char *hostname; /* ours: an MX of that name is this relay */
+    struct reach *reach;  /* what was learnt of addresses; NULL: nothing */
 };
 
 /* Asks the DNS role for the addresses of HOST, the INDEXth of the list. */
@@ -44,6 +47,9 @@ struct connect {
     unsigned at;       /* the host whose addresses are being tried */
     unsigned prepared; /* hosts before this one are resolved and allowed */
     unsigned tries;
+    bool ipv4_only;   /* no IPv6 any more: it was refused */
+    bool saw_rest;    /* an address was passed over since it rests */
+    bool last_resort; /* none that does not rest could be tried: now those that do */
     bool saw_loop;
     bool saw_private;
     bool saw_temporary;
@@ -60,8 +66,18 @@ void connect_fini(struct connect *connect);
 /* Begins anew: all hosts, all addresses, asked again. */
 void connect_restart(struct connect *connect);
 
-/* The next address to try. */
+/* As connect_restart, and IPv6 addresses are left out from now on. */
+void connect_use_ipv4(struct connect *connect);
+
+/* Has the host of TARGET, which was had last, an address of the other family that may be tried? */
+bool connect_has_other(const struct connect *connect, const struct connect_target *target);
+
+/* The next address to try. Those that rest (reach.h) are passed over, unless there is no other at all. */
 enum connect_progress connect_next(struct connect *connect, struct connect_target *ret_target);
+
+/* An address of the other family to try beside TARGET, which was had last and is being tried: of the same host. False where there is
+ * none. */
+bool connect_rival(struct connect *connect, const struct connect_target *target, struct connect_target *ret_rival);
 
 /* The DNS answered for the host INDEX, with STATUS and COUNT ADDRESSES. */
 void connect_answer(struct connect *connect, unsigned index, enum dns_status status, const struct netaddr *addresses,

@@ -14,9 +14,6 @@
 
 #define CONNECTION_DNS_WAIT_MS (60 * 1000) /* longer than the DNS role takes for all its tries */
 
-static void dial(struct connection *connection);
-static void over(struct connection *connection);
-
 static struct ipc *queue_of(const struct connection *connection)
 {
     return connection->orphan ? NULL : connection->pool->queue;
@@ -26,6 +23,7 @@ void connection_free(struct connection *connection)
 {
     pool_leave(connection->pool, connection);
     client_free(&connection->client);
+    race_fini(&connection->race);
     connect_fini(&connection->way);
     transaction_fini(&connection->transaction);
     timer_fini(&connection->timer);
@@ -77,9 +75,22 @@ static void turn(struct connection *connection)
     }
 }
 
+/* The target serves: what is known of it is kept for the connections to come. */
+static void learn(const struct connection *connection)
+{
+    const struct connect_target *target = &connection->target;
+    struct reach *reach = connection->pool->rules.reach;
+    reach_answered(reach, &target->address);
+    if (connect_has_other(&connection->way, target))
+        reach_prefer(reach, target->host, target->address.family, REACH_FAMILY_MS);
+}
+
 static void client_ready(void *context)
 {
     struct connection *connection = context;
+    if (!connection->learnt)
+        learn(connection);
+    connection->learnt = true;
     text_copy(connection->place.tls, sizeof connection->place.tls, span_of(client_tls(connection->client)));
     if (connection->transaction.open)
         client_send(connection->client, &connection->transaction); /* a fresh session for a transaction that waits */
@@ -90,26 +101,32 @@ static void client_ready(void *context)
 static void on_refused(struct connection *connection, const struct reason *reason)
 {
     connect_failed(&connection->way, reason, true);
-    dial(connection);
+    race_go(&connection->race);
 }
 
-static bool begin_session(struct connection *connection);
+static void on_silent(struct connection *connection, const struct reason *reason)
+{
+    reach_failed(connection->pool->rules.reach, &connection->target.address);
+    on_refused(connection, reason);
+}
+
+static bool connect_again(struct connection *connection);
 
 static void retry_plain(struct connection *connection, const struct reason *reason)
 {
     (void)reason;
     tls_remember_plain(connection->pool->tls, connection->target.host);
     connection->plain = true;
-    if (!begin_session(connection))
-        dial(connection);
+    if (!connect_again(connection))
+        race_go(&connection->race);
 }
 
 static void retry_helo(struct connection *connection, const struct reason *reason)
 {
     (void)reason;
     connection->helo = true;
-    if (!begin_session(connection))
-        dial(connection);
+    if (!connect_again(connection))
+        race_go(&connection->race);
 }
 
 static void on_idle(struct connection *connection, const struct reason *reason)
@@ -131,12 +148,26 @@ static void on_stale(struct connection *connection, const struct reason *reason)
     }
     connection->renewed = true;
     connect_restart(&connection->way);
-    dial(connection);
+    race_go(&connection->race);
+}
+
+/* Once only, as there is no IPv6 any more then. Recipients that have their outcome keep it. */
+static void on_nameless(struct connection *connection, const struct reason *reason)
+{
+    if (connection->orphan) {
+        on_lost(connection, reason);
+        return;
+    }
+    reach_prefer(connection->pool->rules.reach, connection->target.host, 4, REACH_REFUSED_MS);
+    body_rewind(&connection->transaction.body);
+    connect_use_ipv4(&connection->way);
+    race_go(&connection->race);
 }
 
 static void (*const ends[CLIENT_ENDS])(struct connection *connection, const struct reason *reason) = {
-    [CLIENT_REFUSED] = on_refused, [CLIENT_RETRY_PLAIN] = retry_plain, [CLIENT_RETRY_HELO] = retry_helo,
-    [CLIENT_IDLE] = on_idle,       [CLIENT_STALE] = on_stale,          [CLIENT_LOST] = on_lost,
+    [CLIENT_REFUSED] = on_refused,      [CLIENT_SILENT] = on_silent,      [CLIENT_NAMELESS] = on_nameless,
+    [CLIENT_RETRY_PLAIN] = retry_plain, [CLIENT_RETRY_HELO] = retry_helo, [CLIENT_IDLE] = on_idle,
+    [CLIENT_STALE] = on_stale,          [CLIENT_LOST] = on_lost,
 };
 
 static void client_ended(void *context, enum client_end end, const struct reason *reason)
@@ -154,8 +185,19 @@ static bool is_no_way(int error)
     return error == ENETUNREACH || error == EAFNOSUPPORT || error == EADDRNOTAVAIL || error == EINVAL;
 }
 
-/* Begins a session with the target. False, and noted as failed, where the kernel refuses at once. */
-static bool begin_session(struct connection *connection)
+/* "mx1.example.net[192.0.2.1]:25"; a literal stands for itself. */
+static void set_place(struct connection *connection, const struct connect_target *target)
+{
+    char address[NETADDR_TEXT_SIZE];
+    struct netaddr literal;
+    netaddr_print(&target->address, address);
+    const char *name = connect_literal(span_of(target->host), &literal) ? "" : target->host;
+    text_format(connection->place.mx, sizeof connection->place.mx, "%s[%s]:%u", name, address, target->address.port);
+    text_copy(connection->place.tls, sizeof connection->place.tls, SPAN("none"));
+}
+
+/* Begins a session with the target over FD, which is the session's from here on. */
+static void begin_session(struct connection *connection, int fd)
 {
     struct pool *pool = connection->pool;
     const struct connect_target *target = &connection->target;
@@ -166,73 +208,67 @@ static bool begin_session(struct connection *connection)
                                   .host = target->host,
                                   .port = target->address.port,
                                   .plain = connection->plain,
-                                  .helo = connection->helo };
-    int fd = connect_socket(&connection->way, target, (unsigned)connection->serial);
-    if (fd >= 0) {
-        connection->client = client_new(&setup, fd, &client_events, connection);
-        return true;
-    }
+                                  .helo = connection->helo,
+                                  .ipv4_instead = target->address.family == 6 && connect_has_other(&connection->way, target) };
+    connection->client = client_new(&setup, fd, &client_events, connection);
+}
+
+static void race_failed(void *context, const struct connect_target *target, int error, bool at_once)
+{
+    struct connection *connection = context;
     struct reason reason;
-    bool counted = !is_no_way(errno);
-    reason_local(&reason, "4.4.1", "%s: %s", connection->place.mx, strerror(errno));
+    bool counted = !(at_once && is_no_way(error));
+    set_place(connection, target);
+    reason_local(&reason, error == ETIMEDOUT ? "4.4.2" : "4.4.1", "%s: %s while connecting", connection->place.mx,
+                 error == ETIMEDOUT ? "timed out" : strerror(error));
+    if (counted)
+        reach_failed(connection->pool->rules.reach, &target->address);
     connect_failed(&connection->way, &reason, counted);
-    return false;
 }
 
-/* "mx1.example.net[192.0.2.1]:25"; a literal stands for itself. */
-static void set_place(struct connection *connection)
+/* The same target once more, on a new connection. False, and noted as failed, where the kernel refuses at once. */
+static bool connect_again(struct connection *connection)
 {
-    const struct connect_target *target = &connection->target;
-    char address[NETADDR_TEXT_SIZE];
-    struct netaddr literal;
-    netaddr_print(&target->address, address);
-    const char *name = connect_literal(span_of(target->host), &literal) ? "" : target->host;
-    text_format(connection->place.mx, sizeof connection->place.mx, "%s[%s]:%u", name, address, target->address.port);
-    text_copy(connection->place.tls, sizeof connection->place.tls, SPAN("none"));
+    int fd = connect_socket(&connection->way, &connection->target, (unsigned)connection->serial);
+    if (fd >= 0)
+        begin_session(connection, fd);
+    else
+        race_failed(connection, &connection->target, errno, true);
+    return fd >= 0;
 }
 
-static void set_target(struct connection *connection, const struct connect_target *target)
+static void race_won(void *context, int fd, const struct connect_target *target)
 {
+    struct connection *connection = context;
     connection->target = *target;
-    connection->helo = false;
+    connection->helo = connection->learnt = false;
     connection->plain = connection->route.tls == CONF_DELIVERY_OPPORTUNISTIC && tls_is_plain(connection->pool->tls, target->host);
-    set_place(connection);
+    set_place(connection, target);
+    begin_session(connection, fd);
 }
 
 static void dns_over(void *context)
 {
     struct connection *connection = context;
     connect_unanswered(&connection->way);
-    dial(connection);
+    race_go(&connection->race);
 }
 
-/* Goes on to the next address, or to the end. */
-static void dial(struct connection *connection)
+static void race_waits(void *context)
 {
-    struct connect_target target;
-    for (;;) {
-        switch (connect_next(&connection->way, &target)) {
-        case CONNECT_WAIT:
-            timer_set(&connection->timer, connection->pool->loop, CONNECTION_DNS_WAIT_MS, dns_over, connection);
-            return;
-        case CONNECT_OVER:
-            over(connection);
-            return;
-        case CONNECT_TARGET:
-            timer_stop(&connection->timer);
-            set_target(connection, &target);
-            if (begin_session(connection))
-                return;
-        }
-    }
+    struct connection *connection = context;
+    timer_set(&connection->timer, connection->pool->loop, CONNECTION_DNS_WAIT_MS, dns_over, connection);
 }
 
-static void over(struct connection *connection)
+static void race_over(void *context)
 {
+    struct connection *connection = context;
     struct reason reason;
     enum delivery_end end = connect_verdict(&connection->way, &reason);
     finish(connection, end, &reason);
 }
+
+static const struct race_events race_events = { .won = race_won, .failed = race_failed, .waits = race_waits, .over = race_over };
 
 static void outcome(void *context, uint32_t index, enum delivery_verdict verdict, const struct reason *reason)
 {
@@ -261,7 +297,9 @@ void connection_open(struct pool *pool, const struct delivery_open *open)
         finish(connection, DELIVERY_UNREACHABLE, &reason);
     } else {
         connect_init(&connection->way, open, &pool->rules, ask, connection);
-        dial(connection);
+        race_init(&connection->race, pool->loop, &connection->way, &race_events, connection,
+                  pool->conf->delivery.connect_timeout_ms, (unsigned)connection->serial);
+        race_go(&connection->race);
     }
 }
 
@@ -312,12 +350,14 @@ void connection_abandon(struct connection *connection)
 void connection_address(struct connection *connection, unsigned index, const struct dns_address *answer)
 {
     connect_answer(&connection->way, index, (enum dns_status)answer->status, answer->addresses, answer->count);
-    if (!connection->client)
-        dial(connection);
+    if (!connection->client && !race_is_on(&connection->race)) {
+        timer_stop(&connection->timer);
+        race_go(&connection->race);
+    }
 }
 
 void connection_ask_again(struct connection *connection)
 {
-    if (!connection->client)
+    if (!connection->client && connection->race.loop)
         connect_ask_again(&connection->way);
 }

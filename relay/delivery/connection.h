@@ -5,6 +5,7 @@
 
 #include "client.h"
 #include "pool.h"
+#include "race.h"
 #include "report.h"
 
 struct connection {
@@ -16,10 +17,12 @@ struct connection {
     bool closing;    /* the queue asked for its end */
     struct route route;
     struct connect way;
+    struct race race; /* over the way */
     struct connect_target target;
     struct client *client;
     bool plain;   /* this target without STARTTLS */
     bool helo;    /* this target with HELO */
+    bool learnt;  /* that this target serves is known */
     bool busy;    /* there is a transaction */
     bool renewed; /* a fresh session was begun for this transaction already */
     uint64_t messages;

@@ -33,6 +33,13 @@ static enum stage connect_lost(struct client *client)
     return client_fail(client, &reason);
 }
 
+static enum stage banner_lost(struct client *client)
+{
+    struct reason reason;
+    reason_local(&reason, "4.4.2", "%s: %s while waiting for the greeting", client->setup.host, stream_problem(client->stream));
+    return client_end(client, CLIENT_SILENT, &reason);
+}
+
 /* `helo`: this connection is the second one, after EHLO led nowhere on the first. */
 static enum stage banner_taken(struct client *client)
 {
@@ -221,7 +228,7 @@ const struct stage_row greet_stages[STAGES] = {
                        STAGE_TIMEOUT(command_timeout_ms),
                        NULL,
                        { banner_taken, NULL, client_refused, client_refused },
-                       NULL },
+                       banner_lost },
     [STAGE_EHLO] = { "waiting for the reply to EHLO",
                      STAGE_TIMEOUT(command_timeout_ms),
                      ehlo_perform,

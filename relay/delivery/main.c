@@ -21,6 +21,7 @@ struct delivery {
     struct own own;
     struct tls *tls;
     struct netaddr *sources;
+    struct reach *reach;
     struct pool pool;
     struct ipc *queue;
     struct ipc *dns;
@@ -159,6 +160,7 @@ static bool start(struct role *role)
     delivery->tls = tls_new(conf);
     if (!delivery->tls)
         return false;
+    delivery->reach = reach_new();
     delivery->sources = text_zalloc((conf->delivery.source.count + 1) * sizeof *delivery->sources);
     delivery->pool = (struct pool){ .loop = role->loop,
                                     .conf = conf,
@@ -168,7 +170,8 @@ static bool start(struct role *role)
                                                .sources = delivery->sources,
                                                .nsources = read_sources(&conf->delivery.source, delivery->sources),
                                                .allow_private = conf->delivery.allow_private,
-                                               .hostname = conf->hostname },
+                                               .hostname = conf->hostname,
+                                               .reach = delivery->reach },
                                     .emptied = emptied,
                                     .context = role };
     pool_init(&delivery->pool);
@@ -196,6 +199,7 @@ static void stop(struct role *role)
     ipc_free(&delivery->dns);
     tls_free(&delivery->tls);
     own_fini(&delivery->own);
+    reach_free(&delivery->reach);
     free(delivery->sources);
     free(delivery);
     role->state = NULL;

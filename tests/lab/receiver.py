@@ -88,13 +88,14 @@ def leave(text="", reset=False, before=b""):
 
 class Deaf:
     """Listens, but takes no connection: its queue is full, so that connecting hangs."""
+    family = socket.AF_INET
 
     def __init__(self, address, port):
-        self.listener = socket.socket()
+        self.listener = socket.socket(self.family)
         self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.listener.bind((address, port))
         self.listener.listen(0)
-        self.fillers = [socket.socket() for _ in range(4)]
+        self.fillers = [socket.socket(self.family) for _ in range(4)]
         for filler in self.fillers:
             filler.setblocking(False)
             filler.connect_ex((address, port))

@@ -287,20 +287,42 @@ static inline void *world_play(void *context)
     return NULL;
 }
 
-/* Begins to play SCRIPT (NULL at its end) on a free port. CONTEXT may be NULL where it has no tls. */
+/* A socket that listens on HOST at PORT (0: any free one, which is written there); -1 where it is taken. */
+static inline int world_listen(const char *host, uint16_t *port, int backlog)
+{
+    struct netaddr address;
+    struct sockaddr_storage name;
+    assert_true(netaddr_parse(span_of(host), &address));
+    address.port = *port;
+    socklen_t size = netaddr_to_sockaddr(&address, &name);
+    int fd = socket(name.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (bind(fd, (struct sockaddr *)&name, size) != 0 || listen(fd, backlog) != 0) {
+        close(fd);
+        return -1;
+    }
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&name, &size), 0);
+    assert_true(netaddr_from_sockaddr((struct sockaddr *)&name, &address));
+    *port = address.port;
+    return fd;
+}
+
+/* Begins to play SCRIPT (NULL at its end) on LISTENER. CONTEXT may be NULL where it has no tls. */
+static inline void world_serve_on(struct world_server *server, int listener, const char *const *script, SSL_CTX *context)
+{
+    signal(SIGPIPE, SIG_IGN);
+    *server = (struct world_server){ .script = script, .context = context, .fd = -1, .listener = listener };
+    server->content = calloc(1, WORLD_CONTENT_MAX);
+    assert_int_equal(pthread_create(&server->thread, NULL, world_play, server), 0);
+}
+
+/* The same on a free port of 127.0.0.1. */
 static inline void world_serve(struct world_server *server, const char *const *script, SSL_CTX *context)
 {
-    struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-    socklen_t size = sizeof address;
-    signal(SIGPIPE, SIG_IGN);
-    *server = (struct world_server){ .script = script, .context = context, .fd = -1 };
-    server->content = calloc(1, WORLD_CONTENT_MAX);
-    server->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_int_equal(bind(server->listener, (struct sockaddr *)&address, size), 0);
-    assert_int_equal(listen(server->listener, 10), 0);
-    assert_int_equal(getsockname(server->listener, (struct sockaddr *)&address, &size), 0);
-    server->port = ntohs(address.sin_port);
-    assert_int_equal(pthread_create(&server->thread, NULL, world_play, server), 0);
+    uint16_t port = 0;
+    int listener = world_listen("127.0.0.1", &port, 10);
+    assert_true(listener >= 0);
+    world_serve_on(server, listener, script, context);
+    server->port = port;
 }
 
 /* Waits for the script's end; it must have gone as written. */
@@ -535,17 +557,18 @@ static inline void world_begin(struct world *world, const struct world_message *
     world->queue_back = ipc_new(world->loop, queue[1], &queue_delivery_channel, IPC_BACK, world_from_queue, NULL, world);
     world->dns = ipc_new(world->loop, dns[0], &dns_channel, IPC_FRONT, world_from_dns, NULL, world);
     world->dns_back = ipc_new(world->loop, dns[1], &dns_channel, IPC_BACK, world_dns, NULL, world);
-    world->pool = (struct pool){
-        .loop = world->loop,
-        .conf = &world->conf,
-        .secrets = secrets,
-        .tls = tls_new(&world->conf),
-        .rules = { .own = &world->own, .allow_private = world->conf.delivery.allow_private, .hostname = world->conf.hostname },
-        .queue = world->queue_back,
-        .dns = world->dns,
-        .emptied = world_emptied,
-        .context = world
-    };
+    world->pool = (struct pool){ .loop = world->loop,
+                                 .conf = &world->conf,
+                                 .secrets = secrets,
+                                 .tls = tls_new(&world->conf),
+                                 .rules = { .own = &world->own,
+                                            .allow_private = world->conf.delivery.allow_private,
+                                            .hostname = world->conf.hostname,
+                                            .reach = reach_new() },
+                                 .queue = world->queue_back,
+                                 .dns = world->dns,
+                                 .emptied = world_emptied,
+                                 .context = world };
     pool_init(&world->pool);
 }
 
@@ -597,6 +620,7 @@ static inline void world_end(struct world *world)
     ipc_free(&world->dns_back);
     tls_free(&world->pool.tls);
     own_fini(&world->own);
+    reach_free(&world->pool.rules.reach);
     close(world->segment);
     loop_free(&world->loop);
 }

@@ -1,0 +1,150 @@
+/* A lane is one socket on which connect() is in progress. The first lane that connects ends the other. When one fails while the other
+ * runs on, the runner gets the next rival at once (the head start has served its purpose); when none is left running, the way's next
+ * address is tried, perhaps of another host. */
+#include "race.h"
+
+#include <errno.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+void race_init(struct race *race, struct loop *loop, struct connect *way, const struct race_events *events, void *context,
+               int64_t timeout_ms, unsigned turn)
+{
+    *race = (struct race){
+        .loop = loop, .way = way, .events = events, .context = context, .timeout_ms = timeout_ms, .turn = turn
+    };
+    for (unsigned i = 0; i < RACE_LANES; i++)
+        race->lanes[i] = (struct race_lane){ .race = race, .fd = -1 };
+}
+
+/* Takes the socket out of LANE, which is free then. */
+static int leave(struct race_lane *lane)
+{
+    int fd = lane->fd;
+    watch_fini(&lane->watch);
+    timer_fini(&lane->limit);
+    lane->fd = -1;
+    return fd;
+}
+
+static void stop(struct race *race)
+{
+    timer_stop(&race->head_start);
+    for (unsigned i = 0; i < RACE_LANES; i++)
+        if (race->lanes[i].fd >= 0)
+            close(leave(&race->lanes[i]));
+}
+
+void race_fini(struct race *race)
+{
+    if (!race->loop)
+        return;
+    stop(race);
+    timer_fini(&race->head_start);
+}
+
+static struct race_lane *find_lane(struct race *race, bool running)
+{
+    for (unsigned i = 0; i < RACE_LANES; i++)
+        if ((race->lanes[i].fd >= 0) == running)
+            return &race->lanes[i];
+    return NULL;
+}
+
+bool race_is_on(const struct race *race)
+{
+    for (unsigned i = 0; i < RACE_LANES; i++)
+        if (race->loop && race->lanes[i].fd >= 0)
+            return true;
+    return false;
+}
+
+static void ready(void *context, int fd, unsigned what);
+
+static void late(void *context);
+
+/* Begins to connect to TARGET in a free lane. False, and told, where the kernel refuses at once. */
+static bool start(struct race *race, const struct connect_target *target)
+{
+    struct race_lane *lane = find_lane(race, false);
+    int fd = connect_socket(race->way, target, race->turn);
+    if (fd < 0) {
+        race->events->failed(race->context, target, errno, true);
+        return false;
+    }
+    lane->fd = fd;
+    lane->target = *target;
+    watch_set(&lane->watch, race->loop, fd, WATCH_WRITE, ready, lane);
+    timer_set(&lane->limit, race->loop, race->timeout_ms, late, lane);
+    return true;
+}
+
+/* Starts a rival of what runs in one lane, where the host has another family. */
+static void start_rival(void *context)
+{
+    struct race *race = context;
+    const struct race_lane *runner = find_lane(race, true);
+    struct connect_target rival;
+    if (!runner || !find_lane(race, false))
+        return;
+    while (connect_rival(race->way, &runner->target, &rival))
+        if (start(race, &rival))
+            return;
+}
+
+void race_go(struct race *race)
+{
+    struct connect_target target;
+    for (;;) {
+        switch (connect_next(race->way, &target)) {
+        case CONNECT_WAIT:
+            race->events->waits(race->context);
+            return;
+        case CONNECT_OVER:
+            race->events->over(race->context);
+            return;
+        case CONNECT_TARGET:
+            if (!start(race, &target))
+                continue;
+            timer_set(&race->head_start, race->loop, RACE_HEAD_START_MS, start_rival, race);
+            return;
+        }
+    }
+}
+
+/* LANE came to nothing. */
+static void lose(struct race_lane *lane, int error)
+{
+    struct race *race = lane->race;
+    close(leave(lane));
+    race->events->failed(race->context, &lane->target, error, false);
+    timer_stop(&race->head_start);
+    if (race_is_on(race))
+        start_rival(race);
+    else
+        race_go(race);
+}
+
+static void late(void *context)
+{
+    lose(context, ETIMEDOUT);
+}
+
+static void ready(void *context, int fd, unsigned what)
+{
+    struct race_lane *lane = context;
+    struct race *race = lane->race;
+    int error = 0;
+    socklen_t size = sizeof error;
+    (void)what;
+    if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0)
+        error = errno;
+    if (error) {
+        lose(lane, error);
+        return;
+    }
+    struct connect_target target = lane->target;
+    leave(lane);
+    stop(race);
+    race->events->won(race->context, fd, &target);
+}

@@ -1,0 +1,58 @@
+/* Connecting over TCP to the next address of a way. Where a host has IPv6 and IPv4, one family gets a head start and then both are tried
+ * side by side, so that a path which swallows everything costs a quarter of a second and no timeout (RFC 8305, adapted: two at a time
+ * and one host, since each of them is a connection that a mail server counts). */
+#ifndef POSTERN_DELIVERY_RACE_H
+#define POSTERN_DELIVERY_RACE_H
+
+#include "../base/loop.h"
+#include "connect.h"
+
+#define RACE_HEAD_START_MS 250 /* RFC 8305 5: Connection Attempt Delay */
+#define RACE_LANES         2   /* a family each */
+
+/* Each but `failed` comes last in its call and may free the race. */
+struct race_events {
+    /* The connection FD (the callee's) to TARGET is made. */
+    void (*won)(void *context, int fd, const struct connect_target *target);
+    /* TARGET could not be connected to; ERROR is an errno, ETIMEDOUT also where the time was up. AT_ONCE: the kernel said so without
+     * having tried. To be noted with connect_failed. */
+    void (*failed)(void *context, const struct connect_target *target, int error, bool at_once);
+    /* The DNS was asked: call race_go after connect_answer. */
+    void (*waits)(void *context);
+    /* No address is left. */
+    void (*over)(void *context);
+};
+
+struct race_lane {
+    struct race *race;
+    struct connect_target target;
+    struct watch watch;
+    struct timer limit;
+    int fd; /* -1: free */
+};
+
+struct race {
+    struct loop *loop;
+    struct connect *way;
+    const struct race_events *events;
+    void *context;
+    int64_t timeout_ms; /* of one address */
+    unsigned turn;      /* for connect_socket */
+    struct timer head_start;
+    struct race_lane lanes[RACE_LANES];
+};
+
+/* A race over WAY in place, in which nothing runs; all pointers are borrowed. It must not move. */
+void race_init(struct race *race, struct loop *loop, struct connect *way, const struct race_events *events, void *context,
+               int64_t timeout_ms, unsigned turn);
+
+/* Ends what runs; fine on an all-zero one. */
+void race_fini(struct race *race);
+
+/* Tries the next address; an event follows, perhaps from within this call. Nothing must be running. */
+void race_go(struct race *race);
+
+/* Is an address being tried? */
+bool race_is_on(const struct race *race);
+
+#endif

@@ -1,0 +1,119 @@
+/* Two small maps. What rests is keyed by address and port, since one machine may have a dead port beside a living one; the family by
+ * the host's name, since it is the path to that host which works or does not (RFC 8305 4 keeps the same). */
+#include "reach.h"
+
+#include "../base/clock.h"
+#include "../base/map.h"
+#include "../base/text.h"
+
+#include <stdlib.h>
+
+struct rest {
+    int64_t delay_ms; /* of the last failure */
+    int64_t until_ms; /* monotonic */
+};
+
+struct family {
+    int64_t until_ms; /* monotonic */
+    uint8_t family;
+};
+
+struct reach {
+    struct map *rests;    /* address and port → struct rest */
+    struct map *families; /* host → struct family */
+};
+
+struct reach *reach_new(void)
+{
+    struct reach *reach = text_zalloc(sizeof *reach);
+    reach->rests = map_new(REACH_ADDRESSES_MAX);
+    reach->families = map_new(REACH_HOSTS_MAX);
+    return reach;
+}
+
+void reach_free(struct reach **reach)
+{
+    if (!*reach)
+        return;
+    map_free(&(*reach)->rests, free);
+    map_free(&(*reach)->families, free);
+    free(*reach);
+    *reach = NULL;
+}
+
+static struct span key_of(const struct netaddr *address, struct netaddr *plain)
+{
+    *plain = *address;
+    plain->unused = 0;
+    return span_make((const char *)plain, sizeof *plain);
+}
+
+/* Puts VALUE at KEY, where something is free once the map of at most MAX is emptied at the latest. */
+static void put(struct map **map, size_t max, struct span key, void *value)
+{
+    bool full = false;
+    void *old = map_put(*map, key, value, &full);
+    if (full) {
+        map_free(map, free);
+        *map = map_new(max);
+        map_put(*map, key, value, NULL);
+    }
+    free(old);
+}
+
+static struct rest *find(const struct reach *reach, const struct netaddr *address)
+{
+    struct netaddr plain;
+    return reach ? map_get(reach->rests, key_of(address, &plain)) : NULL;
+}
+
+void reach_failed(struct reach *reach, const struct netaddr *address)
+{
+    struct netaddr plain;
+    struct rest *rest = find(reach, address);
+    if (!reach)
+        return;
+    if (!rest) {
+        rest = text_zalloc(sizeof *rest);
+        put(&reach->rests, REACH_ADDRESSES_MAX, key_of(address, &plain), rest);
+    }
+    rest->delay_ms = !rest->delay_ms ? REACH_REST_FIRST_MS : rest->delay_ms * 2;
+    if (rest->delay_ms > REACH_REST_MAX_MS)
+        rest->delay_ms = REACH_REST_MAX_MS;
+    rest->until_ms = clock_monotonic_ms() + rest->delay_ms;
+}
+
+void reach_answered(struct reach *reach, const struct netaddr *address)
+{
+    struct netaddr plain;
+    if (reach)
+        free(map_remove(reach->rests, key_of(address, &plain)));
+}
+
+bool reach_rests(const struct reach *reach, const struct netaddr *address)
+{
+    const struct rest *rest = find(reach, address);
+    return rest && clock_monotonic_ms() < rest->until_ms;
+}
+
+void reach_probe(struct reach *reach, const struct netaddr *address)
+{
+    struct rest *rest = find(reach, address);
+    if (rest)
+        rest->until_ms = clock_monotonic_ms() + rest->delay_ms;
+}
+
+void reach_prefer(struct reach *reach, const char *host, uint8_t family, int64_t for_ms)
+{
+    if (!reach || reach_family(reach, host) == family)
+        return;
+    struct family *known = text_zalloc(sizeof *known);
+    *known = (struct family){ clock_monotonic_ms() + for_ms, family };
+    put(&reach->families, REACH_HOSTS_MAX, span_of(host), known);
+}
+
+uint8_t reach_family(const struct reach *reach, const char *host)
+{
+    const struct family *known = reach ? map_get(reach->families, span_of(host)) : NULL;
+    return known && clock_monotonic_ms() < known->until_ms ? known->family : 0;
+}

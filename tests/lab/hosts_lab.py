@@ -1,0 +1,90 @@
+"""Hosts of a site of which some are dead, swallow what is sent to them, or refuse one family: mail goes by the others."""
+import contextlib
+import socket
+import sys
+
+from case import main
+from receiver import Deaf, Receiver
+from submit import message, submit
+from world import World, wait_for
+
+HOUR = "retry = { 1h }"  # what fails once does not come again within a case
+
+
+class Deaf6(Deaf):
+    """As Deaf, over IPv6."""
+    family = socket.AF_INET6
+
+
+@contextlib.contextmanager
+def site(hosts, receivers, deaf=(), **options):
+    """(daemon, {address: receiver}): far.test with HOSTS [(preference, [addresses])], where RECEIVERS {address: answers} listen and nobody
+    gets through to those in DEAF."""
+    records = []
+    for i, (preference, addresses) in enumerate(hosts):
+        records.append(f"far.test. 300 IN MX {preference} mx{i}.far.test.")
+        records += [f"mx{i}.far.test. 300 IN {'AAAA' if ':' in a else 'A'} {a}" for a in addresses]
+    with World(records) as world:
+        found = {address: world.add(Receiver(address, world.delivery_port, answers)) for address, answers in receivers.items()}
+        for address in deaf:
+            world.add((Deaf6 if ":" in address else Deaf)(address, world.delivery_port))
+        daemon = world.posternd(queue=HOUR, top="processes = 1", listener="check-recipient-domain = no", **options)
+        daemon.user("alice", "secret")
+        daemon.start()
+        yield daemon, found
+
+
+def deliver(daemon, count, word=""):
+    """COUNT messages, all of which are delivered; the events."""
+    before = len(daemon.events("delivered"))
+    for i in range(count):
+        submit(daemon, "alice@example.net", ["bob@far.test"], message(f"{word}{i}"))
+    return wait_for(lambda: len(daemon.events("delivered")) == before + count and daemon.events("delivered")[before:], what="delivery")
+
+
+def case_half_the_hosts_are_dead():
+    """Four hosts of one preference and a worse one: two refuse, one swallows; nothing is deferred, and the worse one is not used."""
+    hosts = [(10, ["127.0.5.1"]), (10, ["127.0.5.2"]), (10, ["127.0.5.3"]), (10, ["127.0.5.4"]), (20, ["127.0.5.5"])]
+    with site(hosts, {"127.0.5.4": {}, "127.0.5.5": {}}, ("127.0.5.3",), delivery="connect-timeout = 1s messages-per-connection = 1") as (daemon, receivers):
+        deliver(daemon, 12)
+        assert not daemon.events("deferred") and not daemon.events("site-backoff"), daemon.events("deferred")
+        assert len(receivers["127.0.5.4"].messages) == 12 and not receivers["127.0.5.5"].messages
+
+
+def case_an_ipv6_black_hole_costs_no_timeout():
+    """IPv6 lets nobody in and says nothing: IPv4 of the same host delivers, long before the connection's timeout."""
+    with site([(10, ["::1", "127.0.5.1"])], {"127.0.5.1": {}}, ("::1",), delivery="connect-timeout = 10min") as (daemon, receivers):
+        events = deliver(daemon, 3)
+        assert all("[127.0.5.1]" in event["mx"] for event in events), events
+
+
+def case_ipv6_is_used_where_it_works():
+    with site([(10, ["::1", "127.0.5.1"])], {"::1": {}, "127.0.5.1": {}}) as (daemon, receivers):
+        events = deliver(daemon, 3)
+        assert all("[::1]" in event["mx"] for event in events) and not receivers["127.0.5.1"].connections, events
+
+
+def case_a_refusal_for_a_missing_name_is_tried_over_ipv4():
+    """Gmail's words for an IPv6 address without PTR, after the whole message: it goes over IPv4, and the next ones do at once."""
+    no = ("550-5.7.1 [::1] Our system has detected that this message does not meet IPv6 sending\r\n"
+          "550 5.7.1 guidelines regarding PTR records and authentication.")
+    with site([(10, ["::1", "127.0.5.1"])], {"::1": {"dot": no}, "127.0.5.1": {}}, delivery="messages-per-connection = 1") as (daemon, receivers):
+        deliver(daemon, 1, "first")
+        events = deliver(daemon, 3, "then")
+        assert all("[127.0.5.1]" in event["mx"] for event in events), events
+        asked = [command for command in receivers["::1"].commands if command.startswith("MAIL")]
+        assert len(asked) == 1 and len(receivers["127.0.5.1"].messages) == 4, asked
+        assert not daemon.events("bounced") and not daemon.events("deferred")
+
+
+def case_a_refusal_over_both_families_is_final():
+    no = "550 5.7.25 The IP address sending this message does not have a PTR record setup"
+    with site([(10, ["::1", "127.0.5.1"])], {"::1": {"rcpt": no}, "127.0.5.1": {"rcpt": no}}) as (daemon, receivers):
+        submit(daemon, "alice@example.net", ["bob@far.test"], message())
+        bounced = wait_for(lambda: daemon.events("bounced"), what="the bounce")[0]
+        assert bounced["status"] == "5.7.25" and "[127.0.5.1]" in bounced["mx"], bounced
+        assert receivers["::1"].connections == 1 and receivers["127.0.5.1"].connections == 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.modules[__name__]))
