@@ -1,6 +1,7 @@
-/* A limit of wrong passwords is asked before anything else is looked at, and its refusal is the same whether this password was right: who
- * guesses learns nothing any more. For an account it does not hold from networks where it logged in before, or anybody could lock
- * somebody out by guessing. A suspension is told to the right password alone. */
+/* A limit of wrong passwords is asked before anything else is looked at, and its refusal is the same whether this password was right, in
+ * words, in time, and in what it leaves: nothing is counted then, or the time of the next refusal would tell. So who guesses learns
+ * nothing any more. For an account it does not hold from networks where it logged in before, or anybody could lock somebody out by
+ * guessing. A suspension is told to the right password alone. */
 #include "admit.h"
 
 #include "../relay/base/clock.h"
@@ -13,17 +14,22 @@ static void refuse(const struct limit_refusal *refusal, struct policy_answer *an
     answer_limit(answer, limit_is_final(refusal) ? POLICY_REJECT : POLICY_DEFER, "421 4.7.0 ", refusal);
 }
 
+/* What comes of VERDICT, where REFUSAL says why. */
+static void act(enum limit_verdict verdict, const struct limit_refusal *refusal, struct policy_answer *answer)
+{
+    if (verdict == LIMIT_SLOW)
+        answer->delay_ms = (uint32_t)(refusal->wait_ms < ADMIT_DELAY_MAX_MS ? refusal->wait_ms : ADMIT_DELAY_MAX_MS);
+    else if (verdict != LIMIT_ALLOW)
+        refuse(refusal, answer);
+}
+
 void admit_connect(struct judge *judge, const struct policy_connect *connect, int64_t now_ms, struct policy_answer *ret_answer)
 {
     const struct limit_ask ask = { .count = CONF_COUNT_CONNECTIONS, .n = 1 };
     struct key_subject subject = { .client = connect->client };
     struct limit_refusal refusal;
     *ret_answer = (struct policy_answer){ .ticket = connect->ticket, .verdict = POLICY_ALLOW };
-    enum limit_verdict verdict = limit_take(judge_limits(judge), &subject, &ask, 1, now_ms, &refusal);
-    if (verdict == LIMIT_SLOW)
-        ret_answer->delay_ms = (uint32_t)(refusal.wait_ms < ADMIT_DELAY_MAX_MS ? refusal.wait_ms : ADMIT_DELAY_MAX_MS);
-    else if (verdict != LIMIT_ALLOW)
-        refuse(&refusal, ret_answer);
+    act(limit_take(judge_limits(judge), &subject, &ask, 1, now_ms, &refusal), &refusal, ret_answer);
 }
 
 /* Has ACCOUNT logged in from the network of CLIENT before? */
@@ -49,9 +55,10 @@ static bool is_guessed_at(struct judge *judge, const struct key_subject *subject
     struct limit_refusal refusal;
     if (is_known_place(judge, subject->account, &subject->client))
         asked.account = SPAN(""); /* the account's limits say nothing here; its client's do */
-    if (limit_take(judge_limits(judge), &asked, &look, 1, now_ms, &refusal) < LIMIT_REFUSE)
+    act(limit_take(judge_limits(judge), &asked, &look, 1, now_ms, &refusal), &refusal, answer);
+    if (answer->verdict == POLICY_ALLOW)
         return false;
-    refuse(&refusal, answer);
+    answer->delay_ms = ADMIT_GUESS_MS;
     return true;
 }
 
@@ -63,7 +70,7 @@ static void welcome(struct judge *judge, const struct key_subject *subject, int6
     logins_note(judge_logins(judge), &subject->client, subject->account, clock_wall_ms());
     if (!standing_is_suspended(standing, subject->account) && key_of(CONF_KEY_NETWORK, subject, network) &&
         judge_count(judge, subject, CONF_COUNT_LOGIN_NETWORKS, span_of(network), NULL, now_ms, &refusal))
-        refuse(&refusal, answer);
+        act(limit_then_verdict(refusal.limit->conf->then), &refusal, answer);
     if (!standing_is_suspended(standing, subject->account))
         return;
     text_escape(name, sizeof name, subject->account);
@@ -79,9 +86,10 @@ void admit_login(struct judge *judge, const struct policy_login *login, int64_t 
     *ret_answer = (struct policy_answer){ .ticket = login->ticket, .verdict = POLICY_ALLOW };
     account_normal(span_of_array(login->account, sizeof login->account), account);
     judge_subject(judge, span_of(account), &login->client, &subject);
-    bool guessed_at = is_guessed_at(judge, &subject, now_ms, ret_answer);
-    if (!login->accepted)
-        judge_count(judge, &subject, CONF_COUNT_AUTH_FAILURES, SPAN(""), NULL, now_ms, &refusal);
-    else if (!guessed_at)
+    if (is_guessed_at(judge, &subject, now_ms, ret_answer))
+        return;
+    if (login->accepted)
         welcome(judge, &subject, now_ms, ret_answer);
+    else
+        judge_count(judge, &subject, CONF_COUNT_AUTH_FAILURES, SPAN(""), NULL, now_ms, &refusal);
 }

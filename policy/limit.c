@@ -290,13 +290,11 @@ static bool share_is_reached(const struct limit_set *set, const struct limit *li
     return volume >= limit->conf->at_least && (uint64_t)share.bad * 100 >= limit->conf->share * volume;
 }
 
-/* All that is refused counts, and what would have been; but a look that does not refuse is followed by the question itself, and one for
- * wrong passwords by the password. */
+/* All that is refused counts, and what would have been; but a look that does not refuse is followed by the question itself. */
 static void note_would(struct limit_set *set, const struct limit_refusal *refusal, bool is_look)
 {
     const struct limit *limit = refusal->limit;
-    bool counts_now = !is_look || (verdict_of(refusal) >= LIMIT_REFUSE && limit->conf->count != CONF_COUNT_AUTH_FAILURES);
-    if (set->would && counts_now)
+    if (set->would && (!is_look || verdict_of(refusal) >= LIMIT_REFUSE))
         would_note(set->would, limit->conf, limit->enforced, refusal->key, refusal->n, clock_wall_ms());
 }
 

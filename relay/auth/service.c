@@ -140,7 +140,7 @@ static uint32_t count(const struct exchange *exchange, enum auth_verdict verdict
 static void finish(struct exchange *exchange, const struct end *end)
 {
     struct auth_done done = { .ticket = exchange->ticket, .verdict = (uint8_t)end->verdict };
-    char account[AUTH_ACCOUNT_SIZE] = "";
+    char account[AUTH_ACCOUNT_SIZE] = "", normal[SCRAM_NAME_SIZE];
     if (end->verdict == AUTH_ACCEPTED)
         text_copy(account, sizeof account, attempt_account(exchange->attempt));
     else if (exchange->attempt)
@@ -149,8 +149,8 @@ static void finish(struct exchange *exchange, const struct end *end)
     done.delay_ms = end->delay_ms + count(exchange, end->verdict);
     if (end->verdict == AUTH_ACCEPTED)
         text_copy(done.account, sizeof done.account, span_of(account));
-    else
-        text_escape(done.account, sizeof done.account, span_of(account));
+    else if (account_of(exchange, normal))
+        text_copy(done.account, sizeof done.account, span_of(normal));
     done.data_size = put_data(done.data, end->data);
     ipc_send(exchange->peer->ipc, AUTH_DONE, &done, SIZE_WITH(done), -1);
     drop(exchange);

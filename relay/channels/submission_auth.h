@@ -57,10 +57,9 @@ enum auth_verdict {
 /* The end of the exchange. */
 struct auth_done {
     uint64_t ticket;
-    uint8_t verdict;   /* enum auth_verdict */
-    uint32_t delay_ms; /* wait this long before the answer is sent: failures slow down */
-    char account
-        [AUTH_ACCOUNT_SIZE]; /* in normal form, where accepted or suspended; the claimed name, escaped, where refused (for the log) */
+    uint8_t verdict;                 /* enum auth_verdict */
+    uint32_t delay_ms;               /* wait this long before the answer is sent: failures slow down */
+    char account[AUTH_ACCOUNT_SIZE]; /* in normal form; where not accepted the claimed one, "" where that can be nobody's name */
     uint32_t data_size;
     char data[AUTH_DATA_MAX]; /* accepted: the server's last message, to be sent as a challenge first; sent in part */
 };

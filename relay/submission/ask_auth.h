@@ -17,7 +17,9 @@ struct exchange {
     uint64_t ticket;
     unsigned slot; /* of the auth process */
     bool lost;     /* that process has gone */
-    char *account; /* accepted already, but the client owes an empty response to the server's last message; else NULL */
+    char
+        *account; /* accepted and let in already, but the client owes an empty response to the server's last message; else NULL */
+    uint64_t tag; /* the account's then, from policy */
 };
 
 /* No auth process yet. */

@@ -5,6 +5,7 @@
 
 #include "../base/text.h"
 #include "../smtp/address.h"
+#include "auth.h"
 #include "session.h"
 #include "transaction.h"
 
@@ -106,7 +107,8 @@ static void end_sessions(const struct ask_policy *policy, const struct policy_en
     struct span account = span_of_array(end->account, sizeof end->account);
     LIST_EACH(node, &policy->front->sessions) {
         struct session *session = LIST_ENTRY(node, struct session, node);
-        if (session->account && span_equal_nocase(span_of(session->account), account))
+        const char *who = auth_account(session);
+        if (who && span_equal_nocase(span_of(who), account))
             session_end(session, "421 4.7.0 this account is suspended; the connection is closed");
     }
 }

@@ -3,8 +3,8 @@
  * on its own timer and holds nothing else.
  *
  * A mechanism whose last word is the server's (SCRAM) ends with that word as one more challenge, to which the client owes an empty
- * response before it gets its 235 (RFC 4954 4: additional data with success). Nothing that a client sends here is ever logged;
- * what was decoded is wiped. */
+ * response before it gets its 235 (RFC 4954 4: additional data with success). That word says that the password was right; so policy is
+ * asked before it. Nothing that a client sends here is ever logged; what was decoded is wiped. */
 #include "auth.h"
 
 #include "../base/base64.h"
@@ -40,7 +40,8 @@ static const struct {
 struct login {
     char *account;
     bool accepted;
-    uint32_t delay_ms; /* how long the auth role wants the answer to wait */
+    uint32_t delay_ms;       /* how long the auth role wants the answer to wait */
+    struct buffer last_word; /* what the server still has to say to an accepted one */
 };
 
 bool auth_offers(const struct session *session, struct span mechanism)
@@ -74,12 +75,23 @@ void auth_cancel(struct session *session)
     end_exchange(session);
 }
 
+const char *auth_account(const struct session *session)
+{
+    return session->exchange && session->exchange->account ? session->exchange->account : session->account;
+}
+
+static void free_login(struct login **login)
+{
+    free((*login)->account);
+    buffer_wipe(&(*login)->last_word);
+    free(*login);
+    *login = NULL;
+}
+
 void auth_forget(struct session *session)
 {
     if (session->login)
-        free(session->login->account);
-    free(session->login);
-    session->login = NULL;
+        free_login(&session->login);
 }
 
 /* Says no, in the words of VERDICT or those of REPLY (NULL: none). */
@@ -99,50 +111,6 @@ static void refuse(struct session *session, enum auth_verdict verdict, const cha
     wait_delay(session, delay_ms);
 }
 
-/* Policy's answer. Without one nobody logs in, as nobody could say whether the account is suspended; a wrong password is wrong all the
- * same. */
-static void policy_answered(struct session *session, const void *answer)
-{
-    const struct policy_answer *it = answer;
-    struct login login = *session->login;
-    char reply[POLICY_TEXT_SIZE];
-    session->login->account = NULL;
-    auth_forget(session);
-    if (login.accepted && it && it->verdict == POLICY_ALLOW) {
-        session->account = login.account;
-        session->tag = it->tag;
-        session_reply(session, verdicts[AUTH_ACCEPTED].reply);
-        wait_delay(session, it->delay_ms);
-        return;
-    }
-    if (it && it->verdict != POLICY_ALLOW)
-        refuse(session, AUTH_SUSPENDED, ask_policy_reply(it, reply), login.delay_ms);
-    else
-        refuse(session, login.accepted ? AUTH_TEMPORARY : AUTH_REFUSED, NULL, login.delay_ms);
-    free(login.account);
-}
-
-/* The password is right (ACCEPTED) or wrong; the last word is policy's. */
-static void ask_policy(struct session *session, const char *account, bool accepted, uint32_t delay_ms)
-{
-    session->login = text_zalloc(sizeof *session->login);
-    *session->login = (struct login){ .account = text_dup(span_of(account)), .accepted = accepted, .delay_ms = delay_ms };
-    ask_policy_login(session, session->login->account, accepted, policy_answered);
-}
-
-static void settle(struct session *session, const struct auth_done *done)
-{
-    char account[AUTH_ACCOUNT_SIZE];
-    end_exchange(session);
-    if (session->phase == SESSION_AUTH)
-        session_enter(session, SESSION_READY);
-    text_copy(account, sizeof account, span_of_array(done->account, sizeof done->account));
-    if (done->verdict == AUTH_ACCEPTED || done->verdict == AUTH_REFUSED)
-        ask_policy(session, account, done->verdict == AUTH_ACCEPTED, done->delay_ms);
-    else
-        refuse(session, done->verdict, NULL, done->delay_ms);
-}
-
 /* "334 " and the base64 of DATA. */
 static void challenge(struct session *session, struct span data)
 {
@@ -153,6 +121,73 @@ static void challenge(struct session *session, struct span data)
     session_reply(session, buffer_text(&line));
     buffer_wipe(&line);
     session_enter(session, SESSION_AUTH);
+}
+
+/* ACCOUNT (given away) is in. */
+static void enter(struct session *session, char *account, uint64_t tag)
+{
+    session->account = account;
+    session->tag = tag;
+    session_reply(session, verdicts[AUTH_ACCEPTED].reply);
+}
+
+/* Policy lets LOGIN in. */
+static void let_in(struct session *session, struct login *login, const struct policy_answer *answer)
+{
+    char *account = login->account;
+    login->account = NULL;
+    if (!buffer_size(&login->last_word)) {
+        enter(session, account, answer->tag);
+    } else {
+        session->exchange = text_zalloc(sizeof *session->exchange);
+        session->exchange->account = account;
+        session->exchange->tag = answer->tag;
+        challenge(session, buffer_span(&login->last_word));
+    }
+    wait_delay(session, answer->delay_ms);
+}
+
+/* Policy's answer. Without one nobody logs in, as nobody could say whether the account is suspended; a wrong password is wrong all the
+ * same. Where policy refuses a wrong one it would refuse the right one, too; so the answer waits no longer than for that. */
+static void policy_answered(struct session *session, const void *answer)
+{
+    const struct policy_answer *it = answer;
+    struct login *login = session->login;
+    char reply[POLICY_TEXT_SIZE];
+    session->login = NULL;
+    if (it && it->verdict != POLICY_ALLOW)
+        refuse(session, AUTH_SUSPENDED, ask_policy_reply(it, reply), it->delay_ms);
+    else if (!login->accepted)
+        refuse(session, AUTH_REFUSED, NULL, login->delay_ms + (it ? it->delay_ms : 0));
+    else if (!it)
+        refuse(session, AUTH_TEMPORARY, NULL, login->delay_ms);
+    else
+        let_in(session, login, it);
+    free_login(&login);
+}
+
+/* The password is right or wrong, as DONE says; the last word is policy's. */
+static void ask_policy(struct session *session, const struct auth_done *done)
+{
+    struct login *login = session->login = text_zalloc(sizeof *session->login);
+    login->account = text_dup(span_of_array(done->account, sizeof done->account));
+    login->accepted = done->verdict == AUTH_ACCEPTED;
+    login->delay_ms = done->delay_ms;
+    buffer_init(&login->last_word, AUTH_DATA_MAX);
+    if (login->accepted)
+        buffer_add(&login->last_word, span_make(done->data, done->data_size));
+    ask_policy_login(session, login->account, login->accepted, policy_answered);
+}
+
+static void settle(struct session *session, const struct auth_done *done)
+{
+    end_exchange(session);
+    if (session->phase == SESSION_AUTH)
+        session_enter(session, SESSION_READY);
+    if (done->verdict == AUTH_ACCEPTED || done->verdict == AUTH_REFUSED)
+        ask_policy(session, done);
+    else
+        refuse(session, done->verdict, NULL, done->delay_ms);
 }
 
 static void unavailable(struct session *session)
@@ -171,9 +206,6 @@ static void answered(struct session *session, const void *answer)
         unavailable(session);
     } else if (it->challenge) {
         challenge(session, span_make(it->challenge->data, it->challenge->data_size));
-    } else if (it->done->verdict == AUTH_ACCEPTED && it->done->data_size) {
-        session->exchange->account = text_dup(span_of_array(it->done->account, sizeof it->done->account));
-        challenge(session, span_make(it->done->data, it->done->data_size));
     } else {
         settle(session, it->done);
     }
@@ -241,6 +273,7 @@ static void break_off(struct session *session, const char *reply)
 static void acknowledged(struct session *session, struct span line)
 {
     char *account = session->exchange->account;
+    uint64_t tag = session->exchange->tag;
     if (line.n) {
         break_off(session, "501 5.5.2 an empty response was due");
         return;
@@ -248,8 +281,7 @@ static void acknowledged(struct session *session, struct span line)
     session->exchange->account = NULL;
     end_exchange(session);
     session_enter(session, SESSION_READY);
-    ask_policy(session, account, true, 0);
-    free(account);
+    enter(session, account, tag);
 }
 
 static void respond(struct session *session, struct span line)

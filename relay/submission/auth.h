@@ -16,6 +16,9 @@ bool auth_step(struct session *session);
 /* Ends an exchange that is in progress: the auth role is told, its late answer finds nobody. Fine where there is none. */
 void auth_cancel(struct session *session);
 
+/* Who has logged in, or will have with the client's next response: nothing more is asked about that. NULL: nobody. Borrowed. */
+const char *auth_account(const struct session *session);
+
 /* SESSION ends: what policy is asked about its login is forgotten. */
 void auth_forget(struct session *session);
 

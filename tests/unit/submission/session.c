@@ -479,6 +479,24 @@ static void send_challenge(const char *text)
     ipc_send(stage->auth, AUTH_CHALLENGE, &challenge, offsetof(struct auth_challenge, data) + challenge.data_size, -1);
 }
 
+/* Says LINE, which reaches the auth role. */
+static void ask_auth(const char *line)
+{
+    unsigned before = stage->auth_asked;
+    stage_send(stage, line);
+    while (stage->auth_asked == before)
+        stage_turn(stage);
+}
+
+/* SCRAM up to where the client has shown what it knows. */
+static void begin_scram(void)
+{
+    ask_auth("AUTH SCRAM-SHA-256 bixh\r\n");
+    send_challenge("r=1");
+    stage_expect(stage, "334 cj0x");
+    ask_auth("Yz1i\r\n");
+}
+
 static void auth_verdicts(void **state)
 {
     (void)state;
@@ -493,8 +511,7 @@ static void auth_verdicts(void **state)
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         stage_connect(stage, STAGE_TLS);
-        stage_send(stage, "AUTH PLAIN AGEAYg==\r\n");
-        stage_turns(stage, 10);
+        ask_auth("AUTH PLAIN AGEAYg==\r\n");
         send_done(cases[i].verdict, cases[i].delay_ms, "");
         stage_expect(stage, cases[i].reply);
         if (cases[i].verdict == AUTH_LOCKED)
@@ -511,16 +528,303 @@ static void auth_dialogue(void **state)
 {
     (void)state;
     stage_connect(stage, STAGE_TLS);
-    stage_send(stage, "AUTH SCRAM-SHA-256 bixh\r\n");
-    stage_turns(stage, 10);
-    send_challenge("r=1");
-    stage_expect(stage, "334 cj0x");
-    stage_send(stage, "Yz1i\r\n");
-    stage_turns(stage, 10);
+    begin_scram();
     send_done(AUTH_ACCEPTED, 0, "v=1");
     stage_expect(stage, "334 dj0x");
     stage_say(stage, "\r\n", "235 2.7.0");
+    assert_int_equal(stage->policy_logins, 1);
     stage_say(stage, "AUTH PLAIN AGEAYg==\r\n", "503 5.5.1");
+}
+
+static void policy_says(enum policy_verdict verdict, const char *reply, uint32_t delay_ms)
+{
+    stage->policy_answer = (struct policy_answer){ .verdict = verdict, .delay_ms = delay_ms };
+    strncpy(stage->policy_answer.reply, reply, sizeof stage->policy_answer.reply - 1);
+}
+
+/* What a password is answered with that auth judges by VERDICT while policy answers so. */
+static void logins(void **state)
+{
+    static const struct {
+        enum auth_verdict auth;
+        enum policy_verdict policy;
+        const char *said, *reply;
+        bool closes;
+    } cases[] = {
+        { AUTH_ACCEPTED, POLICY_ALLOW, "", "235 2.7.0", false },
+        { AUTH_REFUSED, POLICY_ALLOW, "", "535 5.7.8", false },
+        { AUTH_ACCEPTED, POLICY_REJECT, "525 5.7.13 account alice is suspended", "525 5.7.13 account alice is suspended", false },
+        { AUTH_REFUSED, POLICY_DEFER, "421 4.7.0 limit guesses", "421 4.7.0 limit guesses", true },
+        { AUTH_ACCEPTED, POLICY_DEFER, "421 4.7.0 limit guesses", "421 4.7.0 limit guesses", true },
+        { AUTH_ACCEPTED, POLICY_REJECT, "no reply line", "451 4.7.0", false },
+        { AUTH_ACCEPTED, POLICY_HOLD, "525 5.7.13 what a login does not know", "525 5.7.13", false },
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        bool accepted = cases[i].auth == AUTH_ACCEPTED;
+        policy_says(cases[i].policy, cases[i].said, 0);
+        stage_connect(stage, STAGE_TLS);
+        ask_auth("AUTH PLAIN AGEAYg==\r\n");
+        send_done(cases[i].auth, 0, "");
+        stage_expect(stage, cases[i].reply);
+        assert_int_equal(stage->policy_logins, i + 1);
+        assert_int_equal(stage->last_login.accepted, accepted);
+        assert_string_equal(stage->last_login.account, "alice");
+        policy_says(POLICY_ALLOW, "", 0);
+        if (cases[i].closes)
+            stage_expect(stage, "");
+        else
+            stage_say(stage, "MAIL FROM:<a@example.net>\r\n", cases[i].reply[0] == '2' ? "250" : "530");
+    }
+}
+
+/* Without policy a right password is not enough, and a wrong one is wrong. */
+static void logins_without_policy(void **state)
+{
+    (void)state;
+    stage_connect(stage, STAGE_TLS);
+    stage->mute_policy = true;
+    ask_auth("AUTH PLAIN AGEAYg==\r\n");
+    send_done(AUTH_ACCEPTED, 0, "");
+    while (!stage->policy_logins)
+        stage_turn(stage);
+    ipc_free(&stage->policy);
+    stage_expect(stage, "454 4.7.0");
+    ask_auth("AUTH PLAIN AGEAYg==\r\n");
+    send_done(AUTH_ACCEPTED, 0, "");
+    stage_expect(stage, "454 4.7.0");
+    ask_auth("AUTH PLAIN AGEAYg==\r\n");
+    send_done(AUTH_REFUSED, 0, "");
+    stage_expect(stage, "535 5.7.8");
+    stage->mute_policy = false;
+    stage_add_policy(stage);
+    ask_auth("AUTH PLAIN AGEAYg==\r\n");
+    send_done(AUTH_ACCEPTED, 0, "");
+    stage_expect(stage, "235 2.7.0");
+}
+
+/* The client goes while policy is asked about it. */
+static void a_login_whose_client_goes(void **state)
+{
+    (void)state;
+    stage_connect(stage, STAGE_TLS);
+    stage->mute_policy = true;
+    ask_auth("AUTH PLAIN AGEAYg==\r\n");
+    send_done(AUTH_ACCEPTED, 0, "");
+    while (!stage->policy_logins)
+        stage_turn(stage);
+    struct policy_answer answer = { .ticket = stage->last_ticket };
+    shutdown(stage->client, SHUT_RDWR);
+    session_free(stage_session(stage));
+    ipc_send(stage->policy, POLICY_ANSWER, &answer, sizeof answer, -1);
+    stage_turns(stage, 5);
+    assert_true(list_empty(&stage->front->sessions));
+}
+
+/* How long the answer to a login waits, in seconds. */
+static int64_t login_waits(enum auth_verdict verdict, uint32_t delay_ms, const char *last_word)
+{
+    stage_connect(stage, STAGE_TLS);
+    begin_scram();
+    send_done(verdict, delay_ms, last_word);
+    const struct session *session = stage_session(stage);
+    while (session->wait.kind != WAIT_DELAY)
+        stage_turn(stage);
+    return (session->wait.deadline_ms - clock_monotonic_ms() + 9999) / 10000 * 10;
+}
+
+/* Where policy refuses, neither the time nor a last word says whether the password was right; where it does not, both delays count. */
+static void a_guesser_learns_nothing(void **state)
+{
+    (void)state;
+    policy_says(POLICY_DEFER, "421 4.7.0 limit guesses", 20000);
+    assert_int_equal(login_waits(AUTH_REFUSED, 40000, ""), 20);
+    assert_int_equal(login_waits(AUTH_ACCEPTED, 0, "v=1"), 20);
+    assert_int_equal(buffer_size(&stage_session(stage)->replies), strlen("421 4.7.0 limit guesses\r\n"));
+    policy_says(POLICY_ALLOW, "", 20000);
+    assert_int_equal(login_waits(AUTH_REFUSED, 30000, ""), 50);
+    assert_int_equal(login_waits(AUTH_ACCEPTED, 0, "v=1"), 20);
+    policy_says(POLICY_REJECT, "525 5.7.13 account alice is suspended", 0);
+    stage_connect(stage, STAGE_TLS);
+    begin_scram();
+    send_done(AUTH_ACCEPTED, 0, "v=1");
+    stage_expect(stage, "525 5.7.13");
+}
+
+static void log_in(void)
+{
+    stage_connect(stage, STAGE_TLS);
+    ask_auth("AUTH PLAIN AGEAYg==\r\n");
+    send_done(AUTH_ACCEPTED, 0, "");
+    stage_expect(stage, "235 2.7.0");
+}
+
+static void end_account(const char *account)
+{
+    struct policy_end end = { .account = "" };
+    strncpy(end.account, account, sizeof end.account - 1);
+    ipc_send(stage->policy, POLICY_END, &end, sizeof end, -1);
+}
+
+#define SUSPENDED "421 4.7.0 this account is suspended"
+
+/* The session of a suspended account ends, whatever it does. */
+static void suspended_in_each_phase(void **state)
+{
+    static const char *const said[][2] = {
+        { "NOOP\r\n", "250" },
+        { "MAIL FROM:<a@example.net>\r\n", "250 2.1.0" },
+        { "RCPT TO:<b@example.com>\r\n", "250 2.1.5" },
+        { "DATA\r\n", "354" },
+    };
+    (void)state;
+    for (size_t phase = 0; phase <= COUNT(said); phase++) {
+        log_in();
+        for (size_t i = 0; i < COUNT(said) && i <= phase; i++)
+            stage_say(stage, said[i][0], said[i][1]);
+        if (phase == COUNT(said))
+            stage_send(stage, "From: a@example.net\r\n\r\nthe first line of\r\n");
+        stage_turns(stage, 3);
+        end_account("bob");
+        end_account("alic");
+        end_account("");
+        end_account("ALICE");
+        stage_expect(stage, SUSPENDED);
+        stage_expect(stage, "");
+    }
+    while (!list_empty(&stage->front->sessions))
+        stage_turn(stage);
+    assert_int_equal(stage->ntold, 0);
+}
+
+/* Others, and those without a login, go on. */
+static void others_are_not_ended(void **state)
+{
+    (void)state;
+    stage_connect(stage, STAGE_PLAIN);
+    end_account("alice");
+    end_account("");
+    send_message("250 2.0.0 ");
+}
+
+/* Suspended while the message is being stored: it is answered first, since it is stored. */
+static void suspended_while_storing(void **state)
+{
+    (void)state;
+    log_in();
+    stage->mute_queue = true;
+    stage_say(stage, "MAIL FROM:<a@example.net>\r\n", "250 2.1.0");
+    stage_say(stage, "RCPT TO:<b@example.com>\r\n", "250 2.1.5");
+    stage_say(stage, "DATA\r\n", "354");
+    stage_send(stage, MESSAGE "NOOP\r\n");
+    const struct session *session = stage_session(stage);
+    while (session->wait.kind != WAIT_STORE || !stage->segment_asks)
+        stage_turn(stage);
+    end_account("alice");
+    while (!session->ending)
+        stage_turn(stage);
+    stage_give_segment(stage, &stage->unanswered);
+    stage_expect(stage, "250 2.0.0 ");
+    stage_expect(stage, SUSPENDED);
+    stage_expect(stage, "");
+    while (!stage->ntold)
+        stage_turn(stage);
+}
+
+/* Suspended by the very question that is being answered, as it is mostly. */
+static void suspended_by_its_question(void **state)
+{
+    (void)state;
+    log_in();
+    stage_say(stage, "MAIL FROM:<a@example.net>\r\n", "250 2.1.0");
+    stage->mute_policy = true;
+    stage_send(stage, "RCPT TO:<b@example.com>\r\nNOOP\r\n");
+    while (!stage->policy_rcpts)
+        stage_turn(stage);
+    struct policy_rcpt_answer answer = { .ticket = stage->last_ticket, .count = 1 };
+    answer.each[0] = (struct policy_answer){ .verdict = POLICY_REJECT, .reply = "550 5.7.1 account alice is suspended" };
+    end_account("alice");
+    ipc_send(stage->policy, POLICY_RCPT_ANSWER, &answer, offsetof(struct policy_rcpt_answer, each[1]), -1);
+    stage_expect(stage, "550 5.7.1 account alice is suspended");
+    stage_expect(stage, SUSPENDED);
+    stage_expect(stage, "");
+}
+
+/* Suspended between the server's last word and the client's. */
+static void suspended_before_the_last_word(void **state)
+{
+    (void)state;
+    stage_connect(stage, STAGE_TLS);
+    begin_scram();
+    send_done(AUTH_ACCEPTED, 0, "v=1");
+    stage_expect(stage, "334 dj0x");
+    end_account("alice");
+    stage_expect(stage, SUSPENDED);
+    stage_expect(stage, "");
+}
+
+/* Policy is asked about connections, too. */
+static int set_up_connections(void **state)
+{
+    (void)state;
+    stage = stage_new(true);
+    ask_policy_free(&stage->front->policy);
+    stage->limits[1].count = CONF_COUNT_CONNECTIONS;
+    stage->front->policy = ask_policy_new(stage->front);
+    stage_add_policy(stage);
+    return 0;
+}
+
+static void connections(void **state)
+{
+    (void)state;
+    stage_connect(stage, STAGE_PLAIN);
+    assert_int_equal(stage->policy_connects, 1);
+    policy_says(POLICY_DEFER, "421 4.7.0 limit rush is used up", 0);
+    stage_arrive(stage, STAGE_PLAIN);
+    stage_expect(stage, "421 4.7.0 limit rush is used up");
+    stage_expect(stage, "");
+    stage_arrive(stage, STAGE_TLS);
+    stage_expect(stage, "");
+    policy_says(POLICY_ALLOW, "", 20);
+    stage_connect(stage, STAGE_PLAIN);
+    stage_connect(stage, STAGE_TLS);
+    assert_int_equal(stage->policy_connects, 5);
+}
+
+/* Who is let in slowly has his time for the handshake behind that, and no more than that. */
+static void a_slow_connection_without_a_handshake(void **state)
+{
+    (void)state;
+    policy_says(POLICY_ALLOW, "", 20);
+    stage_arrive(stage, STAGE_TLS);
+    const struct session *session = stage_session(stage);
+    while (session->phase != SESSION_HANDSHAKE)
+        stage_turn(stage);
+    assert_int_equal(session->wait.kind, WAIT_NOTHING);
+    assert_in_range(session->wait.deadline_ms, 1, INT64_MAX);
+}
+
+/* Policy goes, or the client, while it is asked whether that may come. */
+static void a_connection_unanswered(void **state)
+{
+    (void)state;
+    stage->mute_policy = true;
+    stage_arrive(stage, STAGE_PLAIN);
+    while (!stage->policy_connects)
+        stage_turn(stage);
+    struct policy_answer answer = { .ticket = stage->last_ticket };
+    stage_hang_up(stage);
+    session_free(stage_session(stage));
+    ipc_send(stage->policy, POLICY_ANSWER, &answer, sizeof answer, -1);
+    stage_arrive(stage, STAGE_PLAIN);
+    while (stage->policy_connects < 2)
+        stage_turn(stage);
+    ipc_free(&stage->policy);
+    stage_expect(stage, "220 ");
+    stage_connect(stage, STAGE_PLAIN);
+    stage_say(stage, "MAIL FROM:<a@example.net>\r\n", "250 2.1.0");
+    stage_say(stage, "RCPT TO:<b@example.com>\r\n", "451 4.7.0");
 }
 
 static void auth_goes(void **state)
@@ -568,8 +872,7 @@ static void auth_failures_end(void **state)
     (void)state;
     stage_connect(stage, STAGE_TLS);
     for (unsigned i = 0; i < 3; i++) {
-        stage_send(stage, "AUTH PLAIN AGEAYg==\r\n");
-        stage_turns(stage, 10);
+        ask_auth("AUTH PLAIN AGEAYg==\r\n");
         send_done(AUTH_REFUSED, 0, "");
         stage_expect(stage, i < 2 ? "535 5.7.8" : "421 4.7.0");
     }
@@ -620,6 +923,18 @@ int main(void)
         TEST(too_slow),
         TEST(auth_verdicts),
         TEST(auth_dialogue),
+        TEST(logins),
+        TEST(logins_without_policy),
+        TEST(a_login_whose_client_goes),
+        TEST(a_guesser_learns_nothing),
+        TEST(suspended_in_each_phase),
+        TEST(others_are_not_ended),
+        TEST(suspended_while_storing),
+        TEST(suspended_by_its_question),
+        TEST(suspended_before_the_last_word),
+        cmocka_unit_test_setup_teardown(connections, set_up_connections, tear_down),
+        cmocka_unit_test_setup_teardown(a_slow_connection_without_a_handshake, set_up_connections, tear_down),
+        cmocka_unit_test_setup_teardown(a_connection_unanswered, set_up_connections, tear_down),
         TEST(auth_goes),
         TEST(auth_cancelled),
         TEST(auth_failures_end),

@@ -39,6 +39,9 @@ struct stage {
     struct front *front;
     struct ipc *policy, *dns, *auth, *queue; /* the test's ends */
     bool mute_policy, mute_dns, mute_auth;   /* asked, they do not answer */
+    bool mute_queue;                         /* it gives no segments … */
+    struct segment_ask unanswered;           /* … and was asked for this one … */
+    unsigned segment_asks;                   /* … of so many */
     struct policy_answer policy_answer;      /* to each question, and to each recipient … */
     const char *bad_recipient;               /* … but for this one, which is deferred */
     const char *slow_recipient;              /* this one has to wait, and so have those behind it */
@@ -48,7 +51,10 @@ struct stage {
     struct policy_content last_content;
     struct policy_report last_report;
     unsigned policy_reports;
+    struct policy_login last_login;
+    unsigned policy_logins, policy_connects;
     struct auth_begin last_begin;
+    unsigned auth_asked; /* begun exchanges and responses */
     uint64_t last_ticket;
     uint64_t segments;
     struct message_stored told[STAGE_TOLD_MAX];
@@ -97,6 +103,10 @@ static inline void stage_policy_received(void *context, unsigned type, const voi
     stage->policy_mails += type == POLICY_MAIL;
     stage->policy_rcpts += type == POLICY_RCPT;
     stage->policy_contents += type == POLICY_CONTENT;
+    stage->policy_logins += type == POLICY_LOGIN;
+    stage->policy_connects += type == POLICY_CONNECT;
+    if (type == POLICY_LOGIN)
+        memcpy(&stage->last_login, body, size);
     if (type == POLICY_CONTENT)
         memcpy(&stage->last_content, body, size);
     stage->last_ticket = answer.ticket;
@@ -127,6 +137,16 @@ static inline void stage_auth_received(void *context, unsigned type, const void 
     if (type == AUTH_BEGIN)
         memcpy(&stage->last_begin, body, size);
     stage->auth_cancels += type == AUTH_CANCEL;
+    stage->auth_asked += type != AUTH_CANCEL;
+}
+
+static inline void stage_give_segment(struct stage *stage, const struct segment_ask *ask)
+{
+    struct segment_give give = { .ticket = ask->ticket, .number = ++stage->segments, .large = ask->large };
+    int segment = segment_create(stage->folder_fd, give.number);
+    assert_true(segment >= 0);
+    ipc_send(stage->queue, SEGMENT_GIVE, &give, sizeof give, segment);
+    close(segment);
 }
 
 static inline void stage_queue_received(void *context, unsigned type, const void *body, size_t size, int fd)
@@ -135,12 +155,10 @@ static inline void stage_queue_received(void *context, unsigned type, const void
     (void)size;
     (void)fd;
     if (type == SEGMENT_ASK) {
-        const struct segment_ask *ask = body;
-        struct segment_give give = { .ticket = ask->ticket, .number = ++stage->segments, .large = ask->large };
-        int segment = segment_create(stage->folder_fd, give.number);
-        assert_true(segment >= 0);
-        ipc_send(stage->queue, SEGMENT_GIVE, &give, sizeof give, segment);
-        close(segment);
+        stage->unanswered = *(const struct segment_ask *)body;
+        stage->segment_asks++;
+        if (!stage->mute_queue)
+            stage_give_segment(stage, &stage->unanswered);
     } else if (type == MESSAGE_STORED && stage->ntold < STAGE_TOLD_MAX) {
         memcpy(&stage->told[stage->ntold++], body, sizeof *stage->told);
     }
@@ -324,8 +342,11 @@ static inline bool stage_reply(struct stage *stage)
 
 static inline void stage_send(struct stage *stage, const char *text)
 {
-    ssize_t n = (ssize_t)strlen(text);
-    assert_int_equal(stage->ssl ? SSL_write(stage->ssl, text, (int)n) : write(stage->client, text, (size_t)n), n);
+    ssize_t n = (ssize_t)strlen(text), sent;
+    while ((sent = stage->ssl ? SSL_write(stage->ssl, text, (int)n) : write(stage->client, text, (size_t)n)) < 0 &&
+           errno == EAGAIN)
+        stage_turn(stage); /* the session has not read what came before */
+    assert_int_equal(sent, n);
 }
 
 /* The next reply begins with PATTERN ("" stands for the connection's end). */
@@ -356,8 +377,8 @@ static inline void stage_shake(struct stage *stage)
     }
 }
 
-/* A client connects to LISTENER and says EHLO. */
-static inline void stage_connect(struct stage *stage, unsigned listener)
+/* A client connects to LISTENER and says nothing yet. */
+static inline void stage_arrive(struct stage *stage, unsigned listener)
 {
     int fds[2];
     struct netaddr address;
@@ -367,6 +388,19 @@ static inline void stage_connect(struct stage *stage, unsigned listener)
     stage->client = fds[1];
     assert_true(clients_enter(stage->front->clients, listener, &address, 100));
     session_new(stage->front, listener, fds[0], &address);
+}
+
+/* The session of the last that came. */
+static inline struct session *stage_session(const struct stage *stage)
+{
+    assert_false(list_empty(&stage->front->sessions));
+    return LIST_ENTRY(stage->front->sessions.previous, struct session, node);
+}
+
+/* A client connects to LISTENER and says EHLO. */
+static inline void stage_connect(struct stage *stage, unsigned listener)
+{
+    stage_arrive(stage, listener);
     if (listener == STAGE_TLS)
         stage_shake(stage);
     stage_expect(stage, "220 relay.example.net ESMTP");
