@@ -272,17 +272,24 @@ static void welcome(struct session *session)
         greet(session);
 }
 
+/* The delay of a client that had to wait is over. */
+static void let_in(struct session *session, const void *answer)
+{
+    (void)answer;
+    welcome(session);
+}
+
 /* Policy's answer to a new connection. Where policy is away the client is let in, and told so when it wants to send. */
 static void admitted(struct session *session, const void *answer)
 {
     const struct policy_answer *it = answer;
     char reply[POLICY_TEXT_SIZE];
-    if (!it || it->verdict == POLICY_ALLOW)
-        welcome(session);
-    else /* under TLS from the start there is nobody yet to tell it to */
+    if (it && it->verdict != POLICY_ALLOW) /* under TLS from the start there is nobody yet to tell it to */
         session_close(session, session->listener->tls == CONF_LISTENER_IMPLICIT ? NULL : ask_policy_reply(it, reply));
-    if (it)
-        wait_delay(session, it->delay_ms);
+    else if (it && it->delay_ms)
+        wait_delay_then(session, it->delay_ms, let_in); /* and only then its time for a handshake begins */
+    else
+        welcome(session);
 }
 
 void session_new(struct front *front, unsigned listener, int fd, const struct netaddr *client)

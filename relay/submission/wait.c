@@ -127,10 +127,14 @@ void wait_answer(struct session *session, const void *answer)
     session_run(session);
 }
 
+void wait_delay_then(struct session *session, uint32_t delay_ms, wait_then then)
+{
+    wait_ask(session, WAIT_DELAY, then);
+    wait_deadline(session, delay_ms < WAIT_DELAY_MAX_MS ? delay_ms : WAIT_DELAY_MAX_MS);
+}
+
 void wait_delay(struct session *session, uint32_t delay_ms)
 {
-    if (!delay_ms)
-        return;
-    wait_ask(session, WAIT_DELAY, NULL);
-    wait_deadline(session, delay_ms < WAIT_DELAY_MAX_MS ? delay_ms : WAIT_DELAY_MAX_MS);
+    if (delay_ms)
+        wait_delay_then(session, delay_ms, NULL);
 }

@@ -66,6 +66,9 @@ void wait_answer(struct session *session, const void *answer);
 void wait_delay(struct session *session, uint32_t delay_ms);
 #define WAIT_DELAY_MAX_MS 60000
 
+/* The same, and goes on with THEN afterwards, for 0 ms too. */
+void wait_delay_then(struct session *session, uint32_t delay_ms, wait_then then);
+
 /* The client has DELAY_MS from now on for what comes next. What happens at the end depends on the phase: 421 4.4.2, or just the
  * end. */
 void wait_deadline(struct session *session, int64_t delay_ms);
