@@ -35,7 +35,7 @@ struct subject {
 
 struct decision {
     struct subject subject; /* without what was only in the question: its sender and domains */
-    struct limit_claims claims;
+    struct claims claims;
     uint64_t ticket;
     bool batch;
     bool watched; /* a batch: more of the message is wanted */
@@ -218,7 +218,7 @@ static struct decision *begin(const struct subject *subject, uint64_t ticket, ui
     return decision;
 }
 
-struct limit_claims *decide_claims(struct decision *decision)
+struct claims *decide_claims(struct decision *decision)
 {
     return &decision->claims;
 }
@@ -238,7 +238,7 @@ void decide_drop(struct decision **decision)
 {
     if (!*decision)
         return;
-    limit_claims_fini(&(*decision)->claims);
+    claims_fini(&(*decision)->claims);
     free(*decision);
     *decision = NULL;
 }
@@ -288,7 +288,7 @@ struct decision *decide_begin_mail(struct decide *decide, const struct policy_ma
 }
 
 static void gather_recipient(struct decide *decide, struct subject *subject, struct span to, unsigned question, int64_t now_ms,
-                             struct limit_claims *claims)
+                             struct claims *claims)
 {
     char address[SMTP_ADDRESS_SIZE]; /* Bob and bob are hardly two people to whom somebody writes for the first time */
     text_copy(address, sizeof address, to);

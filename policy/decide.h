@@ -19,7 +19,7 @@
 
 struct decide;
 struct judge;
-struct limit_claims;
+struct claims;
 struct limit_set;
 struct seen;
 struct would;
@@ -54,7 +54,7 @@ struct decision *decide_begin_rcpt(struct decide *decide, const struct policy_rc
 struct decision *decide_begin_content(struct decide *decide, const struct policy_content *content, int64_t now_ms);
 
 /* What limits are to say of it; none where it is decided already. Borrowed; valid as long as the limits are those of decide_begin. */
-struct limit_claims *decide_claims(struct decision *decision);
+struct claims *decide_claims(struct decision *decision);
 
 /* The second half: the answers. WAITS_MS and UNSHARED as in limit.h (struct limit_settling); a wait below 0: it was not looked at, and is
  * not answered, nor are those behind it. */

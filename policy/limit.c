@@ -15,7 +15,6 @@
 
 #define TOLD_SLOTS 1024
 #define TOLD_MS    10000
-#define TEXTS_MAX  ((size_t)256 << 10) /* of recipients in one question */
 
 /* What was logged lately. Collisions only cost a log line more. */
 struct told {
@@ -31,7 +30,7 @@ struct limit_set {
     struct would *would; /* or NULL */
     const struct limit_sharing *sharing;
     void *sharing_context;
-    struct limit_claims scratch;
+    struct claims scratch;
     int64_t to_wall_ms; /* from the monotonic clock, when the set was made: pairs outlive the process */
     struct told told[TOLD_SLOTS];
 };
@@ -163,7 +162,7 @@ void limit_free(struct limit_set **set)
         bucket_free(&(*set)->limits[i].buckets);
         share_free(&(*set)->limits[i].shares);
     }
-    limit_claims_fini(&(*set)->scratch);
+    claims_fini(&(*set)->scratch);
     free((*set)->limits);
     free(*set);
     *set = NULL;
@@ -298,83 +297,26 @@ static void note_would(struct limit_set *set, const struct limit_refusal *refusa
         would_note(set->would, limit->conf, limit->enforced, refusal->key, refusal->n, clock_wall_ms());
 }
 
-void limit_claims_clear(struct limit_claims *claims)
-{
-    claims->count = claims->ntargets = 0;
-    buffer_clear(&claims->texts);
-}
-
-void limit_claims_fini(struct limit_claims *claims)
-{
-    free(claims->items);
-    free(claims->targets);
-    buffer_fini(&claims->texts);
-    *claims = (struct limit_claims){ .count = 0 };
-}
-
-/* The index of the target for LIMIT and KEY, which is added where it is new. */
-static unsigned target_of(struct limit_claims *claims, const struct limit *limit, const char *key, bool acts)
-{
-    for (size_t i = claims->ntargets; i-- > 0;)
-        if (claims->targets[i].limit == limit && strcmp(claims->targets[i].key, key) == 0)
-            return (unsigned)i;
-    if (claims->ntargets == claims->target_room) {
-        claims->target_room = 2 * claims->target_room + 8;
-        claims->targets = text_realloc(claims->targets, claims->target_room * sizeof *claims->targets);
-    }
-    struct limit_target *target = &claims->targets[claims->ntargets];
-    target->limit = limit;
-    target->acts = acts;
-    text_copy(target->key, sizeof target->key, span_of(key));
-    return (unsigned)claims->ntargets++;
-}
-
-/* The group of PAIR: of the first claim for it, which may be the one that is added next. */
-static unsigned group_of(const struct limit_claims *claims, uint64_t pair)
-{
-    size_t first = 0;
-    while (first < claims->count && claims->items[first].pair != pair)
-        first++;
-    return (unsigned)first + 1;
-}
-
-static void add_claim(struct limit_claims *claims, const struct limit_claim *claim)
-{
-    if (claims->count == claims->room) {
-        claims->room = 2 * claims->room + 8;
-        claims->items = text_realloc(claims->items, claims->room * sizeof *claims->items);
-    }
-    claims->items[claims->count++] = *claim;
-}
-
-/* Keeps TEXT, of which nobody knows how long it lives, at *ret_at. False where there is no room: then others are not told. */
-static bool keep_text(struct limit_claims *claims, struct span text, size_t *ret_at)
-{
-    claims->texts.max = TEXTS_MAX;
-    *ret_at = buffer_size(&claims->texts);
-    return buffer_add(&claims->texts, text);
-}
-
 /* Adds what one limit claims. */
 static void gather(struct limit_set *set, const struct limit *limit, const struct key_subject *subject,
-                   const struct limit_ask *ask, int64_t now_ms, unsigned question, struct limit_claims *claims)
+                   const struct limit_ask *ask, int64_t now_ms, unsigned question, struct claims *claims)
 {
     struct view view;
     if (ask->look && limit->conf->then == CONF_THEN_SUSPEND)
         return; /* nobody is suspended for what only might be */
     if (!is_about(set, limit, subject, ask, now_ms, &view) || (ask->look && !view.n))
         return;
-    struct limit_claim claim = { .question = question, .look = ask->look, .n = view.n, .pair = view.pair };
-    claim.target = target_of(claims, limit, view.key, share_is_reached(set, limit, span_of(view.key), now_ms));
+    struct claim claim = { .question = question, .look = ask->look, .n = view.n, .pair = view.pair };
+    claim.target = claims_target(claims, limit, view.key, share_is_reached(set, limit, span_of(view.key), now_ms));
     if (view.pair)
-        claim.group = group_of(claims, view.pair);
-    if (view.pair && set->sharing && keep_text(claims, ask->whom, &claim.whom))
+        claim.group = claims_group(claims, view.pair);
+    if (view.pair && set->sharing && claims_keep(claims, ask->whom, &claim.whom))
         claim.whom_size = ask->whom.n;
-    add_claim(claims, &claim);
+    claims_add(claims, &claim);
 }
 
 void limit_gather(struct limit_set *set, const struct key_subject *subject, const struct limit_ask *asks, size_t nasks,
-                  unsigned question, int64_t now_ms, struct limit_claims *claims)
+                  unsigned question, int64_t now_ms, struct claims *claims)
 {
     for (size_t i = 0; i < set->count; i++) {
         const struct limit *limit = &set->limits[i];
@@ -385,7 +327,7 @@ void limit_gather(struct limit_set *set, const struct key_subject *subject, cons
 }
 
 /* Where the claims of QUESTION begin: all claims stand in the order of the questions. */
-static size_t first_claim(const struct limit_claims *claims, unsigned question)
+static size_t first_claim(const struct claims *claims, unsigned question)
 {
     size_t from = 0, to = claims->count;
     while (from < to) {
@@ -401,7 +343,7 @@ static size_t first_claim(const struct limit_claims *claims, unsigned question)
 /* How much claim I is for: nothing where an earlier question has counted the same. */
 static uint64_t amount_of(const struct limit_settling *settling, size_t i)
 {
-    const struct limit_claim *claim = &settling->claims->items[i];
+    const struct claim *claim = &settling->claims->items[i];
     unsigned counted = claim->group ? settling->claims->items[claim->group - 1].counted : 0;
     return counted && counted != claim->question + 1 ? 0 : claim->n;
 }
@@ -409,7 +351,7 @@ static uint64_t amount_of(const struct limit_settling *settling, size_t i)
 /* Does claim I fit? If not, *ret_wait_ms says when it would. */
 static bool fits(const struct limit_settling *settling, size_t i, int64_t *ret_wait_ms)
 {
-    const struct limit_target *target = &settling->claims->targets[settling->claims->items[i].target];
+    const struct claim_target *target = &settling->claims->targets[settling->claims->items[i].target];
     uint64_t n = amount_of(settling, i);
     if (!n)
         return true;
@@ -423,8 +365,8 @@ static bool fits(const struct limit_settling *settling, size_t i, int64_t *ret_w
 static void look(struct limit_set *set, const struct limit_settling *settling, size_t i, const struct key_subject *subject,
                  struct limit_refusal *worst)
 {
-    const struct limit_claim *claim = &settling->claims->items[i];
-    const struct limit_target *target = &settling->claims->targets[claim->target];
+    const struct claim *claim = &settling->claims->items[i];
+    const struct claim_target *target = &settling->claims->targets[claim->target];
     int64_t wait_ms;
     if (fits(settling, i, &wait_ms) || !target->acts)
         return;
@@ -481,8 +423,8 @@ static void count_here(struct limit_set *set, const struct limit *limit, struct 
 
 static void count(struct limit_set *set, const struct limit_settling *settling, size_t i)
 {
-    const struct limit_claim *claim = &settling->claims->items[i];
-    const struct limit_target *target = &settling->claims->targets[claim->target];
+    const struct claim *claim = &settling->claims->items[i];
+    const struct claim_target *target = &settling->claims->targets[claim->target];
     uint64_t n = amount_of(settling, i);
     int64_t wait_ms;
     if (claim->look)
@@ -500,7 +442,7 @@ static void count(struct limit_set *set, const struct limit_settling *settling, 
 enum limit_verdict limit_settle(struct limit_set *set, const struct limit_settling *settling, const struct key_subject *subject,
                                 struct limit_refusal *ret_refusal)
 {
-    struct limit_claims *claims = settling->claims;
+    struct claims *claims = settling->claims;
     struct limit_refusal worst = { .limit = NULL };
     size_t first = first_claim(claims, settling->question), end = first_claim(claims, settling->question + 1);
     for (size_t i = first; i < end; i++)
@@ -517,7 +459,7 @@ enum limit_verdict limit_take(struct limit_set *set, const struct key_subject *s
                               size_t nasks, int64_t now_ms, struct limit_refusal *ret_refusal)
 {
     const struct limit_settling settling = { .claims = &set->scratch, .now_ms = now_ms };
-    limit_claims_clear(&set->scratch);
+    claims_clear(&set->scratch);
     limit_gather(set, subject, asks, nasks, 0, now_ms, &set->scratch);
     return limit_settle(set, &settling, subject, ret_refusal);
 }

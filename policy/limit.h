@@ -9,6 +9,7 @@
 #define POSTERN_POLICY_LIMIT_H
 
 #include "bucket.h"
+#include "claims.h"
 #include "key.h"
 #include "pairs.h"
 #include "seen.h"
@@ -73,45 +74,13 @@ struct limit_refusal {
 enum limit_verdict limit_take(struct limit_set *set, const struct key_subject *subject, const struct limit_ask *asks,
                               size_t nasks, int64_t now_ms, struct limit_refusal *ret_refusal);
 
-/* A bucket that questions are about. */
-struct limit_target {
-    const struct limit *limit;
-    bool acts; /* the limit's share is reached, where it has one */
-    char key[KEY_SIZE];
-};
-
-/* What one of several questions asks of a target. */
-struct limit_claim {
-    unsigned question, target;
-    unsigned group;   /* of claims for the same pair: the index of the first of them, plus one; 0: none. See redis_script.h */
-    unsigned counted; /* of a group's first: the question that was allowed, plus one; 0: none yet */
-    bool look;
-    uint64_t n;             /* 0: what is asked for was counted before */
-    uint64_t pair;          /* in seen.h; 0: it does not matter who */
-    size_t whom, whom_size; /* of a pair that others are to be told of: in `texts` */
-};
-
-/* All that limits have to say to questions that are decided one after the other; zero is empty. */
-struct limit_claims {
-    struct limit_target *targets;
-    struct limit_claim *items;
-    size_t ntargets, target_room, count, room;
-    struct buffer texts;
-};
-
-/* Forgets what is in CLAIMS, but keeps the memory. */
-void limit_claims_clear(struct limit_claims *claims);
-
-/* Frees what CLAIMS holds; it is empty afterwards. */
-void limit_claims_fini(struct limit_claims *claims);
-
 /* The first half of limit_take: adds to CLAIMS what SUBJECT's question of this number (0, 1 …) claims. Nothing is counted. */
 void limit_gather(struct limit_set *set, const struct key_subject *subject, const struct limit_ask *asks, size_t nasks,
-                  unsigned question, int64_t now_ms, struct limit_claims *claims);
+                  unsigned question, int64_t now_ms, struct claims *claims);
 
 /* How a question is settled. */
 struct limit_settling {
-    struct limit_claims *claims; /* what was allowed is noted there */
+    struct claims *claims; /* what was allowed is noted there */
     unsigned question;
     const int64_t *waits_ms; /* by others, who have counted, for each claim: 0 fits, BUCKET_NEVER …; NULL: by the buckets here */
     bool unshared;           /* by the buckets here, though others may have counted it: they are not told */

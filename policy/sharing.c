@@ -31,7 +31,7 @@ struct sharing {
 /* A question under way. */
 struct question {
     struct sharing *sharing;
-    const struct limit_claims *claims;
+    const struct claims *claims;
     sharing_answered answered;
     void *context;
 };
@@ -213,10 +213,10 @@ void sharing_settle(struct sharing *sharing)
 
 static void answer(const struct question *question, const struct store_redis_answer *from)
 {
-    const struct limit_claims *claims = question->claims;
+    const struct claims *claims = question->claims;
     int64_t *waits_ms = text_zalloc((claims->count + 1) * sizeof *waits_ms), now_ms = clock_monotonic_ms();
     for (size_t i = 0; i < claims->ntargets; i++) {
-        const struct limit_target *target = &claims->targets[i];
+        const struct claim_target *target = &claims->targets[i];
         learn(question->sharing, target->limit, span_of(target->key), from->used[i], from->asked_ms, now_ms);
     }
     for (size_t i = 0, k = 0; i < claims->count; i++)
@@ -236,7 +236,7 @@ static void answered(void *context, const struct store_redis_answer *from)
 }
 
 /* What a claim does where it does not fit. Whoever has to wait, or gets a strike, is not looked at any further. */
-static unsigned flags_of(const struct limit_target *target, const struct limit_claim *claim)
+static unsigned flags_of(const struct claim_target *target, const struct claim *claim)
 {
     enum limit_verdict verdict = limit_then_verdict(target->limit->conf->then);
     unsigned flags = claim->look ? REDIS_LOOK : 0;
@@ -250,13 +250,13 @@ static unsigned flags_of(const struct limit_target *target, const struct limit_c
 }
 
 /* The targets as keys, with room for their names behind them. */
-static struct redis_key *make_keys(const struct sharing *sharing, const struct limit_claims *claims, int64_t now_ms)
+static struct redis_key *make_keys(const struct sharing *sharing, const struct claims *claims, int64_t now_ms)
 {
     size_t count = claims->ntargets;
     struct redis_key *keys = text_zalloc(count * (sizeof *keys + NAME_SIZE));
     char *names = (char *)(keys + count);
     for (size_t i = 0; i < count; i++) {
-        const struct limit_target *target = &claims->targets[i];
+        const struct claim_target *target = &claims->targets[i];
         keys[i] = key_for(sharing, target->limit, span_of(target->key), names + i * NAME_SIZE, now_ms);
         uint64_t owed = store_redis_owed(sharing->store, keys[i].name);
         keys[i].known = keys[i].known > owed ? keys[i].known - owed : 0;
@@ -264,7 +264,7 @@ static struct redis_key *make_keys(const struct sharing *sharing, const struct l
     return keys;
 }
 
-bool sharing_ask(struct sharing *sharing, const struct limit_claims *claims, sharing_answered then, void *context)
+bool sharing_ask(struct sharing *sharing, const struct claims *claims, sharing_answered then, void *context)
 {
     int64_t since_ms;
     if (!store_redis_is_connected(sharing->store, &since_ms))
@@ -272,7 +272,7 @@ bool sharing_ask(struct sharing *sharing, const struct limit_claims *claims, sha
     struct redis_claim *items = text_zalloc((claims->count + 1) * sizeof *items);
     struct redis_ask ask = { .nkeys = claims->ntargets, .claims = items };
     for (size_t i = 0; i < claims->count; i++) {
-        const struct limit_claim *claim = &claims->items[i];
+        const struct claim *claim = &claims->items[i];
         if (claim->n)
             items[ask.nclaims++] = (struct redis_claim){ .question = claim->question,
                                                          .key = claim->target,

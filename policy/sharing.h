@@ -36,7 +36,7 @@ typedef void (*sharing_answered)(void *context, const int64_t *waits_ms, bool un
 
 /* Asks what of CLAIMS (borrowed until the answer) fits. True: ANSWERED is called once with CONTEXT, later. False: decide by the buckets
  * here. */
-bool sharing_ask(struct sharing *sharing, const struct limit_claims *claims, sharing_answered answered, void *context);
+bool sharing_ask(struct sharing *sharing, const struct claims *claims, sharing_answered answered, void *context);
 
 /* As store_redis.h has them. */
 bool sharing_is_connected(const struct sharing *sharing, int64_t *ret_since_ms);

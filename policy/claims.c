@@ -1,0 +1,59 @@
+#include "claims.h"
+
+#include "../relay/base/text.h"
+
+#include <stdlib.h>
+
+void claims_clear(struct claims *claims)
+{
+    claims->count = claims->ntargets = 0;
+    buffer_clear(&claims->texts);
+}
+
+void claims_fini(struct claims *claims)
+{
+    free(claims->items);
+    free(claims->targets);
+    buffer_fini(&claims->texts);
+    *claims = (struct claims){ .count = 0 };
+}
+
+unsigned claims_target(struct claims *claims, const struct limit *limit, const char *key, bool acts)
+{
+    for (size_t i = claims->ntargets; i-- > 0;)
+        if (claims->targets[i].limit == limit && strcmp(claims->targets[i].key, key) == 0)
+            return (unsigned)i;
+    if (claims->ntargets == claims->target_room) {
+        claims->target_room = 2 * claims->target_room + 8;
+        claims->targets = text_realloc(claims->targets, claims->target_room * sizeof *claims->targets);
+    }
+    struct claim_target *target = &claims->targets[claims->ntargets];
+    target->limit = limit;
+    target->acts = acts;
+    text_copy(target->key, sizeof target->key, span_of(key));
+    return (unsigned)claims->ntargets++;
+}
+
+unsigned claims_group(const struct claims *claims, uint64_t pair)
+{
+    size_t first = 0;
+    while (first < claims->count && claims->items[first].pair != pair)
+        first++;
+    return (unsigned)first + 1;
+}
+
+void claims_add(struct claims *claims, const struct claim *claim)
+{
+    if (claims->count == claims->room) {
+        claims->room = 2 * claims->room + 8;
+        claims->items = text_realloc(claims->items, claims->room * sizeof *claims->items);
+    }
+    claims->items[claims->count++] = *claim;
+}
+
+bool claims_keep(struct claims *claims, struct span text, size_t *ret_at)
+{
+    claims->texts.max = CLAIMS_TEXTS_MAX;
+    *ret_at = buffer_size(&claims->texts);
+    return buffer_add(&claims->texts, text);
+}
