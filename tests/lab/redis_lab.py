@@ -106,6 +106,7 @@ def case_a_limit_of_100_is_100_for_both_together():
         with concurrent.futures.ThreadPoolExecutor(10) as pool:
             parts = list(pool.map(lambda n: name_recipients(daemons[n % 2], 15, n * 15), range(10)))
         assert sum(parts) == 100, parts
+        assert [name_recipients(daemon, 1, 200) for daemon in daemons] == [0, 0]
         rows = daemons[0].cli("limits", "--account", "alice", json_output=True) + daemons[1].cli("limits", "--account", "alice", json_output=True)
         used = [row["used"] for row in rows if row["limit"] == "shared"]
         assert used == [100, 100], used
