@@ -193,16 +193,21 @@ static void settle(struct decide *decide, const struct subject *subject, const s
         acts[verdict](&refusal, answer);
 }
 
-/* What an account did is drawn in its curve. Is more of it wanted, since something speaks against it? */
-static bool watch(struct decide *decide, const struct subject *subject, int64_t now_ms, const struct policy_answer *answer)
+/* What an account did is drawn in its curve: of a batch so many were ALLOWED. Is more of it wanted, since something speaks against it? */
+static bool watch(struct decide *decide, const struct decision *decision, uint32_t allowed, int64_t now_ms)
 {
-    bool allowed = answer->verdict == POLICY_ALLOW || answer->verdict == POLICY_HOLD;
-    if (!decide->judge || !subject->key.account.n)
+    const struct subject *subject = &decision->subject;
+    struct span account = subject->key.account;
+    uint32_t refused = decision->count - allowed;
+    if (!decide->judge || !account.n)
         return false;
-    if (allowed)
-        limit_asked(decide->limits, &subject->key, 1, now_ms);
-    curve_note(judge_curve(decide->judge), subject->key.account, allowed ? CURVE_RECIPIENTS : CURVE_REFUSED, 1, clock_wall_ms());
-    return standing_is_watched(judge_standing(decide->judge), subject->key.account);
+    if (allowed) {
+        limit_asked(decide->limits, &subject->key, allowed, now_ms);
+        curve_note(judge_curve(decide->judge), account, CURVE_RECIPIENTS, allowed, clock_wall_ms());
+    }
+    if (refused)
+        curve_note(judge_curve(decide->judge), account, CURVE_REFUSED, refused, clock_wall_ms());
+    return standing_is_watched(judge_standing(decide->judge), account);
 }
 
 static struct decision *begin(const struct subject *subject, uint64_t ticket, uint32_t count)
@@ -256,18 +261,19 @@ static uint32_t looked_at(const struct decision *decision, const int64_t *waits_
 void decide_end(struct decide *decide, struct decision *decision, const int64_t *waits_ms, bool unshared, int64_t now_ms)
 {
     struct limit_settling settling = { &decision->claims, 0, waits_ms, unshared, now_ms };
-    uint32_t count = looked_at(decision, waits_ms);
+    uint32_t count = looked_at(decision, waits_ms), allowed = 0;
     for (uint32_t i = 0; i < count; i++) {
         struct policy_answer *answer = &decision->answers[i];
         settling.question = i;
         if (answer->verdict == POLICY_ALLOW)
             settle(decide, &decision->subject, &settling, answer);
-        if (decision->batch)
-            decision->watched = watch(decide, &decision->subject, now_ms, answer);
+        allowed += answer->verdict == POLICY_ALLOW || answer->verdict == POLICY_HOLD;
         if (answer->delay_ms && !waits_ms)
             count = i + 1;
     }
     decision->count = count;
+    if (decision->batch)
+        decision->watched = watch(decide, decision, allowed, now_ms);
 }
 
 struct decision *decide_begin_mail(struct decide *decide, const struct policy_mail *mail, int64_t now_ms)

@@ -173,6 +173,24 @@ static void a_batch(void **state)
     assert_int_equal(stage->policy_rcpts, 2);
 }
 
+/* That an account is watched is heard with whichever recipient policy says it of. */
+static void a_watched_batch(void **state)
+{
+    (void)state;
+    static const char *const replies[] = { "250 2.1.5", "250 2.1.5", "250 2.1.5", "354" };
+    stage_connect(stage, STAGE_PLAIN);
+    for (unsigned watched = 0; watched < 2; watched++) {
+        stage_say(stage, "MAIL FROM:<a@example.net>\r\n", "250 2.1.0");
+        stage->policy_answer.watched = (uint8_t)watched;
+        stage_send(stage, "RCPT TO:<b@example.com>\r\nRCPT TO:<c@example.com>\r\nRCPT TO:<d@example.com>\r\nDATA\r\n");
+        for (size_t i = 0; i < COUNT(replies); i++)
+            stage_expect(stage, replies[i]);
+        stage_say(stage, MESSAGE, "250 2.0.0 ");
+        stage_turns(stage, 5);
+        assert_int_equal(stage->policy_samples, watched);
+    }
+}
+
 /* What would not get as far as policy is not asked about. */
 static void a_batch_ends(void **state)
 {
@@ -908,6 +926,7 @@ int main(void)
         TEST(policy_goes),
         TEST(late_answers),
         TEST(a_batch),
+        TEST(a_watched_batch),
         TEST(a_batch_ends),
         TEST(a_batch_in_pieces),
         TEST(a_batch_and_the_maximum),

@@ -47,7 +47,7 @@ struct stage {
     const char *slow_recipient;              /* this one has to wait, and so have those behind it */
     char asked_recipients[1024];             /* of the last question, with spaces between them */
     struct dns_mx dns_answer;
-    unsigned policy_mails, policy_rcpts, policy_contents, dns_asked, auth_cancels;
+    unsigned policy_mails, policy_samples, policy_rcpts, policy_contents, dns_asked, auth_cancels;
     struct policy_content last_content;
     struct policy_report last_report;
     unsigned policy_reports;
@@ -70,7 +70,7 @@ struct stage {
 static inline void stage_answer_rcpt(struct stage *stage, const struct policy_rcpt *rcpt)
 {
     static struct policy_rcpt_answer answer;
-    answer = (struct policy_rcpt_answer){ .ticket = rcpt->ticket };
+    answer = (struct policy_rcpt_answer){ .ticket = rcpt->ticket, .watched = stage->policy_answer.watched };
     stage->asked_recipients[0] = '\0';
     for (bool slow = false; answer.count < rcpt->count && !slow; answer.count++) {
         const char *recipient = rcpt->recipients[answer.count];
@@ -84,8 +84,7 @@ static inline void stage_answer_rcpt(struct stage *stage, const struct policy_rc
         strncat(stage->asked_recipients, " ", 2);
     }
     if (!stage->mute_policy)
-        ipc_send(stage->policy, POLICY_RCPT_ANSWER, &answer,
-                 offsetof(struct policy_rcpt_answer, each) + answer.count * sizeof answer.each[0], -1);
+        ipc_send(stage->policy, POLICY_RCPT_ANSWER, &answer, policy_rcpt_answer_size(&answer), -1);
 }
 
 static inline void stage_policy_received(void *context, unsigned type, const void *body, size_t size, int fd)
@@ -102,6 +101,7 @@ static inline void stage_policy_received(void *context, unsigned type, const voi
     memcpy(&answer.ticket, body, sizeof answer.ticket);
     stage->policy_mails += type == POLICY_MAIL;
     stage->policy_rcpts += type == POLICY_RCPT;
+    stage->policy_samples += type == POLICY_SAMPLE;
     stage->policy_contents += type == POLICY_CONTENT;
     stage->policy_logins += type == POLICY_LOGIN;
     stage->policy_connects += type == POLICY_CONNECT;
