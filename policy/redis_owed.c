@@ -132,11 +132,9 @@ static uint64_t left_of(const struct debt *debt, int64_t now_ms)
 
 bool redis_owed_take(struct redis_owed *owed, const char *sha, int64_t now_ms, struct buffer *out)
 {
-    struct redis_key keys[REDIS_OWED_BATCH + 1];
-    struct redis_claim claims[REDIS_OWED_BATCH + 1];
-    struct redis_ask ask = { keys, 1, claims, 1 };
-    keys[0] = (struct redis_key){ .name = SPAN("postern:probe"), .rule = { 1, 1000, 1, 0 } };
-    claims[0] = (struct redis_claim){ .n = 1 };
+    struct redis_key keys[REDIS_OWED_BATCH];
+    struct redis_claim claims[REDIS_OWED_BATCH];
+    struct redis_ask ask = { keys, 0, claims, 0 };
     forget_taken(owed);
     LIST_EACH(node, &owed->all) {
         struct debt *debt = LIST_ENTRY(node, struct debt, node);
@@ -159,12 +157,12 @@ bool redis_owed_take(struct redis_owed *owed, const char *sha, int64_t now_ms, s
 
 bool redis_owed_answer(struct redis_owed *owed, const redisReply *reply, redis_owed_visit visit, void *context, size_t *ret_count)
 {
-    int64_t waits_ms[REDIS_OWED_BATCH + 1];
-    uint64_t used[REDIS_OWED_BATCH + 1];
-    if (!redis_script_answer(reply, waits_ms, owed->ntaken + 1, used, owed->ntaken + 1))
+    int64_t waits_ms[REDIS_OWED_BATCH];
+    uint64_t used[REDIS_OWED_BATCH];
+    if (!redis_script_answer(reply, waits_ms, owed->ntaken, used, owed->ntaken))
         return false;
     for (size_t i = 0; i < owed->ntaken; i++)
-        visit(context, name_of(owed->taken[i]), used[i + 1]);
+        visit(context, name_of(owed->taken[i]), used[i]);
     *ret_count = owed->ntaken;
     return true;
 }

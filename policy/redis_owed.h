@@ -28,8 +28,7 @@ uint64_t redis_owed_of(const struct redis_owed *owed, struct span name);
 /* How many buckets there are. */
 size_t redis_owed_count(const struct redis_owed *owed);
 
-/* Takes some out, at most REDIS_OWED_BATCH, and writes the command that counts them by the script of SHA; also where nothing is owed: then
- * it only shows that Redis can be written to. False where OUT is full. */
+/* Takes some out, at most REDIS_OWED_BATCH, and writes the command that counts them by the script of SHA. False where OUT is full. */
 bool redis_owed_take(struct redis_owed *owed, const char *sha, int64_t now_ms, struct buffer *out);
 
 /* Gets a bucket and what is used of it. */

@@ -1,7 +1,8 @@
-/* away → (connected) the script is loaded → what is owed is added, batch by batch, while decisions still go by this machine → up.
+/* away → (connected) the script is loaded → it counts something, within the time of a decision → what is owed is added, batch by batch,
+ * while decisions still go by this machine → up.
  *
- * Each step is proved by Redis's answer before the next one, the last of them by a write; so a Redis that can be connected to but not
- * written to (a replica, a full one) stays away instead of coming and going with each decision. Whatever is not as it should be, an error
+ * Each step is proved by Redis's answer before the next one; so a Redis that can be connected to but not written to (a replica, a full
+ * one), or that is too slow, stays away instead of coming and going with each decision. Whatever is not as it should be, an error
  * for an answer or a script that was forgotten, ends the connection: coming back does all that is needed. */
 #include "store_redis.h"
 
@@ -16,7 +17,7 @@
 #define COMMAND_MAX ((size_t)2 << 20)
 #define PROVED_MS   5000 /* up for so long, it is proved */
 
-enum state { STORE_AWAY, STORE_LOADING, STORE_JOINING, STORE_UP };
+enum state { STORE_AWAY, STORE_LOADING, STORE_PROBING, STORE_JOINING, STORE_UP };
 
 struct store_redis {
     struct redis_pipe *pipe;
@@ -111,6 +112,39 @@ static void join(struct store_redis *store)
     buffer_fini(&out);
 }
 
+/* The answer to a decision that nobody waits for. */
+static void probed(void *context, const redisReply *reply)
+{
+    struct store_redis *store = context;
+    char why[REDIS_LINK_WHY_SIZE] = "its answer to the script is none";
+    int64_t wait_ms;
+    uint64_t used;
+    if (!reply)
+        return;
+    if (!redis_script_answer(reply, &wait_ms, 1, &used, 1)) {
+        redis_reply_error(reply, why, sizeof why);
+        redis_pipe_drop(store->pipe, why);
+        return;
+    }
+    enter(store, STORE_JOINING);
+    if (redis_owed_count(store->owed))
+        join(store);
+    else
+        come_up(store);
+}
+
+static void probe(struct store_redis *store)
+{
+    const struct redis_key key = { .name = SPAN("postern:probe"), .rule = { 1, 1000, 1, 0 } };
+    const struct redis_claim claim = { .n = 1 };
+    struct buffer out;
+    enter(store, STORE_PROBING);
+    buffer_init(&out, COMMAND_MAX);
+    redis_script_command(&(struct redis_ask){ &key, 1, &claim, 1 }, store->sha, &out);
+    redis_pipe_send(store->pipe, buffer_span(&out), store->decision_ms, probed, store);
+    buffer_fini(&out);
+}
+
 static void loaded(void *context, const redisReply *reply)
 {
     struct store_redis *store = context;
@@ -119,8 +153,7 @@ static void loaded(void *context, const redisReply *reply)
     if (!reply)
         return;
     if (sha.n == REDIS_SCRIPT_SHA_SIZE - 1 && text_copy(store->sha, sizeof store->sha, sha)) {
-        enter(store, STORE_JOINING);
-        join(store);
+        probe(store);
         return;
     }
     redis_reply_error(reply, why, sizeof why);

@@ -14,7 +14,7 @@
 
 #define CLAIMS 3
 #define KEYS   2
-#define ROUNDS 12 /* of the loop: accept, read, answer, read … */
+#define ROUNDS 20 /* of the loop: accept, read, answer, read … */
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -86,6 +86,7 @@ static void bad_answers(void **state)
         "$40\r\n0123456789012345678901234567890123456789\r\n*2\r\n:0\r\n$1\r\n1\r\n",
         "$40\r\n0123456789012345678901234567890123456789\r\n*3\r\n:0\r\n:1\r\n:1\r\n",
         "\r\n\r\n",
+        "$40\r\n0123456789012345678901234567890123456789\r\n", /* and then silence */
     };
     (void)state;
     for (unsigned i = 0; i < COUNT(answers); i++)
