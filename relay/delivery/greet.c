@@ -152,7 +152,7 @@ static enum stage handshake_perform(struct client *client)
 {
     const struct client_setup *setup = &client->setup;
     struct reason reason;
-    SSL *ssl = tls_client(setup->tls, setup->route->tls, setup->host, setup->port);
+    SSL *ssl = tls_client(setup->tls, setup->route->tls, setup->host, setup->port, setup->route->user);
     if (ssl) {
         stream_start_tls(client->stream, ssl);
         return STAGE_HANDSHAKE;

@@ -1,8 +1,8 @@
 /* One context a policy. Opportunistic TLS takes whatever the other side can do, down to TLS 1.0 and keys that are weak by today's
  * measure, because the alternative there is no encryption at all; whoever demands TLS gets 1.2 and sound keys.
  *
- * Sessions are kept by us, not by OpenSSL's own cache, which looks them up for servers only. The key is policy, host and port: a
- * session made without verification is never resumed where verification is demanded. OpenSSL hands a session over when the server
+ * Sessions are kept by us, not by OpenSSL's own cache, which looks them up for servers only. The key is policy, host, port and user: a
+ * session made without verification is never resumed where verification is demanded, nor one of a login where another logs in. OpenSSL hands a session over when the server
  * has sent it (in TLS 1.3 some time after the handshake), together with the SSL, whose ex_data carries the key. */
 #include "tls.h"
 
@@ -14,13 +14,15 @@
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
 #include <stdlib.h>
+#include <time.h>
 
 #define TLS_CA_FILE      "/etc/ssl/certs/ca-certificates.crt" /* Debian's store */
 #define TLS_SESSIONS_MAX 1024                                 /* beyond, all are forgotten and gathered anew */
+#define TLS_SESSION_S    3600                                 /* no session is resumed that is older, whatever the server says */
 #define TLS_PLAIN_MAX    4096                                 /* the same for hosts that cannot do TLS */
 #define TLS_PLAIN_MS     (60 * 60 * 1000)
 #define TLS_POLICIES     (CONF_DELIVERY_VERIFY + 1)
-#define TLS_KEY_SIZE     (SMTP_DOMAIN_SIZE + 16)
+#define TLS_KEY_SIZE     (SMTP_DOMAIN_SIZE + 16 + 256) /* a longer one has no session */
 
 struct tls {
     SSL_CTX *contexts[TLS_POLICIES]; /* NULL for CONF_DELIVERY_NONE */
@@ -144,6 +146,19 @@ void tls_free(struct tls **tls)
     *tls = NULL;
 }
 
+/* Offers SSL the session that is kept at KEY, where there is one that is not too old. */
+static void offer_session(struct tls *tls, SSL *ssl, struct span key)
+{
+    SSL_SESSION *session = map_get(tls->sessions, key);
+    if (!session)
+        return;
+    long age_s = (long)time(NULL) - SSL_SESSION_get_time(session);
+    if (age_s >= 0 && age_s < TLS_SESSION_S)
+        SSL_set_session(ssl, session);
+    else
+        SSL_SESSION_free(map_remove(tls->sessions, key));
+}
+
 /* SNI names hosts only, never addresses (RFC 6066 3). */
 static bool set_name(SSL *ssl, enum conf_delivery_tls policy, const char *host)
 {
@@ -162,7 +177,7 @@ static bool set_name(SSL *ssl, enum conf_delivery_tls policy, const char *host)
     return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), text) == 1;
 }
 
-SSL *tls_client(struct tls *tls, enum conf_delivery_tls policy, const char *host, uint16_t port)
+SSL *tls_client(struct tls *tls, enum conf_delivery_tls policy, const char *host, uint16_t port, const char *user)
 {
     char key[TLS_KEY_SIZE];
     SSL *ssl = tls->contexts[policy] ? SSL_new(tls->contexts[policy]) : NULL;
@@ -173,10 +188,8 @@ SSL *tls_client(struct tls *tls, enum conf_delivery_tls policy, const char *host
         SSL_free(ssl);
         return NULL;
     }
-    if (text_format(key, sizeof key, "%d %s:%u", (int)policy, host, port)) {
-        SSL_SESSION *session = map_get(tls->sessions, span_of(key));
-        if (session)
-            SSL_set_session(ssl, session);
+    if (text_format(key, sizeof key, "%d %s:%u %s", (int)policy, host, port, user)) {
+        offer_session(tls, ssl, span_of(key));
         SSL_set_ex_data(ssl, tls->key_index, text_dup(span_of(key)));
     }
     return ssl;

@@ -18,9 +18,9 @@ struct tls *tls_new(const struct conf *conf);
 void tls_free(struct tls **tls);
 
 /* A client's SSL object for HOST (name as in MX or route, or an address literal) and PORT, the caller's to free: SNI set, a kept
- * session offered. With CONF_DELIVERY_VERIFY the chain and the host's name must verify or the handshake fails; with the others
+ * session of the same POLICY and USER ("": no login) offered. With CONF_DELIVERY_VERIFY the chain and the host's name must verify or the handshake fails; with the others
  * any certificate does. NULL where OpenSSL gives none. */
-SSL *tls_client(struct tls *tls, enum conf_delivery_tls policy, const char *host, uint16_t port);
+SSL *tls_client(struct tls *tls, enum conf_delivery_tls policy, const char *host, uint16_t port, const char *user);
 
 /* Writes version and cipher of a finished handshake: "TLSv1.3 TLS_AES_256_GCM_SHA384". */
 void tls_describe(const SSL *ssl, char text[DELIVERY_TLS_SIZE]);

@@ -168,6 +168,52 @@ static void test_exchanges(void **state)
     assert_int_equal(wrong, 0);
 }
 
+#define ONE_MORE SECURED, "> 250 mx.test", SEND
+#define LOGGED   SECURED, "> 250-mx.test", "> 250 AUTH PLAIN", "< AUTH PLAIN", "> 235 2.7.0 welcome", SEND
+
+/* A session is resumed by the same policy and user only. */
+static void test_sessions(void **state)
+{
+    static const struct {
+        enum conf_delivery_tls tls;
+        const char *user;
+        unsigned resumed; /* so far */
+    } opens[] = {
+        { CONF_DELIVERY_OPPORTUNISTIC, "", 0 }, { CONF_DELIVERY_OPPORTUNISTIC, "", 1 }, { CONF_DELIVERY_ENCRYPT, "", 1 },
+        { CONF_DELIVERY_VERIFY, "", 1 },        { CONF_DELIVERY_VERIFY, "office", 1 },  { CONF_DELIVERY_VERIFY, "other", 1 },
+        { CONF_DELIVERY_VERIFY, "office", 2 },  { CONF_DELIVERY_VERIFY, "", 3 },
+    };
+    static char path[] = "/tmp/postern-sessions-XXXXXX";
+    struct world world;
+    struct world_server server;
+    struct bundle *secrets = bundle_new();
+    (void)state;
+    close(mkstemp(path));
+    bundle_add(secrets, "password:/secret", SPAN("secret\n"));
+    SSL_CTX *context = world_certificate("mx.test", 86400, path);
+    world_init(&world);
+    world.route.tls_given = true;
+    world.route.tls = CONF_DELIVERY_VERIFY;
+    world.route.password_file = (char *)(uintptr_t) "/secret";
+    world.conf.delivery.ca_file = path;
+    world_serve(&server, LINES(ONE_MORE, ONE_MORE, ONE_MORE, ONE_MORE, LOGGED, LOGGED, LOGGED, ONE_MORE), context);
+    world_begin(&world, &world_plain, secrets);
+    for (size_t i = 0; i < COUNT(opens); i++) {
+        world.route.tls = opens[i].tls;
+        world.route.user = (char *)(uintptr_t)opens[i].user;
+        world.messages = 1;
+        world.connection++;
+        world_open(&world, "mx.test", server.port, "up.test");
+        assert_true(world_run(&world, &world.closed, 10000));
+        assert_int_equal(server.resumed, opens[i].resumed);
+    }
+    world_end(&world);
+    world_served(&server);
+    SSL_CTX_free(context);
+    bundle_free(&secrets);
+    unlink(path);
+}
+
 /* What route_find makes of the settings. */
 static void test_route(void **state)
 {
@@ -223,7 +269,7 @@ static void test_login(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_exchanges), cmocka_unit_test(test_route),
-                                        cmocka_unit_test(test_login) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_exchanges), cmocka_unit_test(test_sessions),
+                                        cmocka_unit_test(test_route), cmocka_unit_test(test_login) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
