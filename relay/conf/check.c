@@ -129,6 +129,14 @@ static void check_auth(struct conf *conf, struct scan *scan)
     }
 }
 
+static void check_sender(struct scan *scan, const char *section, const char *title, const char *sender)
+{
+    bool good = *sender == '@' ? address_is_domain(span_of(sender + 1), true) : is_address(sender);
+    if (!good)
+        scan_complain_at(scan, section, title, "senders",
+                         "%s is neither an address nor @domain; such as alice@example.net or @example.net", sender);
+}
+
 static void check_accounts(struct conf *conf, struct scan *scan)
 {
     for (size_t i = 0; i < conf->naccounts; i++) {
@@ -136,13 +144,8 @@ static void check_accounts(struct conf *conf, struct scan *scan)
         if (*account->contact && !is_address(account->contact))
             scan_complain_at(scan, "account", account->name, "contact", "%s is no address; such as alice@home.example",
                              account->contact);
-        for (size_t j = 0; j < account->senders.count; j++) {
-            const char *sender = account->senders.items[j];
-            bool good = *sender == '@' ? address_is_domain(span_of(sender + 1), true) : is_address(sender);
-            if (!good)
-                scan_complain_at(scan, "account", account->name, "senders",
-                                 "%s is neither an address nor @domain; such as alice@example.net or @example.net", sender);
-        }
+        for (size_t j = 0; j < account->senders.count; j++)
+            check_sender(scan, "account", account->name, account->senders.items[j]);
     }
 }
 
@@ -214,7 +217,18 @@ static void check_route(struct conf *conf, struct conf_route *route, struct scan
     text_lower(route->name);
     if (!route->tls_given)
         route->tls = conf->delivery.tls;
-    if (!is_route_name(route->name))
+    conf->has_special_routes = conf->has_special_routes || route->senders.count || route->accounts.count;
+    for (size_t i = 0; i < route->domains.count; i++) {
+        text_lower(route->domains.items[i]);
+        if (!is_route_name(route->domains.items[i]))
+            scan_complain_at(scan, "route", route->name, "domains", "%s is no domain, \"*.domain\" or \"*\"",
+                             route->domains.items[i]);
+    }
+    for (size_t i = 0; i < route->senders.count; i++)
+        check_sender(scan, "route", route->name, route->senders.items[i]);
+    if (strlen(route->name) >= SMTP_DOMAIN_SIZE)
+        scan_complain_at(scan, "route", route->name, NULL, "a route's name has at most %d characters", SMTP_DOMAIN_SIZE - 1);
+    if (!route->domains.count && !is_route_name(route->name))
         scan_complain_at(scan, "route", route->name, NULL, "%s is no domain, \"*.domain\" or \"*\"", route->name);
     if (!route->via.mx && !route->via.count)
         scan_complain_at(scan, "route", route->name, "via", "via is empty; mx, or hosts such as \"smtp.example.net:587\"");

@@ -3,6 +3,8 @@
 #include <sched.h>
 #include <string.h>
 
+#define FIT_ALL 1 /* how well "*" fits */
+
 /* How well NAME ("example.com", "*.example.com", "*") fits DOMAIN: its length, longer is better; 0 where it does not. */
 static size_t fit(const char *name, struct span domain)
 {
@@ -13,7 +15,64 @@ static size_t fit(const char *name, struct span domain)
         struct span below = span_skip(pattern, 1);
         return domain.n > below.n && span_ends_nocase(domain, below) ? pattern.n : 0;
     }
-    return span_equal(pattern, SPAN("*")) ? 1 : 0;
+    return span_equal(pattern, SPAN("*")) ? FIT_ALL : 0;
+}
+
+/* The same for the domains of ROUTE. */
+static size_t fit_domain(const struct conf_route *route, struct span domain)
+{
+    size_t best = 0;
+    if (!route->domains.count)
+        return fit(route->name, domain);
+    for (size_t i = 0; i < route->domains.count; i++) {
+        size_t fits = fit(route->domains.items[i], domain);
+        best = fits > best ? fits : best;
+    }
+    return best;
+}
+
+static bool is_special(const struct conf_route *route)
+{
+    return route->senders.count || route->accounts.count;
+}
+
+/* How well SENDER fits one of SENDERS: 2 as an address, 1 by its domain, 0 not at all. */
+static unsigned fit_sender(const struct conf_strings *senders, struct span sender)
+{
+    unsigned best = 0;
+    for (size_t i = 0; i < senders->count && sender.n; i++) {
+        struct span pattern = span_of(senders->items[i]);
+        if (span_equal_nocase(pattern, sender))
+            return 2;
+        if (pattern.p[0] == '@' && span_ends_nocase(sender, pattern))
+            best = 1;
+    }
+    return best;
+}
+
+/* How well ACCOUNT fits one of ACCOUNTS: 2 by name, 1 by its class, 0 not at all. */
+static unsigned fit_account(const struct conf *conf, const struct conf_strings *accounts, struct span account)
+{
+    unsigned best = 0;
+    const struct conf_account *entry = account.n ? conf_account_for(conf, account) : NULL;
+    for (size_t i = 0; i < accounts->count && account.n; i++) {
+        struct span pattern = span_of(accounts->items[i]);
+        if (span_equal_nocase(pattern, account))
+            return 2;
+        if (entry && *entry->class && span_starts_nocase(pattern, SPAN("class:")) &&
+            span_equal(span_skip(pattern, 6), span_of(entry->class)))
+            best = 1;
+    }
+    return best;
+}
+
+/* How well ROUTE, of which one is special, fits SENDER and ACCOUNT: 0 not at all, more the fewer it is for. */
+static unsigned fit_origin(const struct conf *conf, const struct conf_route *route, struct span sender, struct span account)
+{
+    unsigned by_sender = fit_sender(&route->senders, sender), by_account = fit_account(conf, &route->accounts, account);
+    if ((route->senders.count && !by_sender) || (route->accounts.count && !by_account))
+        return 0;
+    return 1 + by_sender + 3 * by_account;
 }
 
 const struct conf_route *conf_route_for(const struct conf *conf, struct span domain)
@@ -21,13 +80,42 @@ const struct conf_route *conf_route_for(const struct conf *conf, struct span dom
     const struct conf_route *best = NULL;
     size_t best_fit = 0;
     for (size_t i = 0; i < conf->nroutes; i++) {
-        size_t fits = fit(conf->routes[i].name, domain);
+        size_t fits = is_special(&conf->routes[i]) ? 0 : fit_domain(&conf->routes[i], domain);
         if (fits > best_fit) {
             best = &conf->routes[i];
             best_fit = fits;
         }
     }
     return best;
+}
+
+const struct conf_route *conf_route_special(const struct conf *conf, struct span domain, struct span sender, struct span account)
+{
+    const struct conf_route *best = NULL;
+    size_t best_fit = 0;
+    unsigned best_origin = 0;
+    for (size_t i = 0; i < conf->nroutes && conf->has_special_routes; i++) {
+        const struct conf_route *route = &conf->routes[i];
+        size_t fits = fit_domain(route, domain);
+        unsigned origin = fits ? fit_origin(conf, route, sender, account) : 0;
+        if (origin && (fits > best_fit || (fits == best_fit && origin > best_origin))) {
+            best = route;
+            best_fit = fits;
+            best_origin = origin;
+        }
+    }
+    return best && is_special(best) ? best : NULL;
+}
+
+bool conf_is_routed(const struct conf *conf, struct span domain)
+{
+    const struct conf_route *usual = conf_route_for(conf, domain);
+    for (size_t i = 0; i < conf->nroutes; i++) {
+        const struct conf_route *route = &conf->routes[i];
+        if ((route == usual || is_special(route)) && !route->via.mx && fit_domain(route, domain) > FIT_ALL)
+            return true;
+    }
+    return false;
 }
 
 const struct conf_route *conf_route_named(const struct conf *conf, struct span name)

@@ -195,7 +195,10 @@ struct conf_hosts {
 
 /* route "name" { } */
 struct conf_route {
-    char *name; /* "example.com", "*.example.com", "*" */
+    char *name;                   /* "example.com", "*.example.com", "*"; where there are `domains`, any */
+    struct conf_strings domains;  /* recipient domains as the name would have them; empty: the name */
+    struct conf_strings senders;  /* "alice@example.net", "@sales.example.net"; empty: all */
+    struct conf_strings accounts; /* "alice", "class:staff"; empty: all */
     struct conf_hosts via;
     bool tls_given; /* else delivery.tls holds */
     enum conf_delivery_tls tls;
@@ -259,6 +262,7 @@ struct conf {
     struct conf_delivery delivery;
     struct conf_route *routes;
     size_t nroutes;
+    bool has_special_routes; /* one or more of them are for some senders or accounts only */
     struct conf_dns dns;
     struct conf_dkim *dkims;
     size_t ndkims;
@@ -266,8 +270,16 @@ struct conf {
     struct conf_log log;
 };
 
-/* The route for the recipient domain DOMAIN (lower case): the most specific of name, "*.below", "*"; NULL where none fits: MX. */
+/* The route for the recipient domain DOMAIN (lower case) whoever sends: the most specific of name, "*.below", "*", of those that are for all
+ * senders and accounts; NULL where none fits: MX. */
 const struct conf_route *conf_route_for(const struct conf *conf, struct span domain);
+
+/* The route for mail from SENDER (normal form, empty: null) by ACCOUNT (empty: nobody logged in) where that is one for some senders or
+ * accounts only; NULL where conf_route_for decides. The domain comes first: the most specific wins, among equals the one for fewer. */
+const struct conf_route *conf_route_special(const struct conf *conf, struct span domain, struct span sender, struct span account);
+
+/* Goes mail for DOMAIN, of some senders at least, to hosts that the settings name? "*" does not count. */
+bool conf_is_routed(const struct conf *conf, struct span domain);
 
 /* The route of that NAME, or NULL. */
 const struct conf_route *conf_route_named(const struct conf *conf, struct span name);

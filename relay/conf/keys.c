@@ -289,6 +289,18 @@ static const struct key delivery_keys[] = {
 static const struct key route_keys[] = {
     { "via", VALUE_HOSTS, AT(via), NULL, ANY, true, "\"smtp.upstream.example:587\"", "mx, or one or more hosts, tried in order.",
       0 },
+    { "domains", VALUE_TEXTS, AT(domains), "", ANY, false, "{ \"example.com\", \"*.example.com\" }",
+      "Recipient domains that the route is for, in place of its name, which may be any then; so there can be several routes for "
+      "one "
+      "domain.",
+      0 },
+    { "senders", VALUE_TEXTS, AT(senders), "", ANY, false, "{ \"@sales.example.net\" }",
+      "Only for mail from these addresses, or those of \"@domain\"; none: from any. Of routes that fit a domain equally well the "
+      "one for "
+      "fewer wins.",
+      0 },
+    { "accounts", VALUE_TEXTS, AT(accounts), "", ANY, false, "{ \"newsletter\", \"class:bulk\" }",
+      "Only for mail of these accounts or classes; none: of anybody.", 0 },
     { "tls", VALUE_WORD, AT(tls), NULL, ONE_OF(delivery_tls), false, "verify", "TLS for this route; by default as in delivery.",
       AT(tls_given) },
     { "user", VALUE_TEXT, AT(user), "", ANY, false, "\"office\"", "Log in with this name; only with tls = verify.", 0 },

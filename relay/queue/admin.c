@@ -145,11 +145,6 @@ static bool lets(const char *filter, struct span value)
     return !filter[0] || span_equal_nocase(span_of(filter), value);
 }
 
-static const char *site_name(const struct queue *queue, struct span address)
-{
-    return describe_site_name(queue, address_domain(address));
-}
-
 /* Is one of the recipients that ENTRY still has what the filters want? */
 static bool fits_recipient(struct queue *queue, const struct admin_ask *ask, const struct entry *entry,
                            const struct envelope *envelope)
@@ -162,7 +157,8 @@ static bool fits_recipient(struct queue *queue, const struct admin_ask *ask, con
             if (recipient >= envelope->nrecipients)
                 continue;
             struct span address = span_of(envelope->recipients[recipient].address);
-            if (lets(ask->recipient, address) && (!ask->site[0] || lets(ask->site, span_of(site_name(queue, address)))))
+            if (lets(ask->recipient, address) &&
+                (!ask->site[0] || lets(ask->site, span_of(describe_site_name(queue, envelope, address)))))
                 return true;
         }
     return false;
@@ -303,7 +299,7 @@ static enum step tell_site(struct queue *queue, struct job_of_admin *job)
     struct span name = address_domain(span_of(job->ask.recipient));
     if (!name.n)
         name = span_of(job->ask.recipient);
-    struct domain *domain = name.n ? domain_get(queue, name) : NULL;
+    struct domain *domain = name.n ? domain_get(queue, name, NULL) : NULL;
     const struct site *site = domain ? domain_site(queue, domain) : NULL;
     if (domain && !site && clock_monotonic_ms() - job->since_ms < RESOLVE_MS) {
         domain_ask(queue, domain);

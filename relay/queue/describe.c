@@ -44,10 +44,13 @@ json_t *describe_time(int64_t wall_ms)
     return json_string(text);
 }
 
-const char *describe_site_name(const struct queue *queue, struct span domain)
+const char *describe_site_name(const struct queue *queue, const struct envelope *envelope, struct span address)
 {
-    const struct site *site = domain_known_site(queue, domain);
-    const struct conf_route *route = site ? NULL : conf_route_for(queue_conf(queue), domain);
+    struct span domain = address_domain(address);
+    const struct conf_route *special =
+        conf_route_special(queue_conf(queue), domain, span_of(envelope->sender), span_of(envelope->account));
+    const struct site *site = domain_known_site(queue, domain, special);
+    const struct conf_route *route = site || special ? special : conf_route_for(queue_conf(queue), domain);
     if (site)
         return site->name;
     return route && !route->via.mx && route->via.count ? route->via.items[0].name : "";
@@ -101,7 +104,7 @@ static void add_recipients(struct queue *queue, const struct envelope *envelope,
         if (part->recipient >= envelope->nrecipients)
             continue;
         struct span to = span_of(envelope->recipients[part->recipient].address);
-        const char *site = at.site ? at.site->name : describe_site_name(queue, address_domain(to));
+        const char *site = at.site ? at.site->name : describe_site_name(queue, envelope, to);
         json_array_append_new(recipients, json_pack("{s:o, s:s, s:s, s:i, s:o, s:o}", "to", describe_text(to), "site", site,
                                                     "state", at.state, "attempts", (int)unit->attempts, "next",
                                                     describe_time(at.next_ms), "reply", describe_reply(queue, unit, part, &at)));

@@ -6,6 +6,7 @@
 
 #include "entry.h"
 
+struct envelope;
 struct site;
 
 #define DESCRIBE_SITES_MAX 100 /* sites in a status */
@@ -29,7 +30,7 @@ json_t *describe_site(const struct site *site);
 /* {"queue": {…}, "sites": […], "spool": {…}}: of sites those in trouble, then those with work, DESCRIBE_SITES_MAX at most. */
 json_t *describe_status(const struct queue *queue);
 
-/* The name of the site where mail for DOMAIN goes, as far as is known without asking; "" where it is not. */
-const char *describe_site_name(const struct queue *queue, struct span domain);
+/* The name of the site where mail of ENVELOPE for ADDRESS goes, as far as is known without asking; "" where it is not. */
+const char *describe_site_name(const struct queue *queue, const struct envelope *envelope, struct span address);
 
 #endif

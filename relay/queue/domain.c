@@ -19,6 +19,7 @@
 #define PATIENCE_MS 30000            /* in line */
 #define ANSWER_MS   150000           /* asked; the dns role has its own, shorter timeouts */
 #define FORGET_MAX  100              /* domains forgotten a second */
+#define KEY_SIZE    (2 * SMTP_DOMAIN_SIZE)
 
 struct domain {
     struct list in_use;  /* all, the one used last at the end */
@@ -30,7 +31,8 @@ struct domain {
     int64_t used_ms;
     uint64_t ticket; /* 0: not asked */
     size_t name_size;
-    char name[];
+    size_t key_size;
+    char name[]; /* the key: the name, and where mail goes by a special route a NUL and that route's name */
 };
 
 struct domains {
@@ -81,7 +83,7 @@ static void forget(struct queue *queue, struct domain *domain)
 {
     site_release(queue, &domain->site);
     list_remove(&domain->in_use);
-    map_remove(queue->domains->by_name, span_make(domain->name, domain->name_size));
+    map_remove(queue->domains->by_name, span_make(domain->name, domain->key_size));
     free(domain);
 }
 
@@ -103,20 +105,40 @@ static bool make_room(struct queue *queue)
     return false;
 }
 
-struct domain *domain_get(struct queue *queue, struct span name)
+/* Writes the key of the domain NAME by SPECIAL (or NULL). False where it is too long. */
+static bool write_key(char key[KEY_SIZE], size_t *ret_size, struct span name, const struct conf_route *special)
+{
+    size_t route = special ? strlen(special->name) + 1 : 0;
+    *ret_size = name.n + route;
+    if (name.n >= SMTP_DOMAIN_SIZE || *ret_size > KEY_SIZE)
+        return false;
+    memcpy(key, name.p, name.n);
+    if (special) {
+        key[name.n] = '\0';
+        memcpy(key + name.n + 1, special->name, route - 1);
+    }
+    return true;
+}
+
+struct domain *domain_get(struct queue *queue, struct span name, const struct conf_route *special)
 {
     struct domains *domains = queue->domains;
-    struct domain *domain = map_get(domains->by_name, name);
+    char key[KEY_SIZE];
+    size_t key_size;
+    if (!write_key(key, &key_size, name, special))
+        return NULL;
+    struct domain *domain = map_get(domains->by_name, span_make(key, key_size));
     if (!domain) {
-        if (name.n >= SMTP_DOMAIN_SIZE || !make_room(queue))
+        if (!make_room(queue))
             return NULL;
-        domain = text_zalloc(sizeof *domain + name.n + 1);
-        memcpy(domain->name, name.p, name.n);
+        domain = text_zalloc(sizeof *domain + key_size + 1);
+        memcpy(domain->name, key, key_size);
         domain->name_size = name.n;
+        domain->key_size = key_size;
         list_init(&domain->in_use);
         list_init(&domain->in_line);
         list_init(&domain->waiting);
-        map_put(domains->by_name, name, domain, NULL);
+        map_put(domains->by_name, span_make(key, key_size), domain, NULL);
     }
     domain->used_ms = clock_monotonic_ms();
     list_remove(&domain->in_use);
@@ -132,10 +154,20 @@ static void know(struct queue *queue, struct domain *domain, const struct site_p
     domain->until_ms = until_ms;
 }
 
+/* The route that DOMAIN's mail goes by, or NULL. A special one that has gone from the settings is one no longer. */
+static const struct conf_route *route_of(const struct queue *queue, const struct domain *domain)
+{
+    const struct conf *conf = queue_conf(queue);
+    const struct conf_route *special = NULL;
+    if (domain->key_size > domain->name_size)
+        special = conf_route_named(conf, span_of(domain->name + domain->name_size + 1));
+    return special ? special : conf_route_for(conf, span_make(domain->name, domain->name_size));
+}
+
 /* The site of a route with hosts; false where mail goes by MX. */
 static bool know_by_route(struct queue *queue, struct domain *domain)
 {
-    struct site_plan plan = { .route = conf_route_for(queue_conf(queue), span_make(domain->name, domain->name_size)) };
+    struct site_plan plan = { .route = route_of(queue, domain) };
     if (!plan.route || plan.route->via.mx || !plan.route->via.count)
         return false;
     for (; plan.nhosts < plan.route->via.count && plan.nhosts < DNS_HOSTS_MAX; plan.nhosts++) {
@@ -153,9 +185,13 @@ struct site *domain_site(struct queue *queue, struct domain *domain)
     return know_by_route(queue, domain) ? domain->site : NULL;
 }
 
-struct site *domain_known_site(const struct queue *queue, struct span name)
+struct site *domain_known_site(const struct queue *queue, struct span name, const struct conf_route *special)
 {
-    const struct domain *domain = map_get(queue->domains->by_name, name);
+    char key[KEY_SIZE];
+    size_t key_size;
+    const struct domain *domain = NULL;
+    if (write_key(key, &key_size, name, special))
+        domain = map_get(queue->domains->by_name, span_make(key, key_size));
     return domain ? domain->site : NULL;
 }
 
@@ -220,8 +256,7 @@ static void serve(struct queue *queue, struct domain *domain, enum dns_status st
 static bool plan_of(struct queue *queue, const struct domain *domain, const struct dns_mx *answer,
                     char names[DNS_HOSTS_MAX][SMTP_DOMAIN_SIZE], struct site_plan *plan)
 {
-    *plan = (struct site_plan){ .is_mx = true,
-                                .route = conf_route_for(queue_conf(queue), span_make(domain->name, domain->name_size)) };
+    *plan = (struct site_plan){ .is_mx = true, .route = route_of(queue, domain) };
     for (unsigned i = 0; i < answer->count && i < DNS_HOSTS_MAX; i++) {
         text_copy(names[i], SMTP_DOMAIN_SIZE, span_of_array(answer->hosts[i].name, sizeof answer->hosts[i].name));
         if (!names[i][0])

@@ -17,8 +17,9 @@ struct domains *domains_new(void);
 /* Frees all domains, and nulls *DOMAINS (NULL is fine). Units that wait for an answer must not be used any more. */
 void domains_free(struct domains **domains);
 
-/* The domain NAME (lower case), made where it is new; NULL where there are DOMAINS_MAX and none can be forgotten. */
-struct domain *domain_get(struct queue *queue, struct span name);
+/* The domain NAME (lower case), made where it is new; NULL where there are DOMAINS_MAX and none can be forgotten. SPECIAL: for mail that goes
+ * by this route (conf_route_special); NULL: for all other. */
+struct domain *domain_get(struct queue *queue, struct span name, const struct conf_route *special);
 
 /* The site of DOMAIN where it is known and not out of date, else NULL. */
 struct site *domain_site(struct queue *queue, struct domain *domain);
@@ -29,8 +30,9 @@ void domain_wait(struct queue *queue, struct domain *domain, struct unit *unit);
 /* Asks for DOMAIN's site where it is not known, for nobody in particular. */
 void domain_ask(struct queue *queue, struct domain *domain);
 
-/* What is known of the domain NAME without asking or noting anything: its site, or NULL. */
-struct site *domain_known_site(const struct queue *queue, struct span name);
+/* What is known of the domain NAME, for mail that goes by SPECIAL (NULL: for all other), without asking or noting anything: its site, or
+ * NULL. */
+struct site *domain_known_site(const struct queue *queue, struct span name, const struct conf_route *special);
 
 /* The dns role's ANSWER. One to a question that is not open is dropped. */
 void domains_answer(struct queue *queue, const struct dns_mx *answer);

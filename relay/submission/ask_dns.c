@@ -88,8 +88,7 @@ void ask_dns_good(struct ask_dns *dns, struct span domain, uint32_t ttl_s)
  * is one behind a smart host too. */
 static bool is_routed(const struct ask_dns *dns, struct span domain)
 {
-    const struct conf_route *route = conf_route_for(dns->front->conf, domain);
-    return route && !route->via.mx && strcmp(route->name, "*") != 0;
+    return conf_is_routed(dns->front->conf, domain);
 }
 
 bool ask_dns_needless(const struct front *front, struct span domain)

@@ -4,6 +4,7 @@ import sys
 
 from case import main
 from postfix import Postfix
+from receiver import Receiver
 from submit import message, submit
 from world import World, wait_for
 
@@ -49,6 +50,29 @@ def case_sessions_are_resumed_with_postfix_but_not_between_policies():
         encrypted = [e["resumed"] for e in sessions(daemon) if e["policy"] == "encrypt"]
         assert encrypted[0] == "no" and "yes" in encrypted, encrypted
         assert "reus" in postfix.log().lower(), postfix.log()[-2000:]
+
+
+def case_routes_by_sender_and_account():
+    """Three smart hosts for one recipient's domain; a change of the route moves mail that waits."""
+    with World() as world:
+        hosts = {name: world.add(Receiver(f"127.0.6.{i}", world.delivery_port, {"rcpt": "450 4.2.0 later"} if name == "sick" else {}))
+                 for i, name in enumerate(("all", "sales", "carol", "sick"), 1)}
+        sections = "".join(f'route "{name}" {{ domains = {{ "*" }} {only} via = "127.0.6.{i}:{world.delivery_port}" }}\n' for i, (name, only) in enumerate(
+            (("all", ""), ("sales", 'senders = { "@sales.example.net" }'), ("carol", 'accounts = { "carol" }'), ("sick", 'senders = { "sick@sales.example.net" }')), 1))
+        daemon = relay(world, sections)
+        for sender, account, name in (("alice@example.net", "alice", "all"), ("alice@sales.example.net", "alice", "sales"), ("carol@sales.example.net", "carol", "carol")):
+            submit(daemon, sender, ["bob@far.example", "bob@elsewhere.example"], message(name), user=account)
+            wait_for(lambda: hosts[name].messages, what=f"the message at {name}")
+            assert hosts[name].messages[0].sender == sender
+        assert sum(len(host.messages) for host in hosts.values()) == 3
+        waits = submit(daemon, "sick@sales.example.net", ["bob@far.example"], message("waits"))
+        wait_for(lambda: daemon.events("deferred"), what="the deferral")
+        listed = daemon.cli("queue", "list", json_output=True)
+        assert listed[0]["id"] == waits and listed[0]["recipients"][0]["site"] == "127.0.6.4", listed
+        daemon.file.write_text(daemon.text.replace('senders = { "sick@sales.example.net" }', 'senders = { "nobody@example.net" }'))
+        daemon.cli("reload")
+        daemon.cli("queue", "retry", waits)
+        wait_for(lambda: len(hosts["sales"].messages) == 2, what="the message by the route that is left")
 
 
 if __name__ == "__main__":

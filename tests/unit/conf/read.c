@@ -87,6 +87,8 @@ static void test_mistakes(void **state)
         { BASE "route \"x.example\" { via = \"h:587\" tls = verify user = u }\n", "user and password-file belong together" },
         { BASE "route \"x.example\" { via = \"h:0\" }\n", "mx, or hosts such as" },
         { BASE "route \"*x\" { via = mx }\n", "*x is no domain" },
+        { BASE "route \"a\" { domains = { \"*\", \"x y\" } via = mx }\n", "x y is no domain" },
+        { BASE "route \"*\" { senders = { \"alice\" } via = mx }\n", "neither an address nor @domain" },
         { BASE "route \"x.example\" { tls = verify }\n", "via is missing" },
         { BASE "queue { retry = { 5d } lifetime = 1d }\n", "lifetime is shorter than the first step" },
         { BASE "hostname2 = \"a\nb", "never closed" },
@@ -223,6 +225,50 @@ static void test_routes_and_accounts(void **state)
     conf_free(&conf);
 }
 
+/* Routes for some senders and accounts: the domain comes first, then the one for fewer. */
+static void test_special_routes(void **state)
+{
+    static const struct {
+        const char *domain, *sender, *account, *route; /* route "": none that is special */
+    } cases[] = {
+        { "x.test", "alice@sales.example", "alice", "sales" },
+        { "x.test", "Alice@Sales.example", "", "sales" },
+        { "x.test", "boss@sales.example", "alice", "the-boss" },
+        { "x.test", "alice@notsales.example", "alice", "" },
+        { "x.test", "", "", "" },
+        { "x.test", "alice@sales.example", "robot", "robots" },
+        { "x.test", "a@b.example", "batch", "class" },
+        { "x.test", "a@b.example", "BATCH", "class" },
+        { "exact.test", "alice@sales.example", "alice", "" },
+        { "both.test", "alice@sales.example", "alice", "sales" },
+        { "both.test", "alice@sales.example", "robot", "narrow" },
+        { "both.test", "a@b.example", "robot", "robots" },
+    };
+    struct complaints complaints;
+    struct conf *conf =
+        read_text(BASE "route \"*\" { via = mx }\nroute \"exact.test\" { via = mx }\n"
+                       "route \"sales\" { domains = { \"*\" } senders = { \"@sales.example\" } via = \"a:1\" }\n"
+                       "route \"the-boss\" { domains = { \"*\" } senders = { \"boss@sales.example\" } via = \"b:1\" }\n"
+                       "route \"robots\" { domains = { \"*\" } accounts = { \"robot\" } via = \"c:1\" }\n"
+                       "route \"class\" { domains = { \"*\" } accounts = { \"class:bulk\" } via = \"d:1\" }\n"
+                       "route \"narrow\" { domains = { \"y.test\", \"both.test\" } accounts = { \"robot\" } senders = { "
+                       "\"@sales.example\" } via = mx }\n"
+                       "account \"batch\" { class = bulk }\n",
+                  &complaints);
+    (void)state;
+    assert_non_null(conf);
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct span domain = span_of(cases[i].domain);
+        const struct conf_route *route = conf_route_special(conf, domain, span_of(cases[i].sender), span_of(cases[i].account));
+        if (strcmp(route ? route->name : "", cases[i].route) != 0)
+            fail_msg("%s %s %s: %s", cases[i].domain, cases[i].sender, cases[i].account, route ? route->name : "none");
+        assert_true(conf_route_for(conf, domain)->name[0] == '*' || strcmp(cases[i].domain, "exact.test") == 0);
+    }
+    assert_false(conf_is_routed(conf, SPAN("x.test")));
+    assert_false(conf_is_routed(conf, SPAN("both.test"))); /* by MX */
+    conf_free(&conf);
+}
+
 static void test_values(void **state)
 {
     static const struct {
@@ -320,15 +366,11 @@ static void test_places_outside_the_file(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_mistakes),
-        cmocka_unit_test(test_all_mistakes_in_one_go),
-        cmocka_unit_test(test_defaults),
-        cmocka_unit_test(test_round_trip),
-        cmocka_unit_test(test_include),
-        cmocka_unit_test(test_routes_and_accounts),
-        cmocka_unit_test(test_values),
-        cmocka_unit_test(test_places_outside_the_file),
-        cmocka_unit_test(test_manual_has_not_drifted),
+        cmocka_unit_test(test_mistakes),       cmocka_unit_test(test_all_mistakes_in_one_go),
+        cmocka_unit_test(test_defaults),       cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_include),        cmocka_unit_test(test_routes_and_accounts),
+        cmocka_unit_test(test_values),         cmocka_unit_test(test_places_outside_the_file),
+        cmocka_unit_test(test_special_routes), cmocka_unit_test(test_manual_has_not_drifted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
