@@ -9,12 +9,14 @@
 #include "firewall.h"
 #include "print.h"
 #include "print_account.h"
+#include "top.h"
 #include "user.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define DEFAULT_FILE   "/etc/postern/postern.conf"
 #define DEFAULT_SOCKET "/run/postern/control.sock"
@@ -51,7 +53,7 @@ static int user(const struct call *call);
 static int adopt(const struct call *call);
 static int print_rules(const struct call *call);
 static int report_attempts(const struct call *call);
-static int absent(const struct call *call);
+static int top(const struct call *call);
 
 static const struct command commands[] = {
     { "status", NULL, NO_ARGUMENT, NULL, false, false, false, print_status, ask,
@@ -93,7 +95,7 @@ static const struct command commands[] = {
       "check configuration and spool, and whether posternd runs" },
     { "reload", NULL, NO_ARGUMENT, NULL, false, false, false, NULL, ask, "read the configuration again; a wrong one is refused" },
     { "stop", NULL, NO_ARGUMENT, NULL, false, false, false, NULL, ask, "finish what is being sent, then end" },
-    { "top", NULL, NO_ARGUMENT, NULL, false, false, false, NULL, absent, "what happens, live" },
+    { "top", NULL, NO_ARGUMENT, NULL, false, false, false, print_status, top, "what happens, live" },
     { "version", NULL, NO_ARGUMENT, NULL, false, false, false, NULL, version, "the version of this program" },
 };
 #define NCOMMANDS (sizeof commands / sizeof *commands)
@@ -316,10 +318,17 @@ static int report_attempts(const struct call *call)
     return status;
 }
 
-static int absent(const struct call *call)
+/* What is live is for people at a terminal; else there is one status. */
+static int top(const struct call *call)
 {
-    fprintf(stderr, "postern %s is not there yet in this version (%s)\n", call->command->name, POSTERN_VERSION);
-    return COMMANDS_USAGE;
+    static const struct command status = { .name = "status", .print = print_status };
+    struct call once = *call;
+    char socket[512];
+    once.command = &status;
+    if (call->options->json || !isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO))
+        return ask(&once);
+    find_socket(call, socket, sizeof socket);
+    return top_run(socket);
 }
 
 void commands_help(void)
@@ -328,8 +337,6 @@ void commands_help(void)
     for (size_t i = 0; i < NCOMMANDS; i++) {
         char text[64];
         const struct command *command = &commands[i];
-        if (command->run == absent)
-            continue;
         text_format(text, sizeof text, "%s%s%s%s", command->name,
                     command->argument ? command->argument == MAY_ARGUMENT ? " [" : " " : "",
                     command->argument ? command->argument_name : "", command->argument == MAY_ARGUMENT ? "]" : "");

@@ -117,6 +117,12 @@ static size_t fit(struct span text, size_t columns, size_t *ret_used)
     return at;
 }
 
+size_t screen_cut(const char *text, size_t columns)
+{
+    size_t used;
+    return fit(span_of(text), columns, &used);
+}
+
 /* How many bytes of TEXT, N of which have room in a line, to put there: up to the last space in its second half where there is one. */
 static size_t line_end(struct span text, size_t n)
 {

@@ -33,6 +33,9 @@ void screen_flow_format(size_t at, size_t indent, const char *format, ...) __att
 /* TEXT, where there is one, on lines of its own behind INDENT spaces. */
 void screen_wrapped(size_t indent, const char *text);
 
+/* How many bytes of TEXT have room in COLUMNS columns. */
+size_t screen_cut(const char *text, size_t columns);
+
 /* TEXT in a column of a table: from AT on and WIDE. One that is wider gets lines of its own, and the row goes on below. */
 void screen_column(size_t at, size_t wide, const char *text);
 

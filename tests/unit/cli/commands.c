@@ -150,7 +150,6 @@ static void wrong_words_get_a_sentence(void **state)
         { { "stop", "--all" }, "--all is out of place" },
         { { "version", "x" }, "x is out of place" },
         { { "check", "x" }, "x is out of place" },
-        { { "top" }, "postern top is not there yet in this version" },
         { { "firewall", "print", "x" }, "x is out of place; type postern firewall print [--redirect PORT] [--world INTERFACE]" },
         { { "firewall", "print", "--account", "a" }, "--account is out of place; type postern firewall print [--redirect PORT]" },
         { { "firewall", "print", "--redirect" }, "--redirect needs a value" },

@@ -68,7 +68,8 @@ static void a_guesser_learns_nothing(void **state)
         assert_true(replied("421 4.7.0 limit guesses of account alice is used up: 3 auth-failures in 1h; more from "));
         assert_int_equal(answer.delay_ms, ADMIT_GUESS_MS);
         if (i == 0)
-            text_copy(first, sizeof first, span_of_array(answer.reply, strlen("421 4.7.0 limit guesses of account alice is used up: 3 ")));
+            text_copy(first, sizeof first,
+                      span_of_array(answer.reply, strlen("421 4.7.0 limit guesses of account alice is used up: 3 ")));
         assert_true(replied(first));
         assert_int_equal(court_used(0, "alice", 0), 3);
         assert_int_equal(court_used(1, "192.0.2.1", 0), 3);
@@ -166,6 +167,7 @@ static void many_networks(void **state)
 static void suspended(void **state)
 {
     static const char *const names[] = { "alice", "corp\\bob", "m\xc3\xbcller", "\xff\xfe", NULL };
+    static const struct judge_order odd = { .reason = "by decision\r\n550 of \"the\" m\xc3\xbcller", .by = "administrator" };
     char longest[ACCOUNT_NAME_SIZE];
     (void)state;
     struct conf_limit limits[] = { court_limit("guesses", CONF_KEY_ACCOUNT, CONF_COUNT_AUTH_FAILURES, 3, CONF_THEN_DEFER) };
@@ -174,7 +176,7 @@ static void suspended(void **state)
     court_new(limits, 1);
     for (size_t i = 0; i < COUNT(names); i++) {
         const char *name = names[i] ? names[i] : longest;
-        assert_true(judge_suspend(court.judge, span_of(name), "by decision\r\n550 of \"the\" m\xc3\xbcller", "administrator"));
+        assert_true(judge_suspend(court.judge, span_of(name), &odd));
         assert_int_equal(login(name, false, "192.0.2.1", 0), POLICY_ALLOW);
         assert_int_equal(login(name, true, "192.0.2.1", 0), POLICY_REJECT);
         assert_true(replied("525 5.7.13 account "));
@@ -182,10 +184,10 @@ static void suspended(void **state)
         for (const char *at = answer.reply; *at; at++)
             assert_in_range(*at, ' ', '~');
         assert_int_equal(login("other", true, "192.0.2.1", 0), POLICY_ALLOW);
-        assert_true(judge_resume(court.judge, span_of(name), "administrator"));
+        assert_true(judge_resume(court.judge, span_of(name), &odd));
         assert_int_equal(login(name, true, "192.0.2.1", 0), POLICY_ALLOW);
     }
-    judge_suspend(court.judge, SPAN("alice"), "x", "administrator");
+    judge_suspend(court.judge, SPAN("alice"), &odd);
     for (unsigned i = 0; i < 3; i++)
         login("alice", false, "198.51.100.1", 0);
     assert_int_equal(login("alice", true, "198.51.100.1", 0), POLICY_DEFER);
@@ -194,8 +196,13 @@ static void suspended(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(connections), TEST(a_guesser_learns_nothing), TEST(many_names_from_one_address), TEST(known_places),
-        TEST(slow_logins), TEST(many_networks),            TEST(suspended),
+        TEST(connections),
+        TEST(a_guesser_learns_nothing),
+        TEST(many_names_from_one_address),
+        TEST(known_places),
+        TEST(slow_logins),
+        TEST(many_networks),
+        TEST(suspended),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
