@@ -167,7 +167,6 @@ static void many_networks(void **state)
 static void suspended(void **state)
 {
     static const char *const names[] = { "alice", "corp\\bob", "m\xc3\xbcller", "\xff\xfe", NULL };
-    static const struct judge_order odd = { .reason = "by decision\r\n550 of \"the\" m\xc3\xbcller", .by = "administrator" };
     char longest[ACCOUNT_NAME_SIZE];
     (void)state;
     struct conf_limit limits[] = { court_limit("guesses", CONF_KEY_ACCOUNT, CONF_COUNT_AUTH_FAILURES, 3, CONF_THEN_DEFER) };
@@ -176,7 +175,7 @@ static void suspended(void **state)
     court_new(limits, 1);
     for (size_t i = 0; i < COUNT(names); i++) {
         const char *name = names[i] ? names[i] : longest;
-        assert_true(judge_suspend(court.judge, span_of(name), &odd));
+        assert_true(court_suspend(name, "by decision\r\n550 of \"the\" m\xc3\xbcller"));
         assert_int_equal(login(name, false, "192.0.2.1", 0), POLICY_ALLOW);
         assert_int_equal(login(name, true, "192.0.2.1", 0), POLICY_REJECT);
         assert_true(replied("525 5.7.13 account "));
@@ -184,10 +183,10 @@ static void suspended(void **state)
         for (const char *at = answer.reply; *at; at++)
             assert_in_range(*at, ' ', '~');
         assert_int_equal(login("other", true, "192.0.2.1", 0), POLICY_ALLOW);
-        assert_true(judge_resume(court.judge, span_of(name), &odd));
+        assert_true(court_resume(name));
         assert_int_equal(login(name, true, "192.0.2.1", 0), POLICY_ALLOW);
     }
-    judge_suspend(court.judge, SPAN("alice"), &odd);
+    court_suspend("alice", "x");
     for (unsigned i = 0; i < 3; i++)
         login("alice", false, "198.51.100.1", 0);
     assert_int_equal(login("alice", true, "198.51.100.1", 0), POLICY_DEFER);

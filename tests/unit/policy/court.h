@@ -131,6 +131,16 @@ static inline struct netaddr court_address(const char *text)
     return address;
 }
 
+static inline bool court_suspend(const char *account, const char *reason)
+{
+    return judge_suspend(court.judge, span_of(account), &(struct judge_order){ .reason = reason, .by = "administrator" });
+}
+
+static inline bool court_resume(const char *account)
+{
+    return judge_resume(court.judge, span_of(account), &(struct judge_order){ .by = "administrator" });
+}
+
 /* How much of the limit at INDEX is used by KEY. */
 static inline uint64_t court_used(size_t index, const char *key, int64_t now_ms)
 {
