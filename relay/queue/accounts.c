@@ -55,6 +55,13 @@ static void normal(const char *account, size_t size, char dest[QUEUE_POLICY_ACCO
     text_lower(dest);
 }
 
+uint32_t accounts_hash(const struct envelope *envelope)
+{
+    char name[QUEUE_POLICY_ACCOUNT_SIZE];
+    normal(envelope->account, sizeof envelope->account, name);
+    return (uint32_t)map_hash(*name ? span_of(name) : span_of(envelope->client));
+}
+
 static struct span hash_key(const uint32_t *hash)
 {
     return span_make((const char *)hash, sizeof *hash);
@@ -76,7 +83,7 @@ void accounts_consider(struct queue *queue, struct entry *entry, const struct en
     if (held && !entry->held && !entry->freed)
         intervene_suspend(queue, entry, ACCOUNTS_WHY);
     else if (!held && entry->suspended && accounts->policy && !accounts->before)
-        intervene_release(queue, entry, "the account is no more suspended");
+        intervene_unsuspend(queue, entry, ACCOUNTS_WHY_NOT);
 }
 
 static bool look(void *context, struct entry *entry)
@@ -85,7 +92,8 @@ static bool look(void *context, struct entry *entry)
     if (accounts->looked >= ROUND_MAX || accounts->read >= ENVELOPE_MAX)
         return false;
     accounts->looked++;
-    if (!entry->suspended && !map_get(accounts->hashes, hash_key(&entry->sender)))
+    bool of_others = entry->held || entry->freed || !map_get(accounts->hashes, hash_key(&entry->sender));
+    if (!entry->suspended && of_others)
         return true;
     accounts->read++;
     const struct envelope *envelope = envelopes_get(accounts->queue, entry, NULL);

@@ -10,7 +10,9 @@
 
 #define ACCOUNTS_WHY                                                                                                             \
     "the account is suspended" /* stands in the log as the reason of a hold, and is known by it after a restart */
-#define ACCOUNTS_GOOD 4096     /* accounts and clients whose deliveries are summed up at a time */
+#define ACCOUNTS_WHY_NOT                                                                                                         \
+    "the account is no more suspended" /* the reason of a release; one for another is a person's, and stays for good */
+#define ACCOUNTS_GOOD 4096             /* accounts and clients whose deliveries are summed up at a time */
 
 struct accounts;
 
@@ -32,6 +34,9 @@ void accounts_told(struct queue *queue);
 /* ENTRY, with ENVELOPE, has come, or is known again after a restart: is it held because of its account, or no more? Its units must be
  * there. */
 void accounts_consider(struct queue *queue, struct entry *entry, const struct envelope *envelope);
+
+/* ENVELOPE's account in normal form, or its client: by whose hash entries know their sender. */
+uint32_t accounts_hash(const struct envelope *envelope);
 
 /* RECIPIENT of ENTRY was delivered to. */
 void accounts_good(struct queue *queue, const struct entry *entry);

@@ -49,8 +49,7 @@ static struct entry *enter(struct queue *queue, struct pair *pair, const struct 
                            uint32_t live)
 {
     struct entry *entry = entry_new(queue, record->id, pair, record->offset, live);
-    struct span who = envelope->account[0] ? span_of(envelope->account) : span_of(envelope->client);
-    entry->sender = (uint32_t)map_hash(who);
+    entry->sender = accounts_hash(envelope);
     entry->null_sender = !envelope->sender[0];
     entry->born_ms = clock_monotonic_ms();
     return entry;
@@ -219,7 +218,7 @@ static void enter_recovered(struct queue *queue, struct pair *pair, const struct
         entry->delayed = history && history->delayed;
         entry->held = history && (history->held || history->released) ? history->held : envelope->flags & ENVELOPE_HELD;
         entry->suspended = entry->held && history && history->suspended;
-        entry->freed = !entry->held && history && history->released;
+        entry->freed = history && history->freed;
         set_age(queue, entry, envelope, history);
         make_units(queue, entry, pending, n);
         accounts_consider(queue, entry, envelope);

@@ -50,7 +50,7 @@ bool intervene_hold(struct queue *queue, struct entry *entry, const char *why)
     return true;
 }
 
-bool intervene_release(struct queue *queue, struct entry *entry, const char *why)
+static bool release(struct queue *queue, struct entry *entry, const char *why)
 {
     if (!entry->held)
         return false;
@@ -61,6 +61,18 @@ bool intervene_release(struct queue *queue, struct entry *entry, const char *why
         if (unit->state == UNIT_HELD)
             place_later(queue, unit);
     return true;
+}
+
+bool intervene_release(struct queue *queue, struct entry *entry, const char *why)
+{
+    bool released = release(queue, entry, why);
+    entry->freed = entry->freed || released;
+    return released;
+}
+
+bool intervene_unsuspend(struct queue *queue, struct entry *entry, const char *why)
+{
+    return entry->suspended && release(queue, entry, why);
 }
 
 bool intervene_remove(struct queue *queue, struct entry *entry, const char *why)

@@ -11,8 +11,11 @@ bool intervene_hold(struct queue *queue, struct entry *entry, const char *why);
 /* The same because its account is suspended: what a person or a limit holds already stays theirs. */
 bool intervene_suspend(struct queue *queue, struct entry *entry, const char *why);
 
-/* What was held is due now. Returns and logs as intervene_hold. */
+/* What was held is due now, and no suspension holds it again. Returns and logs as intervene_hold. */
 bool intervene_release(struct queue *queue, struct entry *entry, const char *why);
+
+/* The same because its account is suspended no more: what is not held for that stays held. The next suspension holds it again. */
+bool intervene_unsuspend(struct queue *queue, struct entry *entry, const char *why);
 
 /* Gives ENTRY up, and reports it to nobody. It is freed here, unless something of it is being sent: then when that has come back. Returns
  * and logs as intervene_hold. */

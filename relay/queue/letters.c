@@ -39,10 +39,21 @@ void letters_free(struct letters **letters)
     if (!*letters)
         return;
     timer_fini(&(*letters)->again);
+    if ((*letters)->count)
+        log_say(LOG_ERROR, "error", "%u letters about accounts could not be stored and are lost", (*letters)->count);
     LIST_EACH(node, &(*letters)->all)
         free(LIST_ENTRY(node, struct waiting, node));
     free(*letters);
     *letters = NULL;
+}
+
+bool letters_running(const struct queue *queue)
+{
+    LIST_EACH(node, &queue->letters->all) {
+        if (LIST_ENTRY(node, struct waiting, node)->running)
+            return true;
+    }
+    return false;
 }
 
 static void write_plain(const struct waiting *waiting, const char *hostname, bool ascii, struct buffer *out)
@@ -63,10 +74,10 @@ static void write_plain(const struct waiting *waiting, const char *hostname, boo
     }
 }
 
-static bool is_ascii(const struct letter *letter)
+static bool is_ascii(struct span text)
 {
-    for (uint32_t i = 0; i < letter->size; i++)
-        if (letter->text[i] & 0x80)
+    for (size_t i = 0; i < text.n; i++)
+        if (text.p[i] & 0x80)
             return false;
     return true;
 }
@@ -104,7 +115,8 @@ static void store(struct queue *queue, struct waiting *waiting)
 {
     struct envelope envelope;
     struct buffer plain, wire, bytes;
-    bool ascii = is_ascii(&waiting->letter);
+    bool ascii = is_ascii(span_make(waiting->letter.text, waiting->letter.size)),
+         plain_to = is_ascii(span_of(waiting->letter.to));
     envelope_init(&envelope);
     buffer_init(&plain, WIRE_MAX);
     buffer_init(&wire, WIRE_MAX);
@@ -112,7 +124,7 @@ static void store(struct queue *queue, struct waiting *waiting)
     waiting->id = envelope.id = uid_next();
     waiting->running = true;
     envelope.arrived_ms = clock_wall_ms();
-    envelope.flags = ENVELOPE_REPORT | (ascii ? 0u : ENVELOPE_8BIT);
+    envelope.flags = ENVELOPE_REPORT | (ascii ? 0u : ENVELOPE_8BIT) | (plain_to ? 0u : ENVELOPE_SMTPUTF8 | ENVELOPE_8BIT);
     envelope_add(&envelope, waiting->letter.to, COMMAND_NOTIFY_NEVER, NULL);
     envelope_store(&envelope, &bytes);
     write_plain(waiting, queue_conf(queue)->hostname, ascii, &plain);
@@ -136,6 +148,28 @@ static void start_waiting(void *context)
     }
 }
 
+static bool is_control(char byte)
+{
+    return (unsigned char)byte < ' ' || byte == 0x7f;
+}
+
+/* What stands in a header is one line, whatever policy says; of ASCII, but for an address that is not. */
+static void make_field(char *text, size_t size, bool ascii)
+{
+    text[size - 1] = '\0';
+    for (; *text; text++)
+        if (is_control(*text) || (ascii && *text & 0x80))
+            *text = '?';
+}
+
+/* A text has lines, and no other control bytes. */
+static void make_text(char *text, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        if (is_control(text[i]) && text[i] != '\n')
+            text[i] = '?';
+}
+
 void letters_take(struct queue *queue, const struct letter *letter)
 {
     if (queue->letters->count >= LETTERS_MAX || letter->size > sizeof letter->text) {
@@ -145,8 +179,9 @@ void letters_take(struct queue *queue, const struct letter *letter)
     struct waiting *waiting = text_zalloc(sizeof *waiting);
     waiting->queue = queue;
     memcpy(&waiting->letter, letter, offsetof(struct letter, text) + letter->size);
-    waiting->letter.to[sizeof waiting->letter.to - 1] = '\0';
-    waiting->letter.subject[sizeof waiting->letter.subject - 1] = '\0';
+    make_field(waiting->letter.to, sizeof waiting->letter.to, false);
+    make_field(waiting->letter.subject, sizeof waiting->letter.subject, true);
+    make_text(waiting->letter.text, waiting->letter.size);
     list_append(&queue->letters->all, &waiting->node);
     queue->letters->count++;
     start_waiting(queue);

@@ -12,10 +12,13 @@ struct letters;
 /* No letter yet. */
 struct letters *letters_new(void);
 
-/* Frees *LETTERS and nulls it; what was not stored yet is lost. NULL is fine. */
+/* Frees *LETTERS and nulls it; what was not stored yet is lost, which is logged. NULL is fine. */
 void letters_free(struct letters **letters);
 
 /* Stores LETTER and queues it; where it cannot be stored now, it is tried again. */
 void letters_take(struct queue *queue, const struct letter *letter);
+
+/* Is one being stored just now? */
+bool letters_running(const struct queue *queue);
 
 #endif

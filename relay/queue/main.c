@@ -96,7 +96,7 @@ static void sandbox(struct role *role, struct sandbox *sandbox)
 /* All in hand is done: what was told is on the disk. */
 static void finish_when_idle(struct queue *queue)
 {
-    if (!queue->role->draining || carriers_busy(queue) || notify_running(queue))
+    if (!queue->role->draining || carriers_busy(queue) || notify_running(queue) || letters_running(queue))
         return;
     store_sync(queue->store);
     role_finished(queue->role);

@@ -6,6 +6,7 @@
 #include "../base/log.h"
 #include "../base/text.h"
 #include "../smtp/address.h"
+#include "accounts.h"
 #include "domain.h"
 #include "envelopes.h"
 #include "fair.h"
@@ -190,6 +191,8 @@ void place_unit(struct queue *queue, struct unit *unit)
 {
     enum record_verdict verdict;
     const struct envelope *envelope = envelopes_get(queue, unit->entry, &verdict);
+    if (envelope && !unit->entry->held)
+        accounts_consider(queue, unit->entry, envelope); /* its turn may come before that of those who look for it */
     if (!envelope)
         trouble(queue, unit, verdict);
     else if (unit->entry->held)

@@ -1,5 +1,7 @@
 /* Starts over a spool that an earlier process left, whole, torn, damaged, or still being written. */
+#include "../../../relay/queue/accounts.h"
 #include "../../../relay/queue/pair.h"
+#include "../../../relay/queue/retry.h"
 #include "../../../relay/spool/segment.h"
 #include "world.h"
 
@@ -232,6 +234,84 @@ static void a_hold_survives(void **state)
     world_free(&world);
 }
 
+#define HOUR_MS (INT64_C(60) * 60 * 1000)
+
+/* What the log says of a message that came ten hours ago, in hours before now, and what a restart makes of it. */
+struct said {
+    enum outcome_kind kind;
+    unsigned ago_h;
+    const char *why;
+};
+static const struct resting {
+    struct said said[4];
+    unsigned age_h;
+    bool by_policy; /* held from the start */
+    bool held, suspended, freed;
+} restings[] = {
+    { .age_h = 10 },
+    { { { OUTCOME_HELD, 8, "administrator" } }, .age_h = 2, .held = true },
+    { { { OUTCOME_HELD, 8, ACCOUNTS_WHY } }, .age_h = 2, .held = true, .suspended = true },
+    { { { OUTCOME_HELD, 8, ACCOUNTS_WHY }, { OUTCOME_HELD, 1, "administrator" } }, .age_h = 2, .held = true },
+    { { { OUTCOME_HELD, 8, "administrator" }, { OUTCOME_RELEASED, 5, "administrator" } }, .age_h = 7, .freed = true },
+    { { { OUTCOME_HELD, 8, ACCOUNTS_WHY }, { OUTCOME_RELEASED, 5, ACCOUNTS_WHY_NOT } }, .age_h = 7 },
+    { { { OUTCOME_HELD, 8, ACCOUNTS_WHY }, { OUTCOME_RELEASED, 7, ACCOUNTS_WHY_NOT }, { OUTCOME_HELD, 3, ACCOUNTS_WHY } },
+      .age_h = 6,
+      .held = true,
+      .suspended = true },
+    { { { OUTCOME_HELD, 8, ACCOUNTS_WHY },
+        { OUTCOME_RELEASED, 7, "administrator" },
+        { OUTCOME_HELD, 3, "administrator" },
+        { OUTCOME_RELEASED, 2, ACCOUNTS_WHY_NOT } },
+      .age_h = 8,
+      .freed = true },
+    { .age_h = 10, .by_policy = true, .held = true },                            /* since now */
+    { { { OUTCOME_RELEASED, 4, "administrator" } }, .age_h = 4, .freed = true }, /* its HELD is missing */
+};
+
+static struct uid send_resting(struct world *world, const struct resting *resting)
+{
+    struct envelope envelope;
+    world_envelope(&envelope, "alice", "alice@here.example", "bob@there.example");
+    envelope.arrived_ms -= 10 * HOUR_MS;
+    for (unsigned i = 0; i < 6; i++)
+        envelope.id.bytes[i] = (unsigned char)(envelope.arrived_ms >> (40 - 8 * i));
+    envelope.flags |= resting->by_policy ? ENVELOPE_HELD : 0u;
+    return world_send_envelope(world, &envelope, SPAN(WORLD_CONTENT));
+}
+
+/* A restart knows how long a message was held, and by whom. */
+static void how_long_it_was_held(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof restings / sizeof *restings; i++) {
+        const struct resting *resting = &restings[i];
+        struct world *world = world_new("");
+        world->manual = true;
+        struct uid id = send_resting(world, resting);
+        WORLD_UNTIL(world, entry_find(world->queue, id));
+        const struct entry *before = entry_find(world->queue, id);
+        for (const struct said *said = resting->said; said->why; said++) {
+            struct outcome outcome = { .kind = said->kind,
+                                       .record_offset = before->offset,
+                                       .id = id,
+                                       .recipient = OUTCOME_ALL_RECIPIENTS,
+                                       .time_ms = clock_wall_ms() - said->ago_h * HOUR_MS,
+                                       .mx = SPAN(""),
+                                       .tls = SPAN(""),
+                                       .reply = span_of(said->why) };
+            pair_record(world->queue, before->pair, &outcome);
+        }
+        world_restart(world);
+        WORLD_UNTIL(world, entry_find(world->queue, id));
+        const struct entry *entry = entry_find(world->queue, id);
+        if (entry->held != resting->held || entry->suspended != resting->suspended || entry->freed != resting->freed ||
+            (retry_age(entry) + HOUR_MS / 2) / HOUR_MS != resting->age_h)
+            fail_msg("case %zu: held %d, suspended %d, freed %d, %lld ms old", i, entry->held, entry->suspended, entry->freed,
+                     (long long)retry_age(entry));
+        world_free(&world);
+    }
+}
+
 static void a_second_queue_does_not_start(void **state)
 {
     (void)state;
@@ -287,6 +367,7 @@ int main(void)
         WORLD_TEST(strange_files_stop_nothing),
         WORLD_TEST(a_damaged_record_harms_no_other),
         WORLD_TEST(a_hold_survives),
+        WORLD_TEST(how_long_it_was_held),
         WORLD_TEST(a_second_queue_does_not_start),
         WORLD_TEST(room_is_watched),
         WORLD_TEST(a_large_message),

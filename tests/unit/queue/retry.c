@@ -89,12 +89,29 @@ static void ends(void **state)
     }
 }
 
+/* A held message grows no older, however long that is. */
+static void held(void **state)
+{
+    struct conf *conf = settings(3 * DAY_MS);
+    struct entry entry = { .id = made(10 * DAY_MS), .held = true, .born_ms = 2 * HOUR_MS };
+    (void)state;
+    assert_int_equal(retry_age(&entry), 2 * HOUR_MS);
+    assert_false(retry_expired(conf, &entry));
+    assert_false(retry_late(conf, &entry));
+    entry.born_ms = 4 * DAY_MS;
+    assert_false(retry_expired(conf, &entry));
+    entry.held = false;
+    entry.born_ms = clock_monotonic_ms() - 4 * DAY_MS;
+    assert_true(retry_expired(conf, &entry));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ages),
         cmocka_unit_test(waits),
         cmocka_unit_test(ends),
+        cmocka_unit_test(held),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
