@@ -1,5 +1,6 @@
 /* Whatever comes from outside (replies, subjects, names) stands in a record in escaped form already, or is escaped here: a letter is
- * read by a person in a mail program. */
+ * read by a person in a mail program. What is to be done stands in front of the evidence, of which a spammer can make as much as there is
+ * room for. */
 #include "letter.h"
 
 #include "../relay/base/text.h"
@@ -72,16 +73,16 @@ void letter_to_postmaster(const json_t *record, const char *hostname, struct buf
     buffer_addf(text, "%s has suspended the account %s at %s.\n\nThe reason:\n", hostname, account, member(record, "since"));
     add_line(text, member(record, "reason"));
     buffer_add_text(text, "\nIts logins and messages are refused, and what it has queued is held; nothing is lost.\n");
-    add_list(record, "strikes", "Strikes:", add_strike, text);
-    add_list(record, "signals", "What came back last:", add_signal, text);
-    add_list(record, "networks", "Where it logged in from:", add_network, text);
-    add_list(record, "samples", "What it sent last:", add_sample, text);
     buffer_addf(text,
                 "\nTo see all of it:\n    postern account show %s\n    postern queue list --account %s\n\n"
                 "If its password was stolen: give it another one, throw its mail away, and let it send again:\n"
                 "    postern user passwd %s\n    postern queue remove --account %s\n    postern account resume %s\n\n"
                 "If this is a false alarm, one command lets the account and its mail go:\n    postern account resume %s\n",
                 account, account, account, account, account, account);
+    add_list(record, "strikes", "Strikes:", add_strike, text);
+    add_list(record, "signals", "What came back last:", add_signal, text);
+    add_list(record, "networks", "Where it logged in from:", add_network, text);
+    add_list(record, "samples", "What it sent last:", add_sample, text);
 }
 
 void letter_to_user(const json_t *record, const char *hostname, const char *postmaster, struct buffer *text)

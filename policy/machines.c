@@ -63,6 +63,8 @@ static void obey(struct machines *machines, struct span account, const json_t *w
     int64_t known_ms = standing_since(judge_standing(machines->judge), account);
     bool suspended = state && strcmp(state, "suspended") == 0;
     const struct judge_order order = { reason ? reason : "", "another machine", since_ms, true };
+    if (since_ms < 0 || since_ms > STANDING_TIME_MAX)
+        return;
     if (since_ms < known_ms) {
         machines_tell(machines, account); /* it has not heard yet */
         return;
@@ -70,8 +72,8 @@ static void obey(struct machines *machines, struct span account, const json_t *w
     machines->hearing = true;
     if (suspended)
         judge_suspend(machines->judge, account, &order);
-    else
-        judge_resume(machines->judge, account, &order);
+    else if (standing_is_suspended(judge_standing(machines->judge), account))
+        judge_resume(machines->judge, account, &order); /* else strikes since then would be forgiven each time that it is told */
     machines->hearing = false;
     if (!suspended && clock_wall_ms() - since_ms > OVER_MS)
         sharing_publish(machines->sharing, account, (struct span){ .p = NULL });

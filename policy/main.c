@@ -101,8 +101,7 @@ static void begin(struct role *role)
     open_sharing(policy);
     tag_load(role->conf->policy.directory, &policy->reports.key);
     policy->opened = true;
-    if (peers_queue(policy))
-        tidings_queue(peers_queue(policy));
+    tidings_opened(policy);
     timer_set(&policy->sweep, role->loop, SWEEP_MS, sweep, policy);
 }
 

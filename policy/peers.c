@@ -123,7 +123,7 @@ static const struct service {
     unsigned count;
     void (*came)(struct peer *peer);
 } services[ROLE_KINDS] = {
-    [ROLE_SUBMISSION] = { &submission_policy_channel, submission_handlers, SUBMISSION_POLICY_COUNT, NULL },
+    [ROLE_SUBMISSION] = { &submission_policy_channel, submission_handlers, SUBMISSION_POLICY_COUNT, tidings_submission },
     [ROLE_QUEUE] = { &queue_policy_channel, queue_handlers, QUEUE_POLICY_COUNT, tidings_queue },
     [ROLE_CONTROL] = { &admin_channel, admin_handlers, ADMIN_COUNT, NULL },
 };

@@ -27,7 +27,8 @@ struct standing {
     struct map *records; /* by account */
     struct list used;
     size_t suspended;
-    int folder; /* -1: none */
+    size_t items; /* signals and samples in all records */
+    int folder;   /* -1: none */
 };
 
 struct standing *standing_new(void)
@@ -62,8 +63,14 @@ static struct record *find(const struct standing *standing, struct span account)
     return map_count(standing->records) ? map_get(standing->records, account) : NULL;
 }
 
+static size_t items_of(const struct record *record)
+{
+    return json_array_size(json_object_get(record->json, "signals")) + json_array_size(json_object_get(record->json, "samples"));
+}
+
 static void drop(struct standing *standing, struct record *record)
 {
+    standing->items -= items_of(record);
     if (record->kept && standing->folder >= 0)
         standing_file_remove(standing->folder, span_of(record->account));
     standing->suspended -= record->suspended;
@@ -143,7 +150,7 @@ static struct record *touch(struct standing *standing, struct span account)
 static void keep(struct standing *standing, struct record *record)
 {
     record->kept = true;
-    if (standing->folder >= 0)
+    if (standing->folder >= 0 && json_object_get(record->json, "name")) /* without one, it can be no account's */
         standing_file_write(standing->folder, span_of(record->account), record->json);
 }
 
@@ -165,9 +172,11 @@ const char *standing_reason(const struct standing *standing, struct span account
     return reason ? reason : "";
 }
 
+/* A time or a weight; 0 for what can be neither. */
 static int64_t number(const json_t *object, const char *name)
 {
-    return json_integer_value(json_object_get(object, name));
+    int64_t value = json_integer_value(json_object_get(object, name));
+    return value > 0 && value <= STANDING_TIME_MAX ? value : 0;
 }
 
 int64_t standing_since(const struct standing *standing, struct span account)
@@ -190,10 +199,28 @@ static void append(struct record *record, const char *name, size_t max, json_t *
     json_array_append_new(list, item);
 }
 
+/* The same for what is counted in `items`. Where there are too many, records without a strike leave; then it has to do with what it has. */
+static void append_item(struct standing *standing, struct record *record, const char *name, size_t max, json_t *item,
+                        int64_t now_ms)
+{
+    size_t before = items_of(record);
+    append(record, name, max, item, now_ms);
+    standing->items += items_of(record) - before;
+    while (standing->items > STANDING_ITEMS) {
+        struct record *other = oldest(standing, false);
+        if (!other || other == record) {
+            json_array_remove(json_object_get(record->json, name), 0);
+            standing->items--;
+        } else {
+            drop(standing, other);
+        }
+    }
+}
+
 void standing_signal(struct standing *standing, struct span account, json_t *signal, int64_t now_ms)
 {
     if (account.n)
-        append(touch(standing, account), "signals", STANDING_SIGNALS, signal, now_ms);
+        append_item(standing, touch(standing, account), "signals", STANDING_SIGNALS, signal, now_ms);
     else
         json_decref(signal);
 }
@@ -202,7 +229,7 @@ void standing_sample(struct standing *standing, struct span account, json_t *sam
 {
     struct record *record = find(standing, account);
     if (record)
-        append(record, "samples", STANDING_SAMPLES, sample, now_ms);
+        append_item(standing, record, "samples", STANDING_SAMPLES, sample, now_ms);
     else
         json_decref(sample);
 }
@@ -210,8 +237,10 @@ void standing_sample(struct standing *standing, struct span account, json_t *sam
 static unsigned weight_of(const json_t *strike, int64_t now_ms)
 {
     int64_t age_ms = now_ms - number(strike, "time_ms"), weight = number(strike, "weight");
-    if (weight <= 0 || age_ms >= STANDING_AGE_MS)
+    if (age_ms >= STANDING_AGE_MS)
         return 0;
+    if (weight > STANDING_THRESHOLD)
+        weight = STANDING_THRESHOLD;
     if (age_ms <= STANDING_FULL_MS)
         return (unsigned)weight;
     return (unsigned)(weight * (STANDING_AGE_MS - age_ms) / (STANDING_AGE_MS - STANDING_FULL_MS));
@@ -258,11 +287,13 @@ static void set_state(struct standing *standing, struct record *record, bool sus
 bool standing_suspend(struct standing *standing, struct span account, const char *reason, const char *by, json_t *evidence,
                       int64_t now_ms)
 {
-    struct record *record = touch(standing, account);
-    if (!record->suspended && evidence)
+    struct record *record = standing->suspended < STANDING_SUSPENDED ? touch(standing, account) : NULL;
+    if (!record)
+        log_say(LOG_ERROR, "error", "%d accounts are suspended; no more can be", STANDING_SUSPENDED);
+    if (record && !record->suspended && evidence)
         json_object_update(record->json, evidence);
     json_decref(evidence);
-    if (record->suspended)
+    if (!record || record->suspended)
         return false;
     set_state(standing, record, true, reason, by, now_ms);
     return true;
@@ -317,19 +348,19 @@ size_t standing_suspended(const struct standing *standing)
     return standing->suspended;
 }
 
-/* A record as an earlier process wrote it. */
-static void restore(void *context, json_t *json)
+/* A record as an earlier process wrote it, of NAME in normal form. */
+static void restore(void *context, struct span name, json_t *json)
 {
     struct standing *standing = context;
-    const char *account = json_string_value(json_object_get(json, "name"));
     const char *state = json_string_value(json_object_get(json, "state"));
-    if (!account || !*account || !state)
-        return;
-    struct record *record = touch(standing, span_of(account));
+    struct record *record = touch(standing, name);
+    standing->items -= items_of(record);
     json_decref(record->json);
     record->json = json_incref(json);
+    standing->items += items_of(record);
     record->kept = true;
-    record->suspended = strcmp(state, "suspended") == 0;
+    standing->suspended -= record->suspended;
+    record->suspended = state && strcmp(state, "suspended") == 0;
     standing->suspended += record->suspended;
 }
 

@@ -1,7 +1,7 @@
 /* How accounts stand: who is suspended and why, their strikes, and the evidence: what came back, samples of what they sent.
  *
- * An account has a record from the first thing that speaks against it. Records are bounded (STANDING_MAX): those that were touched
- * longest ago and have no strike leave first, then those with old strikes; a suspended account's never does. What has a strike is kept
+ * An account has a record from the first thing that speaks against it. Records are bounded (STANDING_MAX, STANDING_ITEMS): those that
+ * were touched longest ago and have no strike leave first, then those with old strikes; a suspended account's never does. What has a strike is kept
  * in the policy folder, one file an account, in JSON, so that a person can read it when nothing else runs; it is written, synced, before
  * a suspension is told to anybody. Names are in normal form (account.h), times of the wall clock in ms. */
 #ifndef POSTERN_POLICY_STANDING_H
@@ -19,6 +19,9 @@
 #define STANDING_FULL_MS    ((int64_t)86400000)     /* a strike weighs whole for a day … */
 #define STANDING_AGE_MS     ((int64_t)7 * 86400000) /* … and nothing after a week */
 #define STANDING_REASON_MAX 400
+#define STANDING_SUSPENDED  100000                         /* accounts that may be suspended */
+#define STANDING_ITEMS      50000                          /* signals and samples of all accounts together */
+#define STANDING_TIME_MAX   ((int64_t)253402300799 * 1000) /* the last second of the year 9999: a later time is none */
 
 struct standing;
 
@@ -57,7 +60,7 @@ bool standing_strike(struct standing *standing, struct span account, unsigned we
 unsigned standing_weight(const struct standing *standing, struct span account, int64_t now_ms);
 
 /* ACCOUNT is suspended, because of REASON, by BY ("limit bounces", "administrator", a machine); EVIDENCE (may be NULL; given away) is an
- * object whose members go into the record. False where it was already: nothing changes then. */
+ * object whose members go into the record. False where it was already, or too many are, which is logged: nothing changes then. */
 bool standing_suspend(struct standing *standing, struct span account, const char *reason, const char *by, json_t *evidence,
                       int64_t now_ms);
 

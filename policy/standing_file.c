@@ -3,6 +3,7 @@
 
 #include "../relay/base/log.h"
 #include "../relay/base/text.h"
+#include "account.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -52,9 +53,11 @@ bool standing_file_write(int folder, struct span account, const json_t *record)
     if (fd >= 0)
         close(fd);
     written = written && renameat(folder, FRESH, folder, name) == 0 && fsync(folder) == 0;
-    if (!written)
+    if (!written) {
         log_say(LOG_ERROR, "error", "the record of an account cannot be written: %s; it holds until the process ends",
                 strerror(errno));
+        unlinkat(folder, FRESH, 0); /* on a full disk its blocks are somebody else's */
+    }
     free(text);
     return written;
 }
@@ -66,18 +69,29 @@ void standing_file_remove(int folder, struct span account)
     unlinkat(folder, name, 0);
 }
 
+/* Is the file NAME the one of the account that RECORD is about? */
+static bool is_its_file(const json_t *record, const char *name)
+{
+    char own[NAME_SIZE];
+    const char *account = json_string_value(json_object_get(record, "name"));
+    if (!account || !*account || strlen(account) >= ACCOUNT_NAME_SIZE)
+        return false;
+    file_name(span_of(account), own);
+    return strcmp(own, name) == 0;
+}
+
 /* The record in the file NAME, or NULL. */
 static json_t *read_one(int folder, const char *name)
 {
     json_error_t error;
     struct stat known;
     json_t *record = NULL;
-    int fd = openat(folder, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    int fd = openat(folder, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (fd >= 0 && fstat(fd, &known) == 0 && S_ISREG(known.st_mode) && (size_t)known.st_size <= STANDING_FILE_MAX)
         record = json_loadfd(fd, JSON_REJECT_DUPLICATES, &error);
     if (fd >= 0)
         close(fd);
-    if (!json_is_object(record)) {
+    if (!json_is_object(record) || !is_its_file(record, name)) {
         log_say(LOG_ERROR, "error", "the record of an account in %s cannot be read; it is left as it is, and does not hold",
                 name);
         json_decref(record);
@@ -86,7 +100,7 @@ static json_t *read_one(int folder, const char *name)
     return record;
 }
 
-void standing_file_each(int folder, void (*each)(void *context, json_t *record), void *context)
+void standing_file_each(int folder, void (*each)(void *context, struct span account, json_t *record), void *context)
 {
     int fd = dup(folder);
     DIR *names = fd >= 0 ? fdopendir(fd) : NULL;
@@ -102,7 +116,7 @@ void standing_file_each(int folder, void (*each)(void *context, json_t *record),
             continue;
         json_t *record = read_one(folder, entry->d_name);
         if (record)
-            each(context, record);
+            each(context, span_of(json_string_value(json_object_get(record, "name"))), record);
         json_decref(record);
     }
     closedir(names);

@@ -15,7 +15,8 @@ bool standing_file_write(int folder, struct span account, const json_t *record);
 /* Removes the file of ACCOUNT, where there is one. */
 void standing_file_remove(int folder, struct span account);
 
-/* Calls EACH with every record in FOLDER, which is borrowed. One that cannot be read is logged and left where it is. */
-void standing_file_each(int folder, void (*each)(void *context, json_t *record), void *context);
+/* Calls EACH with every record in FOLDER, which is borrowed, and the account's name in it. One that cannot be read, or lies under the
+ * name of another's, is logged and left where it is. */
+void standing_file_each(int folder, void (*each)(void *context, struct span account, json_t *record), void *context);
 
 #endif

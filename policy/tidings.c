@@ -1,5 +1,6 @@
 #include "tidings.h"
 
+#include "../relay/base/log.h"
 #include "../relay/base/text.h"
 #include "../relay/channels/submission_policy.h"
 #include "peers.h"
@@ -39,16 +40,40 @@ void tidings_queue(struct peer *peer)
     policy->nletters = 0;
 }
 
+static bool end_sessions(void *context, struct span account)
+{
+    struct peer *peer = context;
+    struct policy_end end = { .account = "" };
+    text_copy(end.account, sizeof end.account, account);
+    ipc_send(peer->ipc, POLICY_END, &end, sizeof end, -1);
+    return true;
+}
+
+void tidings_submission(struct peer *peer)
+{
+    if (peer->policy->opened)
+        standing_each(judge_standing(peer->policy->judge), true, end_sessions, peer);
+}
+
+void tidings_opened(struct policy *policy)
+{
+    LIST_EACH(node, &policy->peers) {
+        struct peer *peer = LIST_ENTRY(node, struct peer, node);
+        if (peer->kind == ROLE_QUEUE)
+            tidings_queue(peer);
+        else if (peer->kind == ROLE_SUBMISSION)
+            tidings_submission(peer);
+    }
+}
+
 /* The judge's: an account is suspended. Its sessions end first. */
 static void account_suspended(void *context, struct span account)
 {
     struct policy *policy = context;
-    struct policy_end end = { .account = "" };
-    text_copy(end.account, sizeof end.account, account);
     LIST_EACH(node, &policy->peers) {
         struct peer *peer = LIST_ENTRY(node, struct peer, node);
         if (peer->kind == ROLE_SUBMISSION)
-            ipc_send(peer->ipc, POLICY_END, &end, sizeof end, -1);
+            end_sessions(peer, account);
         else if (peer->kind == ROLE_QUEUE)
             hold_account(peer, account);
     }
@@ -76,10 +101,14 @@ static void letter_written(void *context, const char *to, const char *subject, c
     text_copy(letter->subject, sizeof letter->subject, span_of(subject));
     letter->size = (uint32_t)cut.n;
     memcpy(letter->text, cut.p, cut.n);
-    if ((!queue || !send_letter(queue, letter)) && policy->nletters < LETTERS_MAX)
+    bool sent = queue && send_letter(queue, letter);
+    if (!sent && policy->nletters < LETTERS_MAX) {
         policy->letters[policy->nletters++] = letter;
-    else
-        free(letter);
+        return;
+    }
+    if (!sent)
+        log_say(LOG_ERROR, "error", "a letter about an account is dropped: no queue process took the %d before it", LETTERS_MAX);
+    free(letter);
 }
 
 const struct judge_events tidings_events = { account_suspended, account_resumed, letter_written };

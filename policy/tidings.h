@@ -7,9 +7,14 @@
 /* For judge_new, with a struct policy as context. */
 extern const struct judge_events tidings_events;
 
-/* PEER, a queue process, has come, or what earlier processes left is known by now: it learns who is suspended, and gets the letters that
- * nobody could take. */
+/* PEER, a queue process, has come: it learns who is suspended, and gets the letters that nobody could take. */
 void tidings_queue(struct peer *peer);
+
+/* PEER, a submission process, has come: it may have sessions of accounts that were suspended just when an earlier process ended. */
+void tidings_submission(struct peer *peer);
+
+/* What earlier processes left is known by now: those who came before that are told. */
+void tidings_opened(struct policy *policy);
 
 /* Drops the letters that nobody took. */
 void tidings_drop(struct policy *policy);
