@@ -75,7 +75,7 @@ void curve_note(struct curve *curve, struct span account, enum curve_kind kind, 
     struct hour *hour = &course->hours[number % HOURS];
     if (hour->number != number)
         *hour = (struct hour){ .number = number };
-    hour->counts[kind] += n;
+    hour->counts[kind] += n < UINT32_MAX - hour->counts[kind] ? n : UINT32_MAX - hour->counts[kind];
     list_remove(&course->node);
     list_prepend(&curve->used, &course->node);
 }
