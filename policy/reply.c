@@ -8,16 +8,10 @@
  * 5. The codes that mean it (RFC 3463).
  * 6. "Spam" as a word of its own, where nothing else is known.
  *
- * "Blocked" and "denied" alone say nothing. Words are compared as a person reads them: without case, over the borders of lines with the
- * codes that large servers repeat on each, and without addresses, so that nobody's name is taken for a word. A phrase counts only as
- * whole words. */
+ * "Blocked" and "denied" alone say nothing. Words are compared as relay/smtp/wording.h says. */
 #include "reply.h"
 
-#include "../relay/smtp/status.h"
-
-#include <ctype.h>
-
-#define LINE_BREAK " / " /* of replies with several lines */
+#include "../relay/smtp/wording.h"
 
 /* CODE is compared part by part, and what is left out at its end stands for anything. */
 struct row {
@@ -271,122 +265,22 @@ static const struct row rows[] = {
     { "5", "spamming", REPLY_SPAM },
 };
 
-/* Does ENHANCED fall under CODE? */
-static bool falls_under(struct span enhanced, struct span code)
+static bool fits(const struct wording *said, bool permanent, const struct row *row)
 {
-    while (code.n)
-        if (!span_equal(span_cut(&code, '.'), span_cut(&enhanced, '.')))
-            return false;
-    return true;
-}
-
-/* May C be part of an address? */
-static bool is_address_byte(char c)
-{
-    return c && !strchr(" <>()[]\"',;:", c);
-}
-
-/* The length of the address at the front of TEXT; 0 where there is none. */
-static size_t address_length(struct span text)
-{
-    size_t n = 0;
-    while (n < text.n && is_address_byte(text.p[n]))
-        n++;
-    return span_find(span_head(text, n), '@') < n ? n : 0;
-}
-
-/* Writes TEXT (at most REPLY_TEXT_MAX of it) as it is compared: lower case, in one line, without addresses. */
-static struct span plain(struct span text, char dest[REPLY_TEXT_MAX])
-{
-    size_t n = 0;
-    bool begins = true; /* a word */
-    for (text = span_head(text, REPLY_TEXT_MAX); text.n;) {
-        if (span_starts_nocase(text, SPAN(LINE_BREAK))) {
-            text = span_skip(text, sizeof LINE_BREAK - 2);
-            struct span code = status_find(span_skip(text, 1));
-            text = span_skip(text, code.n ? code.n + 1 : 0);
-            continue;
-        }
-        size_t address = begins ? address_length(text) : 0;
-        if (address) {
-            text = span_skip(text, address);
-            continue;
-        }
-        begins = !is_address_byte(text.p[0]);
-        if (text.p[0] != ' ' || (n && dest[n - 1] != ' '))
-            dest[n++] = (char)tolower((unsigned char)text.p[0]);
-        text = span_skip(text, 1);
-    }
-    return span_make(dest, n);
-}
-
-static bool is_letter(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
-}
-
-/* Has TEXT the words of PHRASE, not as part of other words? */
-static bool has_phrase(struct span text, struct span phrase)
-{
-    const char *end = text.p + text.n, *at = phrase.n ? memmem(text.p, text.n, phrase.p, phrase.n) : NULL;
-    while (at) {
-        const char *behind = at + phrase.n;
-        bool starts = at == text.p || !is_letter(at[-1]) || !is_letter(phrase.p[0]);
-        bool ends = behind == end || !is_letter(*behind) || !is_letter(behind[-1]);
-        if (starts && ends)
-            return true;
-        at = memmem(at + 1, (size_t)(end - at - 1), phrase.p, phrase.n);
-    }
-    return false;
-}
-
-/* What is judged. */
-struct said {
-    bool permanent;
-    struct span enhanced;
-    struct span text; /* plain */
-};
-
-static bool fits(const struct said *said, struct span code, struct span phrase, enum reply_kind kind)
-{
-    return falls_under(said->enhanced, code) && (!phrase.n || has_phrase(said->text, phrase)) &&
-           (kind != REPLY_UNKNOWN || said->permanent);
-}
-
-/* Does one of the administrator's PHRASES fit? Each may begin with an enhanced status code, and need not have more than that. */
-static bool fits_any(const struct said *said, const struct conf_strings *phrases, enum reply_kind kind)
-{
-    for (size_t i = 0; i < phrases->count; i++) {
-        struct span phrase = span_of(phrases->items[i]), code = status_find(phrase);
-        phrase = span_trim(span_skip(phrase, code.n));
-        if ((code.n || phrase.n) && fits(said, code, phrase, kind))
-            return true;
-    }
-    return false;
-}
-
-/* The code of the reply: ENHANCED, or that of the first line, since some servers leave it out on the last; at least its class. */
-static struct span code_of(bool permanent, struct span enhanced, struct span text)
-{
-    struct span first = status_find(span_skip(text, sizeof "550 " - 1));
-    bool none = !enhanced.n || (enhanced.n > 1 && span_equal(span_skip(enhanced, 1), SPAN(".0.0")));
-    if (!none)
-        return enhanced;
-    if (first.n && first.p[0] == (permanent ? '5' : '4'))
-        return first;
-    return permanent ? SPAN("5.0.0") : SPAN("4.0.0");
+    return (row->kind != REPLY_UNKNOWN || permanent) && wording_fits(said, span_of(row->code), span_of(row->phrase));
 }
 
 enum reply_kind reply_kind(const struct conf *conf, bool permanent, struct span enhanced, struct span text)
 {
-    char dest[REPLY_TEXT_MAX];
-    struct said said = { permanent, code_of(permanent, enhanced, text), plain(text, dest) };
-    if (fits_any(&said, &conf->policy.spam_phrases, REPLY_SPAM))
+    const struct conf_policy *policy = &conf->policy;
+    struct wording said;
+    wording_take(&said, permanent, enhanced, text);
+    if (wording_fits_any(&said, policy->spam_phrases.items, policy->spam_phrases.count))
         return REPLY_SPAM;
-    if (fits_any(&said, &conf->policy.unknown_phrases, REPLY_UNKNOWN))
+    if (permanent && wording_fits_any(&said, policy->unknown_phrases.items, policy->unknown_phrases.count))
         return REPLY_UNKNOWN;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        if (fits(&said, span_of(rows[i].code), span_of(rows[i].phrase), rows[i].kind))
+        if (fits(&said, permanent, &rows[i]))
             return rows[i].kind;
     return REPLY_OTHER;
 }

@@ -5,8 +5,6 @@
 
 #include "../relay/conf/conf.h"
 
-#define REPLY_TEXT_MAX 600 /* bytes of a reply that are looked at */
-
 enum reply_kind {
     REPLY_OTHER,   /* neither: greylisting, a full mailbox, a missing signature, a fault of the server … */
     REPLY_UNKNOWN, /* for good: the recipient, or its domain, does not exist or takes no mail any more */

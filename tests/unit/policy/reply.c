@@ -3,6 +3,7 @@
 
 #include "../../../relay/base/text.h"
 #include "../../../relay/smtp/reply.h"
+#include "../../../relay/smtp/wording.h"
 #include "../unit.h"
 #include "settings.h"
 
@@ -263,7 +264,7 @@ static void phrases_can_be_added(void **state)
 /* Any bytes, any length: what lies behind the bound is not looked at. */
 static void odd_texts(void **state)
 {
-    char text[REPLY_TEXT_MAX + 40];
+    char text[WORDING_TEXT_MAX + 40];
     (void)state;
     memset(text, 'x', sizeof text);
     memcpy(text + sizeof text - 12, " user unknown", 12);
