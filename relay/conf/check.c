@@ -280,17 +280,36 @@ static void check_reports(struct conf *conf, struct scan *scan)
 }
 
 /* A phrase that is too short would be found in nearly every reply. */
-static void check_phrases(struct conf_strings *phrases, const char *key, struct scan *scan)
+static void check_phrases(struct conf_strings *phrases, const char *section, const char *key, struct scan *scan)
 {
     if (phrases->count > PHRASES_MAX)
-        scan_complain_at(scan, "policy", "", key, "%s are at most %d phrases", key, PHRASES_MAX);
+        scan_complain_at(scan, section, "", key, "%s are at most %d phrases", key, PHRASES_MAX);
     for (size_t i = 0; i < phrases->count; i++) {
         size_t n = strlen(phrases->items[i]);
         text_lower(phrases->items[i]);
         if (n < PHRASE_MIN || n > PHRASE_MAX)
-            scan_complain_at(scan, "policy", "", key,
+            scan_complain_at(scan, section, "", key,
                              "a phrase has %d to %d letters: some words that a server says, such as \"%s\"", PHRASE_MIN,
                              PHRASE_MAX, "refused by our filter");
+    }
+}
+
+static void check_all_phrases(struct conf *conf, struct scan *scan)
+{
+    check_phrases(&conf->policy.spam_phrases, "policy", "spam-phrases", scan);
+    check_phrases(&conf->policy.unknown_phrases, "policy", "unknown-phrases", scan);
+    check_phrases(&conf->delivery.slow_phrases, "delivery", "slow-phrases", scan);
+    check_phrases(&conf->delivery.rest_phrases, "delivery", "rest-phrases", scan);
+    check_phrases(&conf->delivery.ignore_phrases, "delivery", "ignore-phrases", scan);
+}
+
+static void check_sites(struct conf *conf, struct scan *scan)
+{
+    for (size_t i = 0; i < conf->nsites; i++) {
+        text_lower(conf->sites[i].name);
+        if (!address_is_domain(span_of(conf->sites[i].name), true))
+            scan_complain_at(scan, "site", conf->sites[i].name, NULL, "%s is no host or domain; such as mx.example.net",
+                             conf->sites[i].name);
     }
 }
 
@@ -314,16 +333,14 @@ static void check_rest(struct conf *conf, struct scan *scan)
     if (*conf->policy.directory != '/')
         scan_complain_at(scan, "policy", "", "directory", "directory must be an absolute path");
     check_reports(conf, scan);
-    check_phrases(&conf->policy.spam_phrases, "spam-phrases", scan);
-    check_phrases(&conf->policy.unknown_phrases, "unknown-phrases", scan);
 }
 
 void check_all(struct conf *conf, struct scan *scan)
 {
     defaults_add(conf);
     static void (*const rules[])(struct conf * conf, struct scan * scan) = {
-        check_names,  check_certificates, check_listeners, check_auth,    check_accounts,
-        check_limits, check_queue,        check_routes,    check_sources, check_rest,
+        check_names, check_certificates, check_listeners, check_auth,  check_accounts,    check_limits,
+        check_queue, check_routes,       check_sources,   check_sites, check_all_phrases, check_rest,
     };
     for (size_t i = 0; i < sizeof rules / sizeof *rules; i++)
         rules[i](conf, scan);

@@ -126,6 +126,25 @@ const struct conf_route *conf_route_named(const struct conf *conf, struct span n
     return NULL;
 }
 
+/* Is HOST of that NAME, or below it? */
+static bool is_within(struct span host, struct span name)
+{
+    if (name.n > host.n || !span_equal(span_skip(host, host.n - name.n), name))
+        return false;
+    return name.n == host.n || host.p[host.n - name.n - 1] == '.';
+}
+
+const struct conf_site *conf_site_for(const struct conf *conf, struct span host)
+{
+    const struct conf_site *best = NULL;
+    for (size_t i = 0; i < conf->nsites; i++) {
+        struct span name = span_of(conf->sites[i].name);
+        if (is_within(host, name) && (!best || name.n > strlen(best->name)))
+            best = &conf->sites[i];
+    }
+    return best;
+}
+
 const struct conf_account *conf_account_for(const struct conf *conf, struct span account)
 {
     const struct conf_account *every = NULL;

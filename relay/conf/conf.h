@@ -159,6 +159,7 @@ struct conf_queue {
     struct conf_times retry;   /* the schedule; its last step repeats */
     int64_t lifetime_ms;       /* 3d */
     int64_t delay_warning_ms;  /* 4h; 0: none */
+    int64_t stall_alarm_ms;    /* 1h: how long nothing is delivered, though there is mail, before it is an alarm; 0: never */
     uint64_t bounce_body_size; /* a body up to this is returned with a bounce where RET=FULL or unset asks for it: 50K */
 };
 
@@ -170,14 +171,26 @@ struct conf_delivery {
     enum conf_delivery_tls tls;
     uint64_t connections_per_site; /* 20 */
     bool allow_private;
-    struct conf_strings source;       /* addresses to bind to */
-    int64_t connect_timeout_ms;       /* 30s */
-    int64_t command_timeout_ms;       /* 5min: banner, EHLO, MAIL, RCPT */
-    int64_t data_timeout_ms;          /* 3min: a block of content */
-    int64_t dot_timeout_ms;           /* 10min: the reply after the dot */
-    int64_t idle_timeout_ms;          /* 10s: how long a connection waits for more work */
-    uint64_t messages_per_connection; /* 100 */
-    char *ca_file;                    /* "" = the system's store */
+    struct conf_strings source;         /* addresses to bind to */
+    int64_t connect_timeout_ms;         /* 30s */
+    int64_t command_timeout_ms;         /* 5min: banner, EHLO, MAIL, RCPT */
+    int64_t data_timeout_ms;            /* 3min: a block of content */
+    int64_t dot_timeout_ms;             /* 10min: the reply after the dot */
+    int64_t idle_timeout_ms;            /* 10s: how long a connection waits for more work */
+    uint64_t messages_per_connection;   /* 100 */
+    char *ca_file;                      /* "" = the system's store */
+    struct conf_rate rate;              /* messages to one site in a time; none: as many as it takes */
+    struct conf_strings slow_phrases;   /* of replies, lower case: the site gets fewer messages a second */
+    struct conf_strings rest_phrases;   /* it rests */
+    struct conf_strings ignore_phrases; /* they mean nothing for the site */
+};
+
+/* site "NAME" { }: bounds for the sites whose first host is NAME or below it */
+struct conf_site {
+    char *name;
+    uint64_t connections;             /* at once; 0: as in delivery { } */
+    struct conf_rate rate;            /* messages in a time, spread evenly; none: as in delivery { } */
+    uint64_t messages_per_connection; /* 0: as in delivery { } */
 };
 
 /* One next host of a route. */
@@ -260,6 +273,8 @@ struct conf {
     struct conf_spool spool;
     struct conf_queue queue;
     struct conf_delivery delivery;
+    struct conf_site *sites;
+    size_t nsites;
     struct conf_route *routes;
     size_t nroutes;
     bool has_special_routes; /* one or more of them are for some senders or accounts only */
@@ -283,6 +298,10 @@ bool conf_is_routed(const struct conf *conf, struct span domain);
 
 /* The route of that NAME, or NULL. */
 const struct conf_route *conf_route_named(const struct conf *conf, struct span name);
+
+/* The bounds for the site whose most preferred host is HOST (lower case): those of that name, else of the nearest domain above; NULL where
+ * there are none. */
+const struct conf_site *conf_site_for(const struct conf *conf, struct span host);
 
 /* The entry for ACCOUNT: its own, else "*", else NULL. */
 const struct conf_account *conf_account_for(const struct conf *conf, struct span account);

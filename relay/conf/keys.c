@@ -252,6 +252,10 @@ static const struct key queue_keys[] = {
       "How long delivery is tried before the sender gets a report.", 0 },
     { "delay-warning", VALUE_TIME, AT(delay_warning_ms), "4h", BETWEEN(0, 365 * DAY), false, "4h",
       "After how long the sender is told that a message waits; 0: never.", 0 },
+    { "stall-alarm", VALUE_TIME, AT(stall_alarm_ms), "1h", BETWEEN(0, 7 * DAY), false, "1h",
+      "How long nothing at all is delivered, though there is mail to deliver, before the log, status and metrics raise an alarm; "
+      "0: never.",
+      0 },
     { "bounce-body-size", VALUE_SIZE, AT(bounce_body_size), "50K", BETWEEN(0, 10 * M), false, "50K",
       "A message up to this size is returned whole with a report, a larger one with its header only.", 0 },
 };
@@ -282,6 +286,28 @@ static const struct key delivery_keys[] = {
       "How long a connection is kept for the next message.", 0 },
     { "ca-file", VALUE_TEXT, AT(ca_file), "", ANY, false, "\"/etc/ssl/certs/ca-certificates.crt\"",
       "Certificates that are trusted for tls = verify; none given: the system's.", 0 },
+    { "rate", VALUE_RATE, AT(rate), "none", BETWEEN(1, 1000000), false, "\"100/1s\"",
+      "Messages to one site in what time, spread evenly; none: as many as it takes, which postern finds out by itself.", 0 },
+    { "slow-phrases", VALUE_TEXTS, AT(slow_phrases), "", ANY, false, "{ \"come back in a minute\" }",
+      "Words of replies, perhaps behind an enhanced status code, for which a site gets fewer messages a second, beside those "
+      "that "
+      "are built in.",
+      0 },
+    { "rest-phrases", VALUE_TEXTS, AT(rest_phrases), "", ANY, false, "{ \"closed for today\" }",
+      "The same, for which a site gets nothing until the next step of retry.", 0 },
+    { "ignore-phrases", VALUE_TEXTS, AT(ignore_phrases), "", ANY, false, "{ \"4.7.1 not on mondays\" }",
+      "The same, which mean nothing for a site, whatever else the reply says.", 0 },
+};
+#undef AT
+
+#define AT(member) offsetof(struct conf_site, member)
+static const struct key site_keys[] = {
+    { "connections", VALUE_NUMBER, AT(connections), "0", BETWEEN(0, 1000), false, "5",
+      "Connections at once; 0: connections-per-site of delivery.", 0 },
+    { "rate", VALUE_RATE, AT(rate), "none", BETWEEN(1, 1000000), false, "\"10/1s\"",
+      "Messages in what time, spread evenly; none: that of delivery.", 0 },
+    { "messages-per-connection", VALUE_NUMBER, AT(messages_per_connection), "0", BETWEEN(0, 100000), false, "20",
+      "Messages over one connection; 0: messages-per-connection of delivery.", 0 },
 };
 #undef AT
 
@@ -374,6 +400,8 @@ const struct section keys_sections[] = {
     SINGLE("spool", spool, spool_keys, "Where accepted mail is kept until it is delivered."),
     SINGLE("queue", queue, queue_keys, "When delivery is tried again, and when it is given up."),
     SINGLE("delivery", delivery, delivery_keys, "How mail is delivered."),
+    TITLED("site", sites, struct conf_site, name, "yahoodns.net", site_keys,
+           "Bounds for mail servers of this name, or below it; the first MX host counts, or a route's first host."),
     TITLED(
         "route", routes, struct conf_route, name, "example.com", route_keys,
         "Where mail for a recipient domain goes: a domain, \"*.domain\" for those below it, or \"*\"; the most specific wins."),
