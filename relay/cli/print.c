@@ -24,6 +24,21 @@ static const char *size(int64_t bytes, char shown[32])
     return shown;
 }
 
+/* What a site gets, and which row of the table of replies says so. */
+static void print_pace(unsigned indent, const json_t *site)
+{
+    const json_t *rate = json_object_get(site, "rate");
+    const char *row = screen_text_at(site, "row");
+    char most[64] = "";
+    if (!*row && !json_is_number(rate))
+        return;
+    if (json_is_number(rate))
+        text_format(most, sizeof most, "%.2f messages a second, ", json_number_value(rate));
+    printf("%*s", (int)indent, "");
+    screen_flow_format(indent, indent, "at most %s%" PRId64 " connections%s%s", most, screen_number_at(site, "limit"),
+                       *row ? "; row " : "", row);
+}
+
 static void print_site(const json_t *site)
 {
     char shown[32];
@@ -34,6 +49,7 @@ static void print_site(const json_t *site)
                        screen_number_at(site, "waiting"), screen_number_at(site, "connections"));
     if (*next)
         printf("      tried again in %s\n", screen_away(next, shown));
+    print_pace(6, site);
     screen_wrapped(6, screen_text_at(site, "reply"));
 }
 
@@ -196,6 +212,7 @@ void print_trace(const json_t *trace)
     screen_flow_format(0, 7, "Mail for %s goes %s%s%s", screen_text_at(trace, "address"),
                        *route ? "by route \"" : "to its MX hosts", route, *route ? "\"" : "");
     screen_flow_format(0, 7, "Site:  %s (%s)", *site ? site : "none yet", screen_text_at(trace, "state"));
+    print_pace(7, trace);
     printf("TLS:   %s\n", screen_text_at(trace, "tls"));
     printf("Hosts:\n");
     json_array_foreach(json_object_get(trace, "hosts"), i, host)

@@ -8,23 +8,24 @@ struct metric {
     const char *name;
     const char *help;
     const char *member;
-    bool resting; /* 1 while the member says "resting", not a number */
+    const char *word; /* 1 while the member says this, not a number; NULL: it is a number */
 };
 
 static const struct metric of_queue[] = {
-    { "postern_queue_messages", "Messages in the queue.", "messages", false },
-    { "postern_queue_recipients", "Recipients that have not got their message yet.", "recipients", false },
-    { "postern_queue_recipients_due", "Recipients that are being sent to or wait for a connection.", "due", false },
-    { "postern_queue_recipients_scheduled", "Recipients that wait for their next attempt.", "scheduled", false },
-    { "postern_queue_recipients_held", "Recipients that are held until an administrator releases them.", "held", false },
+    { "postern_queue_messages", "Messages in the queue.", "messages", NULL },
+    { "postern_queue_recipients", "Recipients that have not got their message yet.", "recipients", NULL },
+    { "postern_queue_recipients_due", "Recipients that are being sent to or wait for a connection.", "due", NULL },
+    { "postern_queue_recipients_scheduled", "Recipients that wait for their next attempt.", "scheduled", NULL },
+    { "postern_queue_recipients_held", "Recipients that are held until an administrator releases them.", "held", NULL },
 };
 
 static const struct metric of_site[] = {
-    { "postern_site_waiting", "Recipients that wait at a site.", "waiting", false },
-    { "postern_site_connections", "Connections to a site.", "connections", false },
-    { "postern_site_connections_limit", "Connections that a site may have now.", "limit", false },
-    { "postern_site_failures", "Failures in a row at a site.", "failures", false },
-    { "postern_site_resting", "1 while a site is left alone after failures.", "state", true },
+    { "postern_site_waiting", "Recipients that wait at a site.", "waiting", NULL },
+    { "postern_site_connections", "Connections to a site.", "connections", NULL },
+    { "postern_site_connections_limit", "Connections that a site may have now.", "limit", NULL },
+    { "postern_site_failures", "Failures in a row at a site.", "failures", NULL },
+    { "postern_site_resting", "1 while a site is left alone after failures.", "state", "resting" },
+    { "postern_site_slowed", "1 while a site gets less than it might, for what it replied.", "state", "slowed" },
 };
 
 static void describe_as(const struct metric *metric, const char *type, struct buffer *out)
@@ -50,8 +51,8 @@ static void add_label(struct buffer *out, struct span text)
 static json_int_t value_of(const struct metric *metric, const json_t *object)
 {
     const json_t *member = json_object_get(object, metric->member);
-    if (metric->resting)
-        return json_is_string(member) && strcmp(json_string_value(member), "resting") == 0;
+    if (metric->word)
+        return json_is_string(member) && strcmp(json_string_value(member), metric->word) == 0;
     return json_integer_value(member);
 }
 
@@ -82,7 +83,7 @@ static void print_sites(const json_t *sites, struct buffer *out)
 static void print_rates(const json_t *rates, struct buffer *out)
 {
     static const struct metric done = { "postern_events_total", "Messages accepted; recipients delivered, deferred, bounced.",
-                                        NULL, false };
+                                        NULL, NULL };
     const char *event;
     json_t *rate;
     describe_as(&done, "counter", out);
@@ -98,7 +99,7 @@ static void print_rates(const json_t *rates, struct buffer *out)
 static void print_up(const json_t *overview, struct buffer *out)
 {
     static const char *const roles[] = { "queue", "policy" };
-    static const struct metric up = { "postern_up", "1 while a role answers.", NULL, false };
+    static const struct metric up = { "postern_up", "1 while a role answers.", NULL, NULL };
     const json_t *unavailable = json_object_get(overview, "unavailable"), *name;
     size_t at;
     describe(&up, out);
@@ -111,8 +112,8 @@ static void print_up(const json_t *overview, struct buffer *out)
 
 bool metrics_print(const json_t *overview, struct buffer *out)
 {
-    static const struct metric build = { "postern_info", "The version.", NULL, false };
-    static const struct metric trouble = { "postern_accounts_in_trouble", "Accounts that reached a limit.", NULL, false };
+    static const struct metric build = { "postern_info", "The version.", NULL, NULL };
+    static const struct metric trouble = { "postern_accounts_in_trouble", "Accounts that reached a limit.", NULL, NULL };
     describe(&build, out);
     buffer_addf(out, "%s{version=\"%s\"} 1\n", build.name, POSTERN_VERSION);
     print_up(overview, out);

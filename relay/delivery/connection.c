@@ -63,12 +63,9 @@ static void turn(struct connection *connection)
     if (connection->busy) {
         transaction_end(&connection->transaction);
         connection->busy = false;
-        connection->messages++;
     }
     if (connection->orphan || connection->closing || pool->draining) {
         finish_well(connection, "the connection was to be ended");
-    } else if (connection->messages >= pool->conf->delivery.messages_per_connection) {
-        finish_well(connection, "the connection has carried enough messages");
     } else {
         report_next(pool->queue, connection->number, &connection->place);
         timer_set(&connection->timer, pool->loop, pool->conf->delivery.idle_timeout_ms, idle_over, connection);

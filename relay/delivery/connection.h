@@ -25,7 +25,6 @@ struct connection {
     bool learnt;  /* that this target serves is known */
     bool busy;    /* there is a transaction */
     bool renewed; /* a fresh session was begun for this transaction already */
-    uint64_t messages;
     struct transaction transaction;
     struct report_place place;
     struct timer timer; /* waiting for the DNS, or for work */

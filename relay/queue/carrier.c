@@ -112,6 +112,7 @@ bool carrier_open(struct queue *queue, struct site *site)
         return false;
     struct carrier *carrier = text_zalloc(sizeof *carrier);
     *carrier = (struct carrier){ .number = ++carriers->last_number, .site = site, .deliverer = deliverer };
+    carrier->begun_ms = clock_monotonic_ms();
     list_init(&carrier->in_idle);
     list_append(&deliverer->carriers, &carrier->in_deliverer);
     deliverer->count++;
@@ -163,6 +164,9 @@ static enum assigned assign(struct queue *queue, struct carrier *carrier, struct
     if (!send_assign(carrier, unit, fd))
         return PEER_TROUBLE;
     unit_send(queue, unit, carrier);
+    site_sent(carrier->site);
+    carrier->begun_ms = clock_monotonic_ms();
+    carrier->messages++;
     if (unit->attempts < UINT16_MAX)
         unit->attempts++;
     carrier->unit = unit;
@@ -178,17 +182,18 @@ static void close_politely(struct queue *queue, struct carrier *carrier)
     enter(queue, carrier, CLOSING);
 }
 
-/* CONNECTION, which is ready, gets the unit whose turn it is, or waits for one. */
+/* CONNECTION, which is ready, gets the unit whose turn it is, or waits for one, or has carried enough. */
 void carrier_feed(struct queue *queue, struct carrier *carrier)
 {
     struct unit *unit;
     enum assigned assigned = UNIT_TROUBLE;
-    bool may = !queue->role->draining && !site_rests(carrier->site);
+    bool used_up = carrier->messages >= carrier->site->messages;
+    bool may = !used_up && site_may_send(queue, carrier->site);
     while (may && assigned == UNIT_TROUBLE && (unit = fair_next(carrier->site)))
         assigned = assign(queue, carrier, unit);
     if (assigned == PEER_TROUBLE)
         enter(queue, carrier, CLOSING); /* its process has gone, or hangs: the channel tells */
-    else if (queue->role->draining)
+    else if (queue->role->draining || used_up)
         close_politely(queue, carrier);
     else if (assigned != ASSIGNED)
         enter(queue, carrier, WAITING);
@@ -196,7 +201,7 @@ void carrier_feed(struct queue *queue, struct carrier *carrier)
 
 void carrier_wake(struct queue *queue, struct site *site)
 {
-    while (site->ready && !list_empty(&site->idle) && !site_rests(site) && !queue->role->draining) {
+    while (site->ready && !list_empty(&site->idle) && site_may_send(queue, site)) {
         struct carrier *carrier = LIST_ENTRY(site->idle.next, struct carrier, in_idle);
         carrier_feed(queue, carrier);
     }
@@ -217,8 +222,17 @@ void carriers_close_idle(struct queue *queue)
     map_each(queue->carriers->by_number, close_idle, queue);
 }
 
+/* What the replies to a transaction mean for its site: the first that means anything. */
+static bool tell_site(struct queue *queue, struct carrier *carrier, const struct verdict *verdicts, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (verdicts[i].cause && site_refused(queue, carrier->site, verdicts[i].cause, carrier->begun_ms))
+            return true;
+    return false;
+}
+
 /* The transaction of CONNECTION is over; recipients without an outcome are put off because of CAUSE. */
-void carrier_finish(struct queue *queue, struct carrier *carrier, const struct cause *cause)
+bool carrier_finish(struct queue *queue, struct carrier *carrier, const struct cause *cause)
 {
     struct unit *unit = carrier->unit;
     struct verdict *verdicts = carrier->verdicts;
@@ -233,11 +247,13 @@ void carrier_finish(struct queue *queue, struct carrier *carrier, const struct c
     carrier->verdicts = NULL;
     enter(queue, carrier, BETWEEN);
     settle_unit(queue, unit, verdicts);
+    if (delivered)
+        site_succeeded(queue, carrier->site);
+    bool refused = tell_site(queue, carrier, verdicts, count);
     for (uint32_t i = 0; i < count; i++)
         cause_drop(&verdicts[i].cause);
     free(verdicts);
-    if (delivered)
-        site_succeeded(queue, carrier->site);
+    return refused;
 }
 
 /* Was nothing said of any recipient yet? */

@@ -28,6 +28,8 @@ struct carrier {
     struct list in_idle;
     struct unit *unit;        /* SENDING */
     struct verdict *verdicts; /* SENDING: one a recipient of the unit */
+    int64_t begun_ms;         /* when the connection was asked for, then when its last transaction began (monotonic) */
+    uint64_t messages;        /* transactions begun */
 };
 
 /* No connection yet. */
@@ -48,8 +50,9 @@ void carrier_feed(struct queue *queue, struct carrier *carrier);
 /* Carriers of SITE that wait get to work, as far as there is any, and further ones are opened as wanted. */
 void carrier_wake(struct queue *queue, struct site *site);
 
-/* The transaction of CARRIER is over; recipients without an outcome are put off because of CAUSE. */
-void carrier_finish(struct queue *queue, struct carrier *carrier, const struct cause *cause);
+/* The transaction of CARRIER is over; recipients without an outcome are put off because of CAUSE. True where a reply meant that the site is to
+ * get less: that is done. */
+bool carrier_finish(struct queue *queue, struct carrier *carrier, const struct cause *cause);
 
 /* Was nothing said yet of any recipient of the transaction? */
 bool carrier_is_untouched(const struct carrier *carrier);

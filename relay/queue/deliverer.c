@@ -69,8 +69,8 @@ static void take_next(struct deliverer *deliverer, const void *body)
     if (carrier->phase == SENDING) {
         struct cause cause = cause_make(SPAN("4.3.0"), SPAN("this relay's delivery process told no outcome"));
         cause.site = span_of(site->name);
-        carrier_finish(queue, carrier, &cause);
-        site_answered(queue, site);
+        if (!carrier_finish(queue, carrier, &cause))
+            site_answered(queue, site);
     }
     carrier_feed(queue, carrier);
     if (!list_empty(&site->idle) || site->ready)
@@ -168,7 +168,7 @@ static void judge_opening(struct carrier *carrier, unsigned end, const struct ca
     else if (end == DELIVERY_IMPOSSIBLE)
         site_impossible(queue, carrier->site, cause);
     else
-        site_unreachable(queue, carrier->site, cause);
+        site_unreachable(queue, carrier->site, cause, carrier->begun_ms);
 }
 
 static struct cause closed_cause(const struct site *site, const struct delivery_closed *closed)
@@ -195,9 +195,8 @@ static void take_closed(struct deliverer *deliverer, const void *body)
     } else if (carrier->phase == SENDING && closed->end == DELIVERY_ENDED && carrier_is_untouched(carrier)) {
         carrier_give_back(queue, carrier);
     } else if (carrier->phase == SENDING) {
-        carrier_finish(queue, carrier, &cause);
-        if (closed->end != DELIVERY_ENDED)
-            site_lost(queue, site, &cause);
+        if (!carrier_finish(queue, carrier, &cause) && closed->end != DELIVERY_ENDED)
+            site_lost(queue, site, &cause, carrier->begun_ms);
     }
     carrier_end(queue, carrier);
     site_fill(queue, site);

@@ -175,14 +175,32 @@ json_t *describe_headers(struct queue *queue, const struct entry *entry)
     return headers;
 }
 
+static const char *state_of_site(const struct site *site)
+{
+    if (site_rests(site))
+        return "resting";
+    if (site->failures)
+        return "probing";
+    return site_is_slowed(site) ? "slowed" : "up";
+}
+
+/* Why a site is in its state. */
+static const struct cause *cause_of_site(const struct site *site)
+{
+    if (site->cause)
+        return site->cause;
+    return site_is_slowed(site) ? site->slowing : NULL;
+}
+
 json_t *describe_site(const struct site *site)
 {
-    bool rests = site_rests(site);
-    const char *state = rests ? "resting" : site->failures ? "probing" : "up";
-    return json_pack("{s:s, s:s, s:i, s:i, s:i, s:i, s:o, s:o}", "site", site->name, "state", state, "waiting",
-                     (int)site->recipients, "connections", (int)site->open, "limit", (int)site->limit, "failures",
-                     (int)site->failures, "next", describe_time(rests ? retry_wall(site->next_ms) : 0), "reply",
-                     site->cause ? describe_text(site->cause->reply) : json_string(""));
+    const struct cause *cause = cause_of_site(site);
+    double rate = pace_rate(&site->pace, &site->bounds);
+    return json_pack("{s:s, s:s, s:i, s:i, s:i, s:o, s:i, s:o, s:s, s:o}", "site", site->name, "state", state_of_site(site),
+                     "waiting", (int)site->recipients, "connections", (int)site->open, "limit",
+                     (int)pace_connections(&site->pace, &site->bounds), "rate", rate > 0 ? json_real(rate) : json_null(),
+                     "failures", (int)site->failures, "next", describe_time(site_rests(site) ? retry_wall(site->next_ms) : 0),
+                     "row", cause ? site->row : "", "reply", cause ? describe_text(cause->reply) : json_string(""));
 }
 
 /* What a status gathers from all sites. */
@@ -199,8 +217,8 @@ static bool survey_site(void *context, struct span key, void *value)
     (void)key;
     if (site_rests(site))
         survey->resting += site->recipients;
-    json_t *list = site->failures ? survey->troubled : survey->working;
-    if ((site->failures || site->ready || site->open) && json_array_size(list) < DESCRIBE_SITES_MAX)
+    json_t *list = site->failures || site_is_slowed(site) ? survey->troubled : survey->working;
+    if ((site->failures || site->ready || site->open || site_is_slowed(site)) && json_array_size(list) < DESCRIBE_SITES_MAX)
         json_array_append_new(list, describe_site(site));
     return true;
 }

@@ -36,6 +36,7 @@ static void make_rooms(struct queue *queue)
     queue->envelopes = envelopes_new();
     queue->due = schedule_new(queue->loop, place_due, queue);
     queue->backoff = schedule_new(queue->loop, site_due, queue);
+    queue->turns = schedule_new(queue->loop, site_turn, queue);
     queue->place = place_new();
     queue->domains = domains_new();
     queue->sites = sites_new();
@@ -64,6 +65,7 @@ static void free_rooms(struct queue *queue)
     envelopes_free(&queue->envelopes);
     schedule_free(&queue->due);
     schedule_free(&queue->backoff);
+    schedule_free(&queue->turns);
     place_free(&queue->place);
     sites_free(&queue->sites);
     domains_free(&queue->domains);

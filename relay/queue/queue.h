@@ -30,6 +30,7 @@ struct queue {
     struct envelopes *envelopes;   /* envelopes.h: those read last */
     struct schedule *due;          /* schedule.h: units that wait for their time */
     struct schedule *backoff;      /* schedule.h: sites that wait to be probed */
+    struct schedule *turns;        /* schedule.h: sites where the next message waits for its turn */
     struct place *place;           /* place.h: units on their way to a site */
     struct domains *domains;       /* domain.h */
     struct sites *sites;           /* site.h */

@@ -32,6 +32,7 @@ static void site_free(void *value)
         free((char *)(uintptr_t)site->hosts[i].name);
     free(site->hosts);
     cause_drop(&site->cause);
+    cause_drop(&site->slowing);
     free(site->name);
     free(site->key);
     free(site);
@@ -71,12 +72,24 @@ static void write_key(const struct site_plan *plan, struct buffer *key)
         buffer_addf(key, " %s:%u", hosts[i].name, hosts[i].port);
 }
 
+/* What the settings of this moment allow SITE. */
+static void bound(struct queue *queue, struct site *site)
+{
+    const struct conf_delivery *all = &queue_conf(queue)->delivery;
+    const struct conf_site *own = conf_site_for(queue_conf(queue), span_of(site->name));
+    const struct conf_rate *rate = own && own->rate.count ? &own->rate : &all->rate;
+    site->bounds.connections = (unsigned)(own && own->connections ? own->connections : all->connections_per_site);
+    site->bounds.rate = rate->count ? 1000.0 * (double)rate->count / (double)rate->per_ms : 0;
+    site->messages = own && own->messages_per_connection ? own->messages_per_connection : all->messages_per_connection;
+}
+
 static struct site *make(struct queue *queue, const struct site_plan *plan, struct span key)
 {
     struct site *site = text_zalloc(sizeof *site);
     list_init(&site->flows);
     list_init(&site->idle);
-    site->limit = SITE_LIMIT_FIRST;
+    pace_init(&site->pace);
+    site->row = "";
     site->is_mx = plan->is_mx;
     site->nhosts = plan->nhosts;
     site->hosts = text_zalloc(plan->nhosts * sizeof *site->hosts);
@@ -87,6 +100,7 @@ static struct site *make(struct queue *queue, const struct site_plan *plan, stru
     site->name = text_dup(span_of(plan->hosts[0].name));
     site->key = text_dup(key);
     site->key_size = key.n;
+    bound(queue, site);
     if (plan->route)
         text_copy(site->route, sizeof site->route, span_of(plan->route->name));
     map_put(queue->sites->by_key, key, site, NULL);
@@ -113,13 +127,15 @@ struct site *site_share(struct site *site)
 
 static bool is_needed(const struct site *site)
 {
-    return site->refs || site->ready || site->connections || site->backoff.position;
+    return site->refs || site->ready || site->connections || site->backoff.position ||
+           pace_remembers(&site->pace, clock_monotonic_ms());
 }
 
 void site_consider(struct queue *queue, struct site *site)
 {
     if (is_needed(site))
         return;
+    schedule_remove(queue->turns, &site->turn);
     map_remove(queue->sites->by_key, span_make(site->key, site->key_size));
     site_free(site);
 }
@@ -138,20 +154,48 @@ bool site_rests(const struct site *site)
     return site->next_ms && clock_monotonic_ms() < site->next_ms;
 }
 
+bool site_is_slowed(const struct site *site)
+{
+    return site->slowing && pace_is_slowed(&site->pace) && pace_remembers(&site->pace, clock_monotonic_ms());
+}
+
 /* Every waiting unit has work for a connection, and so has every busy one; their sum is compared with what is open. A site
- * that failed is probed by one connection: 20 to a host that is down would be 20 timeouts that say the same. */
+ * that failed is probed by one connection: 20 to a host that is down would be 20 timeouts that say the same. Where connections
+ * wait for the turn of a message, more of them would only wait as well. */
 unsigned site_wanted(const struct queue *queue, const struct site *site)
 {
-    if (!site->ready || queue->role->draining || site_rests(site))
+    if (!site->ready || queue->role->draining || site_rests(site) || !list_empty(&site->idle) ||
+        pace_pauses(&site->pace, clock_monotonic_ms()))
         return 0;
-    uint64_t most = queue_conf(queue)->delivery.connections_per_site, limit = site->failures ? 1 : site->limit;
-    limit = limit < most ? limit : most;
+    uint64_t limit = site->failures ? 1 : pace_connections(&site->pace, &site->bounds);
     uint64_t work = (uint64_t)site->ready + site->busy, wanted = work < limit ? work : limit;
     return wanted > site->open ? (unsigned)(wanted - site->open) : 0;
 }
 
+bool site_may_send(struct queue *queue, struct site *site)
+{
+    int64_t now_ms = clock_monotonic_ms(), delay_ms = pace_delay(&site->pace, &site->bounds, now_ms);
+    if (queue->role->draining || site_rests(site))
+        return false;
+    if (delay_ms && site->ready)
+        schedule_set(queue->turns, &site->turn, now_ms + delay_ms);
+    return !delay_ms;
+}
+
+void site_sent(struct site *site)
+{
+    pace_sent(&site->pace, &site->bounds, clock_monotonic_ms());
+}
+
+void site_turn(void *context, struct heap_node *node)
+{
+    carrier_wake(context, LIST_ENTRY(node, struct site, turn));
+}
+
 void site_fill(struct queue *queue, struct site *site)
 {
+    if (site->ready && pace_pauses(&site->pace, clock_monotonic_ms()))
+        site_may_send(queue, site); /* comes again behind the pause */
     for (unsigned n = site_wanted(queue, site); n; n--)
         if (!carrier_open(queue, site))
             return;
@@ -224,9 +268,7 @@ void site_succeeded(struct queue *queue, struct site *site)
     if (site->failures || site->cause)
         recover(queue, site);
     site->lost = 0;
-    uint64_t most = queue_conf(queue)->delivery.connections_per_site;
-    if (site->limit < most && (!site->quiet_ms || clock_monotonic_ms() >= site->quiet_ms))
-        site->limit++;
+    pace_taken(&site->pace, &site->bounds, site->open, clock_monotonic_ms());
 }
 
 void site_answered(struct queue *queue, struct site *site)
@@ -249,7 +291,17 @@ static void tell_waiting(struct queue *queue, struct unit *unit, void *context)
     waiting->told++;
 }
 
-static void log_backoff(const struct site *site, const struct cause *cause)
+/* Which row of the table of replies CAUSE falls under. */
+static void log_row(struct log_entry *entry, const struct queue *queue, const struct cause *cause)
+{
+    struct meaning meaning = meaning_of(queue_conf(queue), cause);
+    if (meaning.row[0]) {
+        log_string(entry, "row", meaning.row);
+        log_string(entry, "about", meaning_about_name(meaning.about));
+    }
+}
+
+static void log_backoff(const struct queue *queue, const struct site *site, const struct cause *cause)
 {
     struct log_entry entry;
     char next[CLOCK_TEXT_SIZE];
@@ -260,6 +312,7 @@ static void log_backoff(const struct site *site, const struct cause *cause)
     log_number(&entry, "failures", site->failures);
     log_number(&entry, "waiting", site->ready);
     log_string(&entry, "next", next);
+    log_row(&entry, queue, cause);
     log_text(&entry, "reply", cause->reply);
     log_end(&entry);
 }
@@ -269,7 +322,8 @@ static void log_backoff(const struct site *site, const struct cause *cause)
 static void rest(struct queue *queue, struct site *site, const struct cause *cause, bool head_pays)
 {
     site->failures++;
-    site->limit = 1;
+    pace_rest(&site->pace);
+    site->row = meaning_of(queue_conf(queue), cause).row;
     int64_t delay_ms = retry_delay(queue_conf(queue), site->failures);
     site->since_ms = clock_monotonic_ms();
     site->next_ms = site->since_ms + (delay_ms < SITE_REST_MAX_MS ? delay_ms : SITE_REST_MAX_MS);
@@ -279,25 +333,80 @@ static void rest(struct queue *queue, struct site *site, const struct cause *cau
     struct unit *head = head_pays ? fair_next(site) : NULL;
     if (head)
         settle_defer(queue, head, site->cause);
-    log_backoff(site, cause);
+    log_backoff(queue, site, cause);
     struct waiting waiting = { site->cause, site->next_ms, 0 };
     fair_each(queue, site, tell_waiting, &waiting);
 }
 
-void site_unreachable(struct queue *queue, struct site *site, const struct cause *cause)
+static void log_slowed(const struct site *site, const struct cause *cause, struct meaning meaning)
 {
-    unsigned working = site->open - site->opening;
-    if (working) { /* it takes no more at once than it has */
-        site->limit = working;
-        site->quiet_ms = clock_monotonic_ms() + SITE_QUIET_MS;
-    } else if (!site_rests(site)) {
-        rest(queue, site, cause, true);
-    }
+    struct log_entry entry;
+    char rate[32] = "any";
+    double kept = pace_rate(&site->pace, &site->bounds);
+    if (kept > 0)
+        text_format(rate, sizeof rate, "%.2f/s", kept);
+    log_begin(&entry, LOG_WARNING, "site-slowed");
+    log_string(&entry, "site", site->name);
+    log_text(&entry, "mx", cause->mx);
+    log_string(&entry, "rate", rate);
+    log_number(&entry, "connections", pace_connections(&site->pace, &site->bounds));
+    log_number(&entry, "waiting", site->ready);
+    log_string(&entry, "row", meaning.row);
+    log_string(&entry, "about", meaning_about_name(meaning.about));
+    log_text(&entry, "reply", cause->reply);
+    log_end(&entry);
 }
 
-void site_lost(struct queue *queue, struct site *site, const struct cause *cause)
+/* Fewer connections; where this is the only one, it comes later. */
+static bool have_fewer(struct site *site, int64_t begun_ms, int64_t now_ms)
 {
-    site->limit = site->limit > 1 ? site->limit / 2 : 1; /* grows by ones, shrinks by halves: as TCP finds out what a way bears */
+    if (site->open <= 1)
+        return pace_not_now(&site->pace, begun_ms, now_ms);
+    pace_too_many(&site->pace, site->open, now_ms);
+    return true;
+}
+
+bool site_refused(struct queue *queue, struct site *site, const struct cause *cause, int64_t begun_ms)
+{
+    struct meaning meaning = meaning_of(queue_conf(queue), cause);
+    int64_t now_ms = clock_monotonic_ms();
+    bool news = false;
+    if (meaning.act == MEANING_NOTHING)
+        return false;
+    if (meaning.act == MEANING_SLOW)
+        news = pace_too_fast(&site->pace, &site->bounds, begun_ms, now_ms);
+    else if (meaning.act == MEANING_FEWER)
+        news = have_fewer(site, begun_ms, now_ms);
+    if (news) {
+        cause_drop(&site->slowing);
+        site->slowing = cause_keep(cause);
+        site->row = meaning.row;
+        log_slowed(site, cause, meaning);
+    }
+    if ((meaning.act == MEANING_REST || pace_is_hopeless(&site->pace)) && !site_rests(site))
+        rest(queue, site, cause, false);
+    return true;
+}
+
+void site_unreachable(struct queue *queue, struct site *site, const struct cause *cause, int64_t begun_ms)
+{
+    if (site_refused(queue, site, cause, begun_ms))
+        return;
+    if (site->open > site->opening) /* it takes no more at once than it has */
+        pace_too_many(&site->pace, site->open, clock_monotonic_ms());
+    else if (!site_rests(site))
+        rest(queue, site, cause, true);
+}
+
+void site_lost(struct queue *queue, struct site *site, const struct cause *cause, int64_t begun_ms)
+{
+    if (site_refused(queue, site, cause, begun_ms))
+        return;
+    if (meaning_is_particular(meaning_of(queue_conf(queue), cause))) {
+        site_answered(queue, site);
+        return;
+    }
+    pace_broken(&site->pace);
     site->lost++;
     if (site->lost >= SITE_LOST_MAX && !site_rests(site))
         rest(queue, site, cause, false);
@@ -345,6 +454,7 @@ static void unplace(struct queue *queue, struct unit *unit, void *context)
 static bool unplace_all(void *context, struct span key, void *value)
 {
     (void)key;
+    bound(context, value);
     fair_each(context, value, unplace, NULL);
     return true;
 }

@@ -1,8 +1,9 @@
 /* Sites: where recipients' mail really goes, with what is known of how it goes there.
  *
- * A site is a route's hosts, or the set of MX hosts that one or more domains have in common. Concurrency begins small, grows with each
- * success to delivery.connections-per-site, and shrinks with failure. A site that cannot be reached rests for a step of the retry
- * schedule, then one connection probes it; the units that wait there go on waiting. */
+ * A site is a route's hosts, or the set of MX hosts that one or more domains have in common. How many connections and how many messages a
+ * second it gets is found out (pace.h) within what the settings allow, by its successes, its failures, and what its replies mean
+ * (meaning.h). A site that cannot be reached rests for a step of the retry schedule, then one connection probes it; the units that wait
+ * there go on waiting. */
 #ifndef POSTERN_QUEUE_SITE_H
 #define POSTERN_QUEUE_SITE_H
 
@@ -10,15 +11,15 @@
 #include "../base/map.h"
 #include "../channels/queue_delivery.h"
 #include "cause.h"
+#include "meaning.h"
+#include "pace.h"
 #include "queue.h"
 
 struct unit;
 
-#define SITE_LIMIT_FIRST 2                /* connections to a site that nothing is known of */
 #define SITE_LOST_MAX    3                /* connections broken in use, one after the other, before a site rests */
 #define SITE_TOLD_MAX    100              /* waiting units that a failure writes a `deferred` line for */
 #define SITE_REST_MAX_MS (30 * 60 * 1000) /* a probe costs little, so a site rests no longer */
-#define SITE_QUIET_MS    (60 * 1000)      /* no growth for so long after a site refused one connection more */
 
 /* Where to: what makes a site. Names are borrowed. */
 struct site_host {
@@ -40,17 +41,21 @@ struct site {
     uint32_t recipients; /* of them */
     struct list idle;    /* connections that wait for work */
     unsigned connections;
-    unsigned open;     /* connections, those being closed left out */
-    unsigned busy;     /* of them, in a transaction */
-    unsigned opening;  /* of them, not ready for the first time */
-    unsigned limit;    /* how many there may be now */
+    unsigned open;    /* connections, those being closed left out */
+    unsigned busy;    /* of them, in a transaction */
+    unsigned opening; /* of them, not ready for the first time */
+    struct pace pace; /* how much it takes */
+    struct pace_bounds bounds;
+    uint64_t messages; /* over one connection, at most */
     unsigned failures; /* one after the other: the site could not be reached */
     unsigned lost;     /* one after the other: a connection broke in use */
-    int64_t quiet_ms;  /* no growth before (monotonic) */
     int64_t next_ms;   /* rests until (monotonic) */
     int64_t since_ms;  /* rests since */
     struct heap_node backoff;
+    struct heap_node turn;        /* the next message's, where a rate is kept to */
     struct cause *cause;          /* of the last failure */
+    struct cause *slowing;        /* the last reply that slowed it */
+    const char *row;              /* of meaning.h's table, which acted last; "" */
     char route[SMTP_DOMAIN_SIZE]; /* the route whose tls, user and password count; "" = none */
     bool is_mx;
     unsigned nhosts;
@@ -101,18 +106,33 @@ unsigned site_wanted(const struct queue *queue, const struct site *site);
 /* Rests it? Then nothing is sent there. */
 bool site_rests(const struct site *site);
 
-/* SITE took a message: it rests no longer, and may have one connection more. */
+/* May a message be sent to SITE now? Where one waits for its turn only, SITE is woken then. */
+bool site_may_send(struct queue *queue, struct site *site);
+
+/* A message is sent to SITE. */
+void site_sent(struct site *site);
+
+/* Does it get less than the settings allow because of what it said in the last hour? */
+bool site_is_slowed(const struct site *site);
+
+/* SITE took a message: it rests no longer, and may get more. */
 void site_succeeded(struct queue *queue, struct site *site);
 
-/* A transaction ended in another way than by success: the site is there and rests no longer; its limit stays. */
+/* A transaction ended in another way than by success: the site is there and rests no longer; what it gets stays. */
 void site_answered(struct queue *queue, struct site *site);
 
-/* A connection broke in use because of CAUSE (kept): half as many are left, and after SITE_LOST_MAX in a row the site rests. */
-void site_lost(struct queue *queue, struct site *site, const struct cause *cause);
+/* A transaction that began at BEGUN_MS (monotonic), or the attempt to connect, had CAUSE (kept), which means that SITE is to get less, or
+ * to rest. False where it does not, so that it is for the caller to say what follows. */
+bool site_refused(struct queue *queue, struct site *site, const struct cause *cause, int64_t begun_ms);
 
-/* None of its hosts could be reached, because of CAUSE (kept). Where other connections are at work the site takes no more than these;
- * else it rests, and of the units that wait only the first has used up an attempt. */
-void site_unreachable(struct queue *queue, struct site *site, const struct cause *cause);
+/* A connection broke in use because of CAUSE (kept), BEGUN_MS as above: it takes less where that is what it means; nothing follows where it
+ * is about one message or sender; else half as many are left, and after SITE_LOST_MAX in a row the site rests. */
+void site_lost(struct queue *queue, struct site *site, const struct cause *cause, int64_t begun_ms);
+
+/* None of its hosts could be reached, because of CAUSE (kept); the connection was asked for at BEGUN_MS. It takes less where that is what it
+ * means. Where other connections are at work the site takes no more than these; else it rests, and of the units that wait only the first
+ * has used up an attempt. */
+void site_unreachable(struct queue *queue, struct site *site, const struct cause *cause, int64_t begun_ms);
 
 /* None ever will be (this relay itself, private addresses, no address at all): what waits there bounces with CAUSE (kept). */
 void site_impossible(struct queue *queue, struct site *site, const struct cause *cause);
@@ -120,10 +140,13 @@ void site_impossible(struct queue *queue, struct site *site, const struct cause 
 /* SITE's rest is over (the schedule tells). */
 void site_due(void *queue, struct heap_node *node);
 
+/* The next message's turn has come (the schedule tells). */
+void site_turn(void *queue, struct heap_node *node);
+
 /* A person wanted SITE tried, at ASKED_MS (monotonic): ends its rest, unless it was tried since and rests again. */
 void site_retry(struct queue *queue, struct site *site, int64_t asked_ms);
 
-/* All ready units of all sites leave for UNPLACED: the routes may have changed. */
+/* The settings have changed: all ready units of all sites leave for UNPLACED, since the routes may be others, and so may bounds. */
 void sites_unplace(struct queue *queue);
 
 #endif

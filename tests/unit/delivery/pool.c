@@ -61,18 +61,6 @@ static void test_crossing(void **state)
     end("next;ended;");
 }
 
-static void test_enough_messages(void **state)
-{
-    (void)state;
-    world_init(&world);
-    world.messages = 3;
-    world.conf.delivery.messages_per_connection = 2;
-    begin(LINES(PIPELINING, SENT, SENT, "< QUIT"));
-    world_open(&world, "mx.test", server.port, NULL);
-    assert_true(world_run(&world, &world.closed, 3000));
-    end("next;0 done 2.0.0 remote;next;0 done 2.0.0 remote;ended;");
-}
-
 /* The server closes while the connection waits: nobody's failure. */
 static void test_closed_while_idle(void **state)
 {
@@ -246,21 +234,11 @@ static void test_unknown_route(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_idle),
-        cmocka_unit_test(test_crossing),
-        cmocka_unit_test(test_enough_messages),
-        cmocka_unit_test(test_closed_while_idle),
-        cmocka_unit_test(test_stale),
-        cmocka_unit_test(test_stale_twice),
-        cmocka_unit_test(test_stale_and_away),
-        cmocka_unit_test(test_close_early),
-        cmocka_unit_test(test_assign_twice),
-        cmocka_unit_test(test_drain),
-        cmocka_unit_test(test_drain_empty),
-        cmocka_unit_test(test_queue_gone_early),
-        cmocka_unit_test(test_queue_gone_late),
-        cmocka_unit_test(test_dns_away),
-        cmocka_unit_test(test_unknown_route),
+        cmocka_unit_test(test_idle),        cmocka_unit_test(test_crossing),         cmocka_unit_test(test_closed_while_idle),
+        cmocka_unit_test(test_stale),       cmocka_unit_test(test_stale_twice),      cmocka_unit_test(test_stale_and_away),
+        cmocka_unit_test(test_close_early), cmocka_unit_test(test_assign_twice),     cmocka_unit_test(test_drain),
+        cmocka_unit_test(test_drain_empty), cmocka_unit_test(test_queue_gone_early), cmocka_unit_test(test_queue_gone_late),
+        cmocka_unit_test(test_dns_away),    cmocka_unit_test(test_unknown_route),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -18,14 +18,14 @@ static void concurrency_grows_with_success(void **state)
         world_send(world, "alice", "alice@here.example", "bob@there.example");
     WORLD_UNTIL(world, world->stored == 20 && entries_count(world->queue) == 20);
     world_serve(world, 30);
-    assert_int_equal(world->opens, SITE_LIMIT_FIRST);
+    assert_int_equal(world->opens, PACE_FIRST);
     assert_int_equal(only_site(world)->ready, 20);
     world->manual = false;
-    for (uint64_t i = 1; i <= world->opens && i <= SITE_LIMIT_FIRST; i++)
+    for (uint64_t i = 1; i <= world->opens && i <= PACE_FIRST; i++)
         world_next(world, 0, i);
     WORLD_UNTIL(world, entries_count(world->queue) == 0);
     assert_in_range(world->opens, 3, 4);
-    assert_int_equal(only_site(world)->limit, 4);
+    assert_int_equal(only_site(world)->pace.limit, 4);
     assert_int_equal(world->nassigns, 20);
     world_free(&world);
 }
@@ -74,7 +74,7 @@ static void a_dead_site_rests(void **state)
     struct site *site = only_site(world);
     assert_true(site_rests(site));
     assert_int_equal(site->failures, 1);
-    assert_in_range(world->refused_opens, 1, SITE_LIMIT_FIRST);
+    assert_in_range(world->refused_opens, 1, PACE_FIRST);
     /* one pays with an attempt, the others wait, and the log says so */
     assert_int_equal(site->ready, 4);
     assert_int_equal(world->queue->recipients[UNIT_SCHEDULED], 1);
@@ -126,8 +126,96 @@ static void one_connection_too_many_is_no_failure(void **state)
     world_close(world, 0, 2, DELIVERY_UNREACHABLE, "4.4.1", "421 too many connections");
     world_serve(world, 50);
     assert_false(site_rests(only_site(world)));
-    assert_int_equal(only_site(world)->limit, 1);
+    assert_int_equal(only_site(world)->pace.limit, 1);
     assert_int_equal(world_logged(world, "event=deferred", NULL), 0);
+    world_free(&world);
+}
+
+/* A refusal for the rate costs that message an attempt and the others a pause; the site does not rest. */
+static void a_rate_refusal_slows(void **state)
+{
+    (void)state;
+    struct world *world = world_new("delivery { connections-per-site = 1 }");
+    world->manual = true;
+    for (unsigned i = 0; i < 5; i++)
+        world_send(world, "alice", "alice@here.example", "bob@there.example");
+    WORLD_UNTIL(world, entries_count(world->queue) == 5 && world->opens == 1);
+    world_next(world, 0, 1);
+    WORLD_UNTIL(world, world->nassigns == 1);
+    world_say(world, DELIVERY_TEMPORARY, "4.7.0", "421 4.7.0 rate limit exceeded");
+    world_outcome(world, 0, &world->assigns[0].assign, 0, "");
+    world_close(world, 0, 1, DELIVERY_LOST, "4.7.0", "421 4.7.0 rate limit exceeded");
+    WORLD_UNTIL(world, world_logged(world, "event=site-slowed", "row=rate about=rate") == 1);
+    struct site *site = only_site(world);
+    assert_false(site_rests(site));
+    assert_true(site_is_slowed(site));
+    assert_true(site->pace.rate > 0);
+    assert_int_equal(world->opens, 1);
+    assert_int_equal(world_logged(world, "event=deferred", "attempt=1"), 1);
+    assert_int_equal(world_ask(world, &(struct admin_ask){ .ticket = 1, .verb = ADMIN_STATUS }), ADMIN_DONE);
+    assert_non_null(strstr(world->answer, "\"state\":\"slowed\""));
+    assert_non_null(strstr(world->answer, "\"row\":\"rate\""));
+    assert_non_null(strstr(world->answer, "421 4.7.0 rate limit exceeded"));
+    WORLD_UNTIL(world, world->opens == 2); /* behind the pause */
+    world_say(world, DELIVERY_DONE, "2.0.0", "250 ok");
+    world->manual = false;
+    world_next(world, 0, 2);
+    WORLD_UNTIL(world, entries_count(world->queue) == 1);
+    assert_int_equal(world_logged(world, "event=site-slowed", NULL), 1);
+    world_free(&world);
+}
+
+/* A reproach of one account in a 421 says nothing of the site, however often. */
+static void a_reproach_is_no_failure_of_the_site(void **state)
+{
+    (void)state;
+    struct world *world = world_new("delivery { connections-per-site = 1 }");
+    world->manual = true;
+    for (unsigned i = 0; i < 6; i++)
+        world_send(world, "alice", "alice@here.example", "bob@there.example");
+    WORLD_UNTIL(world, entries_count(world->queue) == 6);
+    world_say(world, DELIVERY_TEMPORARY, "4.7.0", "421 4.7.0 this looks like spam");
+    for (uint64_t i = 1; i <= SITE_LOST_MAX + 2; i++) {
+        WORLD_UNTIL(world, world->opens == i);
+        world_next(world, 0, i);
+        WORLD_UNTIL(world, world->nassigns == i);
+        world_outcome(world, 0, &world->assigns[i - 1].assign, 0, "");
+        world_close(world, 0, i, DELIVERY_LOST, "4.7.0", "421 4.7.0 this looks like spam");
+    }
+    WORLD_UNTIL(world, world_logged(world, "event=deferred", "attempt=1") == SITE_LOST_MAX + 2);
+    assert_false(site_rests(only_site(world)));
+    assert_int_equal(world_logged(world, "event=site-slowed", NULL) + world_logged(world, "event=site-backoff", NULL), 0);
+    world_free(&world);
+}
+
+static void a_full_disk_there_lets_the_site_rest(void **state)
+{
+    (void)state;
+    struct world *world = world_new("delivery { connections-per-site = 1 }");
+    world_say(world, DELIVERY_TEMPORARY, "4.3.1", "452 4.3.1 Insufficient system storage");
+    for (unsigned i = 0; i < 5; i++)
+        world_send(world, "alice", "alice@here.example", "bob@there.example");
+    WORLD_UNTIL(world, world->stored == 5 && world_logged(world, "event=site-backoff", "row=storage about=site") == 1);
+    WORLD_UNTIL(world, entries_count(world->queue) == 5);
+    world_serve(world, 30);
+    assert_int_equal(world->nassigns, 1);
+    assert_true(site_rests(only_site(world)));
+    world_free(&world);
+}
+
+static void bounds_of_a_site(void **state)
+{
+    (void)state;
+    struct world *world = world_new("site \"there.example\" { connections = 3 messages-per-connection = 2 rate = \"50/1s\" }\n"
+                                    "site \"example\" { connections = 1 }\n");
+    int64_t begun_ms = clock_monotonic_ms();
+    for (unsigned i = 0; i < 21; i++)
+        world_send(world, "alice", "alice@here.example", "bob@there.example");
+    WORLD_UNTIL(world, world->nassigns == 21 && entries_count(world->queue) == 0);
+    assert_true(clock_monotonic_ms() - begun_ms >= 20 * 20 - 10);
+    assert_int_equal(only_site(world)->bounds.connections, 3);
+    assert_in_range(world->opens, 11, 24);
+    assert_true(world->closes + 3 >= world->opens);
     world_free(&world);
 }
 
@@ -286,6 +374,10 @@ int main(void)
         WORLD_TEST(a_site_that_comes_back_is_probed),
         WORLD_TEST(an_impossible_site_bounces),
         WORLD_TEST(one_connection_too_many_is_no_failure),
+        WORLD_TEST(a_rate_refusal_slows),
+        WORLD_TEST(a_reproach_is_no_failure_of_the_site),
+        WORLD_TEST(a_full_disk_there_lets_the_site_rest),
+        WORLD_TEST(bounds_of_a_site),
         WORLD_TEST(lost_connections),
         WORLD_TEST(a_delivery_process_goes),
         WORLD_TEST(an_idle_connection_that_closes_gives_its_unit_back),
