@@ -15,9 +15,9 @@ void terminal_end(void);
 void terminal_size(size_t *ret_rows, size_t *ret_columns);
 
 enum {
-    TERMINAL_NOTHING = 0,  /* the time is over, or the size has changed */
-    TERMINAL_ENDED = -1,   /* a signal, or nobody is there any more */
-    TERMINAL_UP = 0x100,   /* beyond all bytes */
+    TERMINAL_NOTHING = 0, /* the time is over, or the size has changed */
+    TERMINAL_ENDED = -1,  /* a signal, or nobody is there any more */
+    TERMINAL_UP = 0x100,  /* beyond all bytes */
     TERMINAL_DOWN = 0x101,
 };
 

@@ -32,13 +32,13 @@ static const struct {
 
 struct top {
     const char *path;
-    json_t *status;        /* the last one, or NULL */
-    json_t *rows;          /* of the list that is shown, in their order */
-    bool shows_accounts;   /* else sites */
+    json_t *status;      /* the last one, or NULL */
+    json_t *rows;        /* of the list that is shown, in their order */
+    bool shows_accounts; /* else sites */
     enum order order;
     size_t marked;
-    char note[LINE_SIZE];  /* what an act came to, or is about to do */
-    const char *command;   /* that waits for a "y", or NULL */
+    char note[LINE_SIZE]; /* what an act came to, or is about to do */
+    const char *command;  /* that waits for a "y", or NULL */
     struct buffer page;
     char reason[ASK_REASON_SIZE];
 };
@@ -106,7 +106,8 @@ __attribute__((format(printf, 4, 5))) static void line(struct top *top, size_t c
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    buffer_addf(&top->page, "%s%.*s%s\033[K\n", marked ? "\033[7m" : "", (int)screen_cut(text, columns), text, marked ? "\033[m" : "");
+    buffer_addf(&top->page, "%s%.*s%s\033[K\n", marked ? "\033[7m" : "", (int)screen_cut(text, columns), text,
+                marked ? "\033[m" : "");
 }
 
 static int64_t of_minute(const struct top *top, const char *what)
@@ -120,19 +121,22 @@ static void draw_header(struct top *top, size_t columns)
     const json_t *queue = json_object_get(top->status, "queue");
     line(top, columns, false, "postern %s, up %s", screen_text_at(top->status, "version"),
          screen_away(screen_text_at(top->status, "since"), up));
-    line(top, columns, false, "queue: %" PRId64 " messages, %" PRId64 " recipients: %" PRId64 " due, %" PRId64 " scheduled, %" PRId64 " held",
+    line(top, columns, false,
+         "queue: %" PRId64 " messages, %" PRId64 " recipients: %" PRId64 " due, %" PRId64 " scheduled, %" PRId64 " held",
          screen_number_at(queue, "messages"), screen_number_at(queue, "recipients"), screen_number_at(queue, "due"),
          screen_number_at(queue, "scheduled"), screen_number_at(queue, "held"));
     line(top, columns, false, "a second: %.1f accepted, %.1f delivered, %.1f deferred, %.1f bounced",
-         (double)of_minute(top, "accepted") / 60, (double)of_minute(top, "delivered") / 60, (double)of_minute(top, "deferred") / 60,
-         (double)of_minute(top, "bounced") / 60);
+         (double)of_minute(top, "accepted") / 60, (double)of_minute(top, "delivered") / 60,
+         (double)of_minute(top, "deferred") / 60, (double)of_minute(top, "bounced") / 60);
     line(top, columns, false, "%s", top->note);
-    line(top, columns, false, "%s", top->shows_accounts ? "q quit  a sites  up/down choose  h hold its mail  e let held mail go"
-                                                        : "q quit  a accounts  s sort  up/down choose  h hold  e let held mail go  r retry");
+    line(top, columns, false, "%s",
+         top->shows_accounts ? "q quit  a sites  up/down choose  h hold its mail  e let held mail go"
+                             : "q quit  a accounts  s sort  up/down choose  h hold  e let held mail go  r retry");
     if (top->shows_accounts)
         line(top, columns, true, "%-40s %-10s %s", "account in trouble", "state", "why");
     else
-        line(top, columns, true, "%-34s %-9s %8s %4s %4s  by %s", "site", "state", "waiting", "open", "fail", orders[top->order].name);
+        line(top, columns, true, "%-34s %-9s %8s %4s %4s  by %s", "site", "state", "waiting", "open", "fail",
+             orders[top->order].name);
 }
 
 static void draw_row(struct top *top, size_t columns, const json_t *row, bool marked)
@@ -180,8 +184,8 @@ static void propose(struct top *top, const char *command, const char *words)
 {
     const char *filter, *name = marked_name(top, &filter);
     top->command = *name ? command : NULL;
-    text_format(top->note, sizeof top->note, *name ? "%s of %s %s? y does it, any other key does not" : "no row is marked", words, filter,
-                name);
+    text_format(top->note, sizeof top->note, *name ? "%s of %s %s? y does it, any other key does not" : "no row is marked", words,
+                filter, name);
 }
 
 static void take_changed(void *context, const json_t *value)
@@ -244,7 +248,7 @@ static const struct {
     int key;
     void (*act)(struct top *top, int key);
 } keys[] = {
-    { TERMINAL_UP, move }, { TERMINAL_DOWN, move }, { 'k', move }, { 'j', move },  { 's', sort_otherwise },
+    { TERMINAL_UP, move }, { TERMINAL_DOWN, move }, { 'k', move }, { 'j', move },    { 's', sort_otherwise },
     { 'a', other_list },   { '\t', other_list },    { 'h', hold }, { 'e', release }, { 'r', retry },
 };
 

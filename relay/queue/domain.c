@@ -244,7 +244,7 @@ static void serve(struct queue *queue, struct domain *domain, enum dns_status st
     while (!list_empty(&domain->waiting)) {
         struct unit *unit = unit_of_place(domain->waiting.next);
         if (status == DNS_OK)
-            place_at(queue, unit, domain->site);
+            place_resolved(queue, unit, domain->site);
         else if (dns_is_temporary(status))
             settle_defer(queue, unit, cause);
         else

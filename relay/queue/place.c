@@ -15,19 +15,24 @@
 
 #include <stdlib.h>
 
-#define ROUND_MAX  200   /* units placed later, in a round of the loop */
-#define TROUBLE_MS 60000 /* when the disk does not give the envelope, or there are too many domains: again after */
-#define MERGE_LOOK 32    /* units of the same message that are looked at */
+#define ROUND_MAX    200   /* units placed later, in a round of the loop */
+#define TROUBLE_MS   60000 /* when the disk does not give the envelope, or there are too many domains: again after */
+#define MERGE_LOOK   32    /* units of the same message that are looked at */
+#define GATHER_MS    500   /* how long a unit waits for the domains of others of its message */
+#define GATHER_UNITS 1000  /* of a message with more nobody waits for anybody */
 
 struct place {
     struct list later;
     struct timer timer;
+    struct list gathering; /* units that wait for others of their message */
+    struct timer gathered;
 };
 
 struct place *place_new(void)
 {
     struct place *place = text_zalloc(sizeof *place);
     list_init(&place->later);
+    list_init(&place->gathering);
     return place;
 }
 
@@ -36,6 +41,7 @@ void place_free(struct place **place)
     if (!*place)
         return;
     timer_fini(&(*place)->timer);
+    timer_fini(&(*place)->gathered);
     free(*place);
     *place = NULL;
 }
@@ -107,6 +113,71 @@ void place_at(struct queue *queue, struct unit *unit, struct site *site)
         site_add(queue, site, copy(queue, unit, unit->parts + from, left < ASSIGN_RECIPIENTS_MAX ? left : ASSIGN_RECIPIENTS_MAX));
     }
     unit_free(queue, unit);
+}
+
+/* What of UNIT's message is on its way to a site as it is. */
+struct family {
+    bool resolving;    /* a domain is still asked for */
+    uint32_t gathered; /* recipients that wait for that, UNIT's left out */
+    unsigned units;
+};
+
+static struct family look_at_family(const struct unit *unit)
+{
+    struct family family = { false, 0, 0 };
+    for (const struct unit *other = unit->entry->units; other && family.units <= GATHER_UNITS;
+         other = other->next, family.units++) {
+        bool same = other != unit && other->attempts == unit->attempts;
+        family.resolving = family.resolving || (same && other->state == UNIT_RESOLVING);
+        if (same && other->state == UNIT_UNPLACED)
+            family.gathered += other->count;
+    }
+    return family;
+}
+
+/* The time to wait for others is over: all go on as they are. */
+static void end_gathering(void *context)
+{
+    struct queue *queue = context;
+    LIST_EACH(node, &queue->place->gathering)
+        place_later(queue, unit_of_place(node));
+}
+
+static void gather(struct queue *queue, struct unit *unit)
+{
+    if (list_empty(&queue->place->gathering))
+        timer_set(&queue->place->gathered, queue->loop, GATHER_MS, end_gathering, queue);
+    unit_unplace(queue, unit, &queue->place->gathering);
+}
+
+/* UNIT and those that wait for it, of so many recipients, become one, which is cut by sites anew. */
+static void place_family(struct queue *queue, struct unit *unit, uint32_t gathered)
+{
+    struct unit *whole = unit_new(queue, unit->entry, unit->count + gathered);
+    uint32_t count = unit->count;
+    whole->attempts = unit->attempts;
+    memcpy(whole->parts, unit->parts, unit->count * sizeof *unit->parts);
+    for (struct unit *other = unit->entry->units, *next; other; other = next) {
+        next = other->next;
+        if (other->state != UNIT_UNPLACED || other->attempts != unit->attempts || count + other->count > whole->count)
+            continue;
+        memcpy(whole->parts + count, other->parts, other->count * sizeof *other->parts);
+        count += other->count;
+        unit_free(queue, other);
+    }
+    unit_free(queue, unit);
+    place_unit(queue, whole);
+}
+
+void place_resolved(struct queue *queue, struct unit *unit, struct site *site)
+{
+    struct family family = look_at_family(unit);
+    if (family.units > GATHER_UNITS || (!family.resolving && !family.gathered))
+        place_at(queue, unit, site);
+    else if (family.resolving)
+        gather(queue, unit);
+    else
+        place_family(queue, unit, family.gathered);
 }
 
 /* The domain that decides where a recipient's mail goes. <postmaster> without one goes where the postmaster's mail goes. */

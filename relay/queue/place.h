@@ -21,6 +21,10 @@ void place_later(struct queue *queue, struct unit *unit);
 /* UNIT goes to SITE: cut to ASSIGN_RECIPIENTS_MAX recipients, or together with another unit of its message that waits there. */
 void place_at(struct queue *queue, struct unit *unit, struct site *site);
 
+/* UNIT's domain leads to SITE, as it is known by now. Where others of its message still wait for their domains it waits for them, for a
+ * moment: those of one site are to be one transaction. */
+void place_resolved(struct queue *queue, struct unit *unit, struct site *site);
+
 /* A unit's time has come (the schedule tells). */
 void place_due(void *queue, struct heap_node *node);
 
