@@ -321,7 +321,7 @@ static const struct key route_keys[] = {
       "domain.",
       0 },
     { "senders", VALUE_TEXTS, AT(senders), "", ANY, false, "{ \"@sales.example.net\" }",
-      "Only for mail from these addresses, or those of \"@domain\"; none: from any. Of routes that fit a domain equally well the "
+      "Only for mail from these addresses, or those of \"@domain\"; none: from any; of routes that fit a domain equally well the "
       "one for "
       "fewer wins.",
       0 },

@@ -5,16 +5,16 @@
 #include <strings.h>
 
 static const char *const words[] = {
-    "PTR record",                   /* Gmail: "does not meet IPv6 sending guidelines regarding PTR records and authentication" */
-    "PTR resource record",          /* Gmail's guidelines */
-    "IPv6 sending guidelines",      /* Gmail */
-    "reverse DNS",                  /* Comcast, AOL, Yahoo: "reverse DNS lookup failed" */
-    "rDNS",                         /* T-Online, 1&1: "no rDNS", "bad rDNS" */
-    "reverse hostname",             /* Postfix: reject_unknown_reverse_client_hostname: "cannot find your reverse hostname" */
-    "cannot find your hostname",    /* Postfix: reject_unknown_client_hostname */
-    "reverse lookup",               /* Exim: "host lookup did not complete", "reverse lookup failed" */
-    "does not have a PTR",          /* Gmail: 550-5.7.25 */
-    "missing PTR",                  /* rspamd, OpenSMTPD: "missing reverse dns" */
+    "PTR record",                /* Gmail: "does not meet IPv6 sending guidelines regarding PTR records and authentication" */
+    "PTR resource record",       /* Gmail's guidelines */
+    "IPv6 sending guidelines",   /* Gmail */
+    "reverse DNS",               /* Comcast, AOL, Yahoo: "reverse DNS lookup failed" */
+    "rDNS",                      /* T-Online, 1&1: "no rDNS", "bad rDNS" */
+    "reverse hostname",          /* Postfix: reject_unknown_reverse_client_hostname: "cannot find your reverse hostname" */
+    "cannot find your hostname", /* Postfix: reject_unknown_client_hostname */
+    "reverse lookup",            /* Exim: "host lookup did not complete", "reverse lookup failed" */
+    "does not have a PTR",       /* Gmail: 550-5.7.25 */
+    "missing PTR",               /* rspamd, OpenSMTPD: "missing reverse dns" */
 };
 
 bool nameless_said(const struct reply *reply)

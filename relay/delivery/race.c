@@ -10,9 +10,8 @@
 void race_init(struct race *race, struct loop *loop, struct connect *way, const struct race_events *events, void *context,
                int64_t timeout_ms, unsigned turn)
 {
-    *race = (struct race){
-        .loop = loop, .way = way, .events = events, .context = context, .timeout_ms = timeout_ms, .turn = turn
-    };
+    *race =
+        (struct race){ .loop = loop, .way = way, .events = events, .context = context, .timeout_ms = timeout_ms, .turn = turn };
     for (unsigned i = 0; i < RACE_LANES; i++)
         race->lanes[i] = (struct race_lane){ .race = race, .fd = -1 };
 }

@@ -5,12 +5,12 @@
 
 #include "../base/netaddr.h"
 
-#define REACH_ADDRESSES_MAX 4096                /* addresses that rest; beyond, all are forgotten and learnt anew */
-#define REACH_HOSTS_MAX     4096                /* the same for hosts' families */
-#define REACH_REST_FIRST_MS (15 * 1000)         /* doubled with each failure */
+#define REACH_ADDRESSES_MAX 4096        /* addresses that rest; beyond, all are forgotten and learnt anew */
+#define REACH_HOSTS_MAX     4096        /* the same for hosts' families */
+#define REACH_REST_FIRST_MS (15 * 1000) /* doubled with each failure */
 #define REACH_REST_MAX_MS   (15 * 60 * 1000)
-#define REACH_FAMILY_MS     (10 * 60 * 1000)    /* then the usual order is tried again */
-#define REACH_REFUSED_MS    (60 * 60 * 1000)    /* the same where a host refused the other family */
+#define REACH_FAMILY_MS     (10 * 60 * 1000) /* then the usual order is tried again */
+#define REACH_REFUSED_MS    (60 * 60 * 1000) /* the same where a host refused the other family */
 
 struct reach;
 

@@ -1,6 +1,6 @@
 /* Two families, one of which leads nowhere, is refused, or has no name; and what is remembered of that. */
-#include "../../../relay/delivery/nameless.h"
 #include "../../../relay/delivery/reach.h"
+#include "../../../relay/delivery/nameless.h"
 #include "world.h"
 
 #pragma GCC diagnostic ignored "-Wmissing-field-initializers"
@@ -139,8 +139,9 @@ struct refusal {
 };
 
 #define SEND ASKED, OK, OK, OK, "> 354 go", "content", OK, "< QUIT"
-#define NO   "> 550-5.7.1 [2001:db8::1] Our system has detected that this message does not meet", \
-             "> 550 5.7.1 IPv6 sending guidelines regarding PTR records and authentication."
+#define NO                                                                                                                       \
+    "> 550-5.7.1 [2001:db8::1] Our system has detected that this message does not meet",                                         \
+        "> 550 5.7.1 IPv6 sending guidelines regarding PTR records and authentication."
 
 /* clang-format off: it would make columns of the scripts */
 static const struct refusal refusals[] = {
@@ -154,7 +155,8 @@ static const struct refusal refusals[] = {
       "next;0 done 2.0.0 remote;1 done 2.0.0 remote;next;ended;", 2 },
     { "after the whole message; a recipient that was refused before stays so",
       LINES(GREET, ASKED, OK, "> 550 5.1.1 no bob", OK, "> 354 go", "content", NO, "gone"),
-      LINES(GREET, "< MAIL FROM:<alice@example.net>", "< RCPT TO:<carol@mx.test>", "< DATA", OK, OK, "> 354 go", "content", OK, "< QUIT"),
+      LINES(GREET, "< MAIL FROM:<alice@example.net>", "< RCPT TO:<carol@mx.test>", "< DATA", OK, OK, "> 354 go", "content", OK,
+            "< QUIT"),
       "next;0 permanent 5.1.1 remote;1 done 2.0.0 remote;next;ended;", 2 },
     { "over IPv4 too: then it is final", LINES(GREET, ASKED, OK, OK, OK, "> 354 go", "content", NO, "gone"),
       LINES(GREET, ASKED, OK, OK, OK, "> 354 go", "content", NO, "< QUIT"),
@@ -208,7 +210,9 @@ static void test_nameless_without_ipv4(void **state)
     listen_both(listeners, &port, 10);
     close(listeners[1]);
     world_init(&world);
-    world_serve_on(&six, listeners[0], LINES(GREET, "< MAIL", "< RCPT", "< DATA", "> 550 5.7.25 no name", "> 503 no", "> 503 no", "< RSET", OK, "< QUIT"), NULL);
+    world_serve_on(
+        &six, listeners[0],
+        LINES(GREET, "< MAIL", "< RCPT", "< DATA", "> 550 5.7.25 no name", "> 503 no", "> 503 no", "< RSET", OK, "< QUIT"), NULL);
     world_begin(&world, &world_plain, NULL);
     world_open(&world, "[IPv6:::1]/10", port, NULL);
     assert_true(world_run(&world, &world.closed, 20000));
@@ -279,9 +283,12 @@ static void test_memory(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_black_hole), cmocka_unit_test(test_refused),
-                                        cmocka_unit_test(test_both_dead),  cmocka_unit_test(test_nameless),
-                                        cmocka_unit_test(test_nameless_without_ipv4), cmocka_unit_test(test_words),
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_black_hole),
+                                        cmocka_unit_test(test_refused),
+                                        cmocka_unit_test(test_both_dead),
+                                        cmocka_unit_test(test_nameless),
+                                        cmocka_unit_test(test_nameless_without_ipv4),
+                                        cmocka_unit_test(test_words),
                                         cmocka_unit_test(test_memory) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
