@@ -213,12 +213,12 @@ static void add_blame(void *context, struct span key, struct share share)
 
 /* Is it the relay's own address that is called a spammer, rather than one account? Then so many get to hear it that it says nothing
  * about any of them, and to suspend them one after the other would be the greater harm. */
-static bool is_general(const struct limit *limit)
+static bool is_general(const struct limit *limit, int64_t wall_ms)
 {
     struct blame blame = { .limit = limit->conf };
     if (limit->conf->count != CONF_COUNT_SPAM_REPLIES || !limit->shares)
         return false;
-    share_each(limit->shares, true, clock_wall_ms(), add_blame, &blame);
+    share_each(limit->shares, true, wall_ms, add_blame, &blame);
     if (blame.senders < GENERAL_SENDERS || blame.blamed * 100 < GENERAL_PERCENT * blame.senders)
         return false;
     log_say(LOG_WARNING, "notice",
@@ -235,7 +235,7 @@ bool judge_strike(struct judge *judge, struct span account, const struct limit_r
     if (standing_is_suspended(judge->standing, account))
         return true;
     limit_clear(judge->limits, refusal->limit, span_of(refusal->key), now_ms);
-    if (is_general(refusal->limit))
+    if (is_general(refusal->limit, limit_wall_ms(judge->limits, now_ms)))
         return false;
     text_escape(name, sizeof name, span_of(limit->name));
     values_time_print(limit->rate.per_ms, per);

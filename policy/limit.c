@@ -214,9 +214,14 @@ static void tell(struct limit_set *set, const struct limit_refusal *refusal, con
     *told = (struct told){ hash, now_ms, 0 };
 }
 
+int64_t limit_wall_ms(const struct limit_set *set, int64_t now_ms)
+{
+    return now_ms + set->to_wall_ms;
+}
+
 static uint32_t seconds(const struct limit_set *set, int64_t now_ms)
 {
-    int64_t wall_s = (now_ms + set->to_wall_ms) / 1000;
+    int64_t wall_s = limit_wall_ms(set, now_ms) / 1000;
     return wall_s > 0 ? (uint32_t)wall_s : 0;
 }
 
@@ -284,7 +289,7 @@ static bool share_is_reached(const struct limit_set *set, const struct limit *li
 {
     if (!limit->shares)
         return true;
-    struct share share = share_of(limit->shares, key, now_ms + set->to_wall_ms);
+    struct share share = share_of(limit->shares, key, limit_wall_ms(set, now_ms));
     uint32_t volume = share_volume(&share);
     return volume >= limit->conf->at_least && (uint64_t)share.bad * 100 >= limit->conf->share * volume;
 }
@@ -475,7 +480,7 @@ static void note_one(struct limit_set *set, const struct limit *limit, const str
     struct span key = span_of(view.key);
     if (limit->shares && view.n)
         share_note(limit->shares, key, (struct share){ .bad = (uint32_t)view.n, .all = (uint32_t)view.n },
-                   now_ms + set->to_wall_ms);
+                   limit_wall_ms(set, now_ms));
     bool beyond =
         view.n && !bucket_fits(limit->buckets, key, view.n, now_ms, &wait_ms) && share_is_reached(set, limit, key, now_ms);
     if (view.n)
@@ -510,7 +515,7 @@ static void note_share(struct limit_set *set, const struct key_subject *subject,
     char key[KEY_SIZE];
     for (size_t i = 0; i < set->count; i++)
         if (set->limits[i].shares && key_of(set->limits[i].conf->key, subject, key))
-            share_note(set->limits[i].shares, span_of(key), share, now_ms + set->to_wall_ms);
+            share_note(set->limits[i].shares, span_of(key), share, limit_wall_ms(set, now_ms));
 }
 
 void limit_good(struct limit_set *set, const struct key_subject *subject, uint32_t n, int64_t now_ms)

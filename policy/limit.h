@@ -119,6 +119,9 @@ void limit_learn_pair(struct limit_set *set, const struct pair_texts *pair, int6
 /* What LIMIT has counted for KEY begins anew. */
 void limit_clear(struct limit_set *set, const struct limit *limit, struct span key, int64_t now_ms);
 
+/* The time of the wall clock by which shares are counted at NOW_MS: as it was when the set was made, whatever that clock does since. */
+int64_t limit_wall_ms(const struct limit_set *set, int64_t now_ms);
+
 /* N recipients more were asked for and allowed: the same. */
 void limit_asked(struct limit_set *set, const struct key_subject *subject, uint32_t n, int64_t now_ms);
 

@@ -90,7 +90,8 @@ static inline void court_judge(void)
 static inline void court_new(const struct conf_limit *limits, size_t count)
 {
     memset(&court, 0, sizeof court);
-    memcpy(court.limits, limits, count * sizeof *limits);
+    if (count)
+        memcpy(court.limits, limits, count * sizeof *limits);
     court.accounts[0] = (struct conf_account){ .name = settings_text("*"), .contact = settings_text("") };
     court.conf = (struct conf){ .hostname = settings_text("relay.example.net"),
                                 .postmaster = settings_text("postmaster@example.net"),
