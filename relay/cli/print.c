@@ -58,6 +58,16 @@ static int64_t of_last_minute(const json_t *status, const char *what)
     return screen_number_at(json_object_get(json_object_get(status, "rates"), what), "minute");
 }
 
+static void print_stall(const json_t *stalled)
+{
+    char since[32];
+    if (!json_is_object(stalled))
+        return;
+    screen_flow_format(0, 7, "ALARM: nothing at all has been delivered since %s, though mail waits",
+                       screen_local_time(screen_text_at(stalled, "since"), since));
+    screen_wrapped(7, screen_text_at(stalled, "reply"));
+}
+
 void print_status(const json_t *status)
 {
     const json_t *queue = json_object_get(status, "queue"), *item;
@@ -76,6 +86,7 @@ void print_status(const json_t *status)
         0, 7, "In the last minute: %" PRId64 " accepted, %" PRId64 " delivered, %" PRId64 " deferred, %" PRId64 " bounced",
         of_last_minute(status, "accepted"), of_last_minute(status, "delivered"), of_last_minute(status, "deferred"),
         of_last_minute(status, "bounced"));
+    print_stall(json_object_get(status, "stalled"));
     int64_t damaged = screen_number_at(json_object_get(status, "spool"), "damaged");
     if (damaged)
         screen_flow_format(0, 7, "Spool: %" PRId64 " segment%s damaged; the log says what, and postern check where", damaged,

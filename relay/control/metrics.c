@@ -114,10 +114,14 @@ bool metrics_print(const json_t *overview, struct buffer *out)
 {
     static const struct metric build = { "postern_info", "The version.", NULL, NULL };
     static const struct metric trouble = { "postern_accounts_in_trouble", "Accounts that reached a limit.", NULL, NULL };
+    static const struct metric stalled = { "postern_delivery_stalled", "1 while nothing at all is delivered, though mail waits.",
+                                           NULL, NULL };
     describe(&build, out);
     buffer_addf(out, "%s{version=\"%s\"} 1\n", build.name, POSTERN_VERSION);
     print_up(overview, out);
     print_queue(json_object_get(overview, "queue"), out);
+    describe(&stalled, out);
+    buffer_addf(out, "%s %d\n", stalled.name, json_is_object(json_object_get(overview, "stalled")));
     print_rates(json_object_get(overview, "rates"), out);
     describe(&trouble, out);
     buffer_addf(out, "%s %zu\n", trouble.name, json_array_size(json_object_get(overview, "accounts")));

@@ -23,6 +23,7 @@
 #include "pair.h"
 #include "retry.h"
 #include "site.h"
+#include "stall.h"
 #include "store.h"
 #include "unit.h"
 
@@ -207,7 +208,6 @@ json_t *describe_site(const struct site *site)
 struct survey {
     json_t *troubled;
     json_t *working;
-    uint64_t resting; /* recipients that wait at sites that rest */
 };
 
 static bool survey_site(void *context, struct span key, void *value)
@@ -215,8 +215,6 @@ static bool survey_site(void *context, struct span key, void *value)
     struct survey *survey = context;
     const struct site *site = value;
     (void)key;
-    if (site_rests(site))
-        survey->resting += site->recipients;
     json_t *list = site->failures || site_is_slowed(site) ? survey->troubled : survey->working;
     if ((site->failures || site->ready || site->open || site_is_slowed(site)) && json_array_size(list) < DESCRIBE_SITES_MAX)
         json_array_append_new(list, describe_site(site));
@@ -241,7 +239,7 @@ static json_t *describe_spool(const struct store *store)
 
 json_t *describe_status(const struct queue *queue)
 {
-    struct survey survey = { json_array(), json_array(), 0 };
+    struct survey survey = { json_array(), json_array() };
     map_each(queue->sites->by_key, survey_site, &survey);
     for (size_t i = 0; i < json_array_size(survey.working) && json_array_size(survey.troubled) < DESCRIBE_SITES_MAX; i++)
         json_array_append(survey.troubled, json_array_get(survey.working, i));
@@ -250,9 +248,10 @@ json_t *describe_status(const struct queue *queue)
     uint64_t all = 0;
     for (unsigned state = 0; state < UNIT_STATES; state++)
         all += in[state];
-    uint64_t scheduled = in[UNIT_SCHEDULED] + survey.resting, held = in[UNIT_HELD];
-    return json_pack("{s:{s:I, s:I, s:I, s:I, s:I}, s:o, s:o, s:o}", "queue", "messages", (json_int_t)entries_count(queue),
+    uint64_t scheduled = in[UNIT_SCHEDULED] + sites_resting(queue), held = in[UNIT_HELD];
+    return json_pack("{s:{s:I, s:I, s:I, s:I, s:I}, s:o, s:o, s:o, s:o}", "queue", "messages", (json_int_t)entries_count(queue),
                      "recipients", (json_int_t)all, "due", (json_int_t)(all - scheduled - held), "scheduled",
                      (json_int_t)scheduled, "held", (json_int_t)held, "sites", survey.troubled, "spool",
-                     describe_spool(queue->store), "rates", rates_describe(&queue->rates, clock_monotonic_ms()));
+                     describe_spool(queue->store), "rates", rates_describe(&queue->rates, clock_monotonic_ms()), "stalled",
+                     stall_describe(queue));
 }

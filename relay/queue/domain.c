@@ -10,6 +10,7 @@
 #include "place.h"
 #include "settle.h"
 #include "site.h"
+#include "stall.h"
 
 #include <stdlib.h>
 
@@ -236,6 +237,14 @@ static void end_question(struct domains *domains, struct domain *domain)
     list_remove(&domain->in_line);
 }
 
+/* A domain that is new to its message cannot be found now. */
+static void defer(struct queue *queue, struct unit *unit, struct cause *cause)
+{
+    if (!unit->attempts)
+        stall_failed(queue, cause);
+    settle_defer(queue, unit, cause);
+}
+
 /* Each waiting unit gets what there is: the site, a deferral, or a bounce. */
 static void serve(struct queue *queue, struct domain *domain, enum dns_status status)
 {
@@ -246,7 +255,7 @@ static void serve(struct queue *queue, struct domain *domain, enum dns_status st
         if (status == DNS_OK)
             place_resolved(queue, unit, domain->site);
         else if (dns_is_temporary(status))
-            settle_defer(queue, unit, cause);
+            defer(queue, unit, cause);
         else
             settle_bounce(queue, unit, cause);
     }

@@ -23,6 +23,7 @@
 #include "recover.h"
 #include "schedule.h"
 #include "site.h"
+#include "stall.h"
 #include "store.h"
 
 #include <stdlib.h>
@@ -52,6 +53,7 @@ static void make_rooms(struct queue *queue)
 static void free_rooms(struct queue *queue)
 {
     timer_fini(&queue->tick);
+    stall_fini(queue);
     store_end_writer(queue->store);
     admin_free(&queue->admin);
     channels_free(&queue->channels);
@@ -112,6 +114,7 @@ static void tick(void *context)
     domains_tick(queue);
     sites_tick(queue);
     accounts_tick(queue);
+    stall_tick(queue);
     finish_when_idle(queue);
     timer_again(&queue->tick, queue->role->draining ? TICK_MS / 20 : TICK_MS);
 }

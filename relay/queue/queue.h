@@ -22,6 +22,17 @@ enum unit_state {
     UNIT_STATES
 };
 
+struct cause;
+
+/* stall.c's. */
+struct stall {
+    uint64_t delivered;  /* recipients, so far */
+    unsigned failures;   /* since the last of them */
+    struct cause *cause; /* of the last */
+    int64_t well_ms;     /* monotonic: trouble began after this; 0: nothing is known */
+    int64_t since_ms;    /* wall clock: the alarm's; 0: none */
+};
+
 struct queue {
     struct role *role;
     struct loop *loop;
@@ -44,6 +55,7 @@ struct queue {
     struct list visits;            /* visit.h: those that go through all messages */
     uint64_t recipients[UNIT_STATES];
     struct rates rates; /* rates.h: what was done of late */
+    struct stall stall; /* stall.h: whether anything moves at all */
     struct timer tick;  /* once a second */
 };
 

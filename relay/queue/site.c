@@ -11,6 +11,7 @@
 #include "retry.h"
 #include "schedule.h"
 #include "settle.h"
+#include "stall.h"
 
 #include <stdlib.h>
 
@@ -213,6 +214,22 @@ void sites_fill(struct queue *queue)
     map_each(queue->sites->by_key, fill, queue);
 }
 
+static bool add_resting(void *context, struct span key, void *value)
+{
+    const struct site *site = value;
+    uint64_t *resting = context;
+    (void)key;
+    *resting += site_rests(site) ? site->recipients : 0;
+    return true;
+}
+
+uint64_t sites_resting(const struct queue *queue)
+{
+    uint64_t resting = 0;
+    map_each(queue->sites->by_key, add_resting, &resting);
+    return resting;
+}
+
 struct unneeded {
     struct site *sites[SITES_SWEPT_MAX];
     unsigned count;
@@ -322,6 +339,8 @@ static void log_backoff(const struct queue *queue, const struct site *site, cons
 static void rest(struct queue *queue, struct site *site, const struct cause *cause, bool head_pays)
 {
     site->failures++;
+    if (site->failures == 1 || !site->is_mx)
+        stall_failed(queue, cause);
     pace_rest(&site->pace);
     site->row = meaning_of(queue_conf(queue), cause).row;
     int64_t delay_ms = retry_delay(queue_conf(queue), site->failures);

@@ -103,6 +103,9 @@ void sites_tick(struct queue *queue);
 /* How many connections more SITE wants now. */
 unsigned site_wanted(const struct queue *queue, const struct site *site);
 
+/* How many recipients wait at sites that rest. */
+uint64_t sites_resting(const struct queue *queue);
+
 /* Rests it? Then nothing is sent there. */
 bool site_rests(const struct site *site);
 

@@ -58,7 +58,7 @@ def find_allowance(seconds, found, release=False):
     world, daemon = small_world(release)
     with world:
         receiver = crowd(world, "one", connections=5, most=10, latency=0.02)
-        feeder = threading.Thread(target=put, args=(daemon, "bob@one.test", 12 * seconds), daemon=True)
+        feeder = threading.Thread(target=put_many, args=(daemon, "bob@one.test", 12 * seconds, "127.7.0.1"), daemon=True)
         feeder.start()
         wait_for(lambda: receiver.refused, what="a refusal")
         begin = receiver.taken[0][0]

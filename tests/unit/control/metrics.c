@@ -34,6 +34,8 @@ static void values_are_told(void **state)
         { "{\"accounts\": [{}, {}]}", "\npostern_accounts_in_trouble 2\n" },
         { "{\"sites\": [{\"site\": \"mx.example\", \"waiting\": 3}]}", "\npostern_site_waiting{site=\"mx.example\"} 3\n" },
         { "{\"sites\": [{\"site\": \"a\", \"state\": \"resting\"}]}", "\npostern_site_resting{site=\"a\"} 1\n" },
+        { "{\"stalled\": {\"since\": \"2026\", \"reply\": \"\"}}", "\npostern_delivery_stalled 1\n" },
+        { "{\"stalled\": null}", "\npostern_delivery_stalled 0\n" },
         { "{\"sites\": [{\"site\": \"a\", \"state\": \"slowed\"}]}", "\npostern_site_slowed{site=\"a\"} 1\n" },
         { "{\"sites\": [{\"site\": \"a\", \"state\": \"open\"}, {}]}",
           "\npostern_site_resting{site=\"a\"} 0\npostern_site_resting{site=\"\"} 0\n" },
@@ -85,7 +87,7 @@ static void samples_stand_under_their_names(void **state)
         assert_true(span_equal(name, described));
         samples += line.p[0] != '#';
     }
-    assert_int_equal(samples, 1 + 2 + 5 + 1 + 6 * 2);
+    assert_int_equal(samples, 1 + 2 + 5 + 1 + 1 + 6 * 2);
     buffer_fini(&out);
 }
 
