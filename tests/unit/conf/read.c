@@ -51,6 +51,9 @@ static void test_mistakes(void **state)
         { BASE "dns { servers = { \"192.0.2.1\" \"192.0.2.2\" } }\n",
           "test.conf:4: unexpected token '192.0.2.2'; between the elements of a list stands a comma" },
         { BASE "policy {\n spam-phrases = { \"spam mail\", \"bad\" }\n}\n", "test.conf:5: a phrase has 5 to 200 letters" },
+        { BASE "delivery { slow-phrases = { \"slow\" } }\n", "test.conf:4: a phrase has 5 to 200 letters" },
+        { BASE "site \"no host\" { connections = 1 }\n", "test.conf:4: no host is no host or domain" },
+        { BASE "site \"x.example\" { rate = \"fast\" }\n", "test.conf:4: rate = fast is wrong" },
         { BASE "policy { report-address = \"abuse@example.net\" }\n",
           "test.conf:4: reports are only taken at a listener with auth = none" },
         { BASE "policy { report-address = abuse }\n", "test.conf:4: report-address = abuse is no address" },
@@ -225,6 +228,30 @@ static void test_routes_and_accounts(void **state)
     conf_free(&conf);
 }
 
+static void test_bounds_of_sites(void **state)
+{
+    static const struct {
+        const char *host, *site; /* site "": none */
+    } cases[] = {
+        { "mx.example.com", "example.com" },    { "example.com", "example.com" }, { "mx1.eu.example.com", "eu.example.com" },
+        { "eu.example.com", "eu.example.com" }, { "notexample.com", "" },         { "com", "" },
+    };
+    struct complaints complaints;
+    struct conf *conf = read_text(BASE "site \"Example.com\" { connections = 5 rate = \"10/1s\" messages-per-connection = 20 }\n"
+                                       "site \"eu.example.com\" { }\n",
+                                  &complaints);
+    (void)state;
+    assert_non_null(conf);
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        const struct conf_site *site = conf_site_for(conf, span_of(cases[i].host));
+        assert_string_equal(site ? site->name : "", cases[i].site);
+    }
+    assert_int_equal(conf->sites[0].rate.count, 10);
+    assert_int_equal(conf->sites[0].rate.per_ms, 1000);
+    assert_int_equal(conf->sites[1].connections, 0);
+    conf_free(&conf);
+}
+
 /* Routes for some senders and accounts: the domain comes first, then the one for fewer. */
 static void test_special_routes(void **state)
 {
@@ -366,11 +393,17 @@ static void test_places_outside_the_file(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_mistakes),       cmocka_unit_test(test_all_mistakes_in_one_go),
-        cmocka_unit_test(test_defaults),       cmocka_unit_test(test_round_trip),
-        cmocka_unit_test(test_include),        cmocka_unit_test(test_routes_and_accounts),
-        cmocka_unit_test(test_values),         cmocka_unit_test(test_places_outside_the_file),
-        cmocka_unit_test(test_special_routes), cmocka_unit_test(test_manual_has_not_drifted),
+        cmocka_unit_test(test_mistakes),
+        cmocka_unit_test(test_all_mistakes_in_one_go),
+        cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_include),
+        cmocka_unit_test(test_routes_and_accounts),
+        cmocka_unit_test(test_values),
+        cmocka_unit_test(test_places_outside_the_file),
+        cmocka_unit_test(test_bounds_of_sites),
+        cmocka_unit_test(test_special_routes),
+        cmocka_unit_test(test_manual_has_not_drifted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
