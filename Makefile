@@ -141,6 +141,7 @@ bench:
 	@tests/bench/run
 	@tests/bench/decisions
 	@tests/bench/scale 100000 1000000
+	@tests/bench/sites
 
 fuzz:
 	@tests/install $(FUZZ_PACKAGES)
