@@ -79,6 +79,16 @@ struct delivery_outcome {
     char reply[SMTP_REPLY_TEXT_SIZE + 8]; /* "550 5.1.1 no such user", printable; sent in part */
 };
 
+#define DELIVERY_DIALOGUE_MAX 4000
+
+/* What was said in a transaction that failed for a recipient, for people: told before the NEXT or CLOSED that ends it. */
+struct delivery_dialogue {
+    uint64_t connection;
+    struct uid id;
+    uint32_t size;
+    char text[DELIVERY_DIALOGUE_MAX]; /* lines that end in LF, else printable; sent in part */
+};
+
 enum delivery_end {
     DELIVERY_ENDED,       /* asked for, idle too long, or enough messages: nothing is wrong */
     DELIVERY_LOST,        /* in use, then broken: 421, reset, timeout */
@@ -100,7 +110,8 @@ struct delivery_closed {
     X(DELIVERY_CLOSE, IPC_FRONT, struct delivery_close, IPC_WHOLE(struct delivery_close), false)                                 \
     X(DELIVERY_NEXT, IPC_BACK, struct delivery_next, IPC_WHOLE(struct delivery_next), false)                                     \
     X(DELIVERY_OUTCOME, IPC_BACK, struct delivery_outcome, IPC_PART(struct delivery_outcome, reply), false)                      \
-    X(DELIVERY_CLOSED, IPC_BACK, struct delivery_closed, IPC_PART(struct delivery_closed, reply), false)
+    X(DELIVERY_CLOSED, IPC_BACK, struct delivery_closed, IPC_PART(struct delivery_closed, reply), false)                         \
+    X(DELIVERY_DIALOGUE, IPC_BACK, struct delivery_dialogue, IPC_PART(struct delivery_dialogue, text), false)
 
 enum queue_delivery_message { IPC_ENUM(QUEUE_DELIVERY_MESSAGES) QUEUE_DELIVERY_COUNT };
 extern const struct ipc_channel queue_delivery_channel;

@@ -193,6 +193,12 @@ void print_life(const json_t *life)
     }
     if (json_is_true(json_object_get(life, "truncated")))
         printf("  … and more; the log has them all\n");
+    if (json_array_size(json_object_get(life, "dialogue")))
+        printf("What was said in the last attempt that failed:\n");
+    json_array_foreach(json_object_get(life, "dialogue"), i, event)
+    {
+        screen_wrapped(2, json_string_value(event) ? json_string_value(event) : "");
+    }
 }
 
 static void print_host(const json_t *host)

@@ -143,10 +143,35 @@ static enum stage nameless(struct client *client)
     return client_end(client, CLIENT_NAMELESS, &reason);
 }
 
+/* Notes what the reply answers, and the reply. A password is nobody's to read; the message itself is in the queue. */
+static void note(struct client *client)
+{
+    static const char *const words[STAGES] = {
+        [STAGE_BANNER] = "(connected)", [STAGE_EHLO] = "EHLO",       [STAGE_HELO] = "HELO",     [STAGE_STARTTLS] = "STARTTLS",
+        [STAGE_LOGIN] = "AUTH (…)",     [STAGE_MAIL] = "MAIL FROM:", [STAGE_RCPT] = "RCPT TO:", [STAGE_DATA] = "DATA",
+        [STAGE_CONTENT] = "(message)",  [STAGE_DOT] = "(message) .", [STAGE_RSET] = "RSET",
+    };
+    struct transaction *transaction = client->transaction;
+    char said[SMTP_ADDRESS_SIZE + 32], answer[SMTP_REPLY_TEXT_SIZE + 8];
+    const char *address = "";
+    if (!transaction || !words[client->stage])
+        return;
+    if (client->stage == STAGE_MAIL)
+        address = transaction->envelope.sender;
+    else if (client->stage == STAGE_RCPT && client->at < transaction->count)
+        address = transaction_address(transaction, client->at);
+    bool is_path = client->stage == STAGE_MAIL || client->stage == STAGE_RCPT;
+    text_format(said, sizeof said, is_path ? "%s<%s>" : "%s%s", words[client->stage], address);
+    text_format(answer, sizeof answer, "%u %s", client->reply.code, client->reply.text);
+    transcript_add(&transaction->transcript, 'C', span_of(said));
+    transcript_add(&transaction->transcript, 'S', span_of(answer));
+}
+
 /* The step that the finished reply calls for. */
 static enum stage step(struct client *client)
 {
     unsigned class = client->reply.code / 100;
+    note(client);
     stage_step on = class >= 2 && class <= 5 ? row_of(client->stage)->on[class - 2] : NULL;
     if (client->reply.code == CLIENT_CLOSING)
         on = client_refused;

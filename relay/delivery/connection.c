@@ -36,6 +36,11 @@ static void finish(struct connection *connection, enum delivery_end end, const s
     struct reason later = *reason;
     later.enhanced[0] = '4';
     transaction_settle_rest(&connection->transaction, DELIVERY_TEMPORARY, &later);
+    if (connection->busy) {
+        transcript_add(&connection->transaction.transcript, 'C',
+                       span_of(reason->remote ? "(the session is over)" : reason->text));
+        report_dialogue(queue_of(connection), connection->number, &connection->transaction);
+    }
     report_closed(queue_of(connection), connection->number, &connection->place, end, reason);
     struct pool *pool = connection->pool;
     client_quit(&connection->client);
@@ -61,6 +66,7 @@ static void turn(struct connection *connection)
 {
     struct pool *pool = connection->pool;
     if (connection->busy) {
+        report_dialogue(pool->queue, connection->number, &connection->transaction);
         transaction_end(&connection->transaction);
         connection->busy = false;
     }

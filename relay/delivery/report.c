@@ -26,6 +26,16 @@ void report_outcome(struct ipc *queue, uint64_t connection, const struct report_
     ipc_send(queue, DELIVERY_OUTCOME, &outcome, size, -1);
 }
 
+void report_dialogue(struct ipc *queue, uint64_t connection, const struct transaction *transaction)
+{
+    const struct transcript *transcript = &transaction->transcript;
+    struct delivery_dialogue dialogue = { .connection = connection, .id = transaction->id, .size = (uint32_t)transcript->size };
+    if (!transaction->failed || !transcript->size)
+        return;
+    memcpy(dialogue.text, transcript->text, transcript->size);
+    ipc_send(queue, DELIVERY_DIALOGUE, &dialogue, offsetof(struct delivery_dialogue, text) + dialogue.size, -1);
+}
+
 void report_next(struct ipc *queue, uint64_t connection, const struct report_place *place)
 {
     struct delivery_next next = { .connection = connection };

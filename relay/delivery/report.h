@@ -4,6 +4,7 @@
 
 #include "../channels/queue_delivery.h"
 #include "reason.h"
+#include "transaction.h"
 
 /* Where a connection leads, as told with each outcome and logged by the queue. */
 struct report_place {
@@ -14,6 +15,9 @@ struct report_place {
 /* What became of RECIPIENT (index into the envelope) of the message ID. */
 void report_outcome(struct ipc *queue, uint64_t connection, const struct report_place *place, struct uid id, uint32_t recipient,
                     enum delivery_verdict verdict, const struct reason *reason);
+
+/* What was said in TRANSACTION, where it failed for somebody; else nothing. */
+void report_dialogue(struct ipc *queue, uint64_t connection, const struct transaction *transaction);
 
 /* The connection is ready for a message. */
 void report_next(struct ipc *queue, uint64_t connection, const struct report_place *place);

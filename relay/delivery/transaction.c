@@ -39,6 +39,8 @@ void transaction_begin(struct transaction *transaction, const struct delivery_as
 {
     assert(transaction->open == 0 && assign->count <= ASSIGN_RECIPIENTS_MAX);
     transaction->id = assign->id;
+    transaction->failed = false;
+    transcript_clear(&transaction->transcript);
     transaction->count = transaction->open = assign->count;
     for (unsigned i = 0; i < assign->count; i++)
         transaction->recipients[i] = (struct transaction_recipient){ .index = assign->recipients[i] };
@@ -70,6 +72,7 @@ void transaction_settle(struct transaction *transaction, unsigned i, enum delive
     if (recipient->settled)
         return;
     recipient->settled = true;
+    transaction->failed = transaction->failed || verdict != DELIVERY_DONE;
     transaction->open--;
     transaction->outcome(transaction->context, recipient->index, verdict, reason);
 }

@@ -5,6 +5,7 @@
 #include "../channels/queue_delivery.h"
 #include "body.h"
 #include "reason.h"
+#include "transcript.h"
 
 /* Told once for each recipient: INDEX is the envelope's. */
 typedef void (*transaction_outcome)(void *context, uint32_t index, enum delivery_verdict verdict, const struct reason *reason);
@@ -23,6 +24,8 @@ struct transaction {
     struct transaction_recipient recipients[ASSIGN_RECIPIENTS_MAX];
     unsigned count;
     unsigned open; /* recipients without an outcome */
+    bool failed;   /* one had another outcome than delivery */
+    struct transcript transcript;
     transaction_outcome outcome;
     void *context;
 };

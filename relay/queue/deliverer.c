@@ -6,6 +6,7 @@
 #include "../base/clock.h"
 #include "../base/text.h"
 #include "carrier.h"
+#include "dialogues.h"
 #include "envelopes.h"
 #include "pair.h"
 #include "settle.h"
@@ -159,6 +160,22 @@ static void take_outcome(struct deliverer *deliverer, const void *body)
         verdict->cause = cause_keep(&cause);
 }
 
+/* Kept for `postern message` only where it is what it should be: printable lines. */
+static void take_dialogue(struct deliverer *deliverer, const void *body)
+{
+    const struct delivery_dialogue *dialogue = body;
+    const struct carrier *carrier = find(deliverer, dialogue->connection);
+    if (!carrier || carrier->phase != SENDING || uid_compare(carrier->unit->entry->id, dialogue->id) != 0 ||
+        dialogue->size > sizeof dialogue->text)
+        return;
+    struct span text = span_make(dialogue->text, dialogue->size);
+    for (size_t i = 0; i < text.n; i++)
+        if (((unsigned char)text.p[i] < ' ' && text.p[i] != '\n') || text.p[i] == 0x7f)
+            return;
+    if (text_is_utf8(text))
+        dialogues_keep(deliverer->queue->dialogues, dialogue->id, text);
+}
+
 /* What an end before the first NEXT says of the site. */
 static void judge_opening(struct carrier *carrier, unsigned end, const struct cause *cause)
 {
@@ -206,6 +223,7 @@ static void take_closed(struct deliverer *deliverer, const void *body)
 static void (*const handlers[QUEUE_DELIVERY_COUNT])(struct deliverer *deliverer, const void *body) = {
     [DELIVERY_NEXT] = take_next,
     [DELIVERY_OUTCOME] = take_outcome,
+    [DELIVERY_DIALOGUE] = take_dialogue,
     [DELIVERY_CLOSED] = take_closed,
 };
 

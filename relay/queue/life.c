@@ -4,6 +4,7 @@
 
 #include "../spool/segment.h"
 #include "describe.h"
+#include "dialogues.h"
 #include "envelopes.h"
 #include "store.h"
 
@@ -104,6 +105,14 @@ static json_t *tell_life(struct queue *queue, struct pair *pair, const struct se
     return life;
 }
 
+static json_t *lines_of(struct span text)
+{
+    json_t *lines = json_array();
+    while (text.n)
+        json_array_append_new(lines, describe_text(span_cut(&text, '\n')));
+    return lines;
+}
+
 json_t *life_of(struct queue *queue, struct uid id)
 {
     struct search search = { .id = id };
@@ -114,5 +123,9 @@ json_t *life_of(struct queue *queue, struct uid id)
     if (entry)
         search.offset = entry->offset;
     pair_flush(queue->store, pair);
-    return tell_life(queue, pair, &search);
+    json_t *life = tell_life(queue, pair, &search);
+    struct span said = dialogues_of(queue->dialogues, id);
+    if (life && said.n)
+        json_object_set_new(life, "dialogue", lines_of(said));
+    return life;
 }

@@ -13,6 +13,7 @@
 #include "channels.h"
 #include "compaction.h"
 #include "deliverer.h"
+#include "dialogues.h"
 #include "domain.h"
 #include "entry.h"
 #include "envelopes.h"
@@ -48,6 +49,7 @@ static void make_rooms(struct queue *queue)
     queue->admin = admin_new();
     queue->accounts = accounts_new(queue);
     queue->letters = letters_new();
+    queue->dialogues = dialogues_new();
 }
 
 static void free_rooms(struct queue *queue)
@@ -59,6 +61,7 @@ static void free_rooms(struct queue *queue)
     channels_free(&queue->channels);
     accounts_free(&queue->accounts);
     letters_free(&queue->letters);
+    dialogues_free(&queue->dialogues);
     deliverers_free(&queue->deliverers);
     carriers_free(&queue->carriers);
     notify_free(&queue->notify);

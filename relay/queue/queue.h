@@ -52,6 +52,7 @@ struct queue {
     struct admin *admin;           /* admin.h: what control asked */
     struct accounts *accounts;     /* accounts.h: who is suspended, and what the world says */
     struct letters *letters;       /* letters.h: what policy has written */
+    struct dialogues *dialogues;   /* dialogues.h: what was said in failed attempts */
     struct list visits;            /* visit.h: those that go through all messages */
     uint64_t recipients[UNIT_STATES];
     struct rates rates; /* rates.h: what was done of late */

@@ -182,6 +182,29 @@ def open_body(i):
     return b"".join(b"line %06d of the body\r\n" % n for n in range(1 if i % 5 else 60000 * (i // 5) + 10))
 
 
+def case_the_dialogue_of_the_last_failed_attempt():
+    """postern message shows what was said when the last attempt failed: commands, replies; bounded; no content."""
+    answers = {("rcpt", "bob@example.com"): "450 4.2.0 not now", ("rcpt", "carol@example.com"): "550 5.1.1 no such user"}
+    with World() as world:
+        receiver = world.add(Receiver("127.0.1.1", world.delivery_port, answers))
+        daemon = world.posternd(queue="retry = { 1h }")
+        daemon.user("alice", "secret")
+        daemon.start()
+        identity = submit(daemon, "alice@example.net", ["bob@example.com", "carol@example.com", "dave@example.com"], message("secret subject"))
+        said = wait_for(lambda: daemon.cli("message", identity, json_output=True).get("dialogue"), what="the dialogue")
+        assert said[:2] == ["C: MAIL FROM:<alice@example.net>", "S: 250 2.1.0 ok"], said
+        assert said[said.index("C: RCPT TO:<bob@example.com>") + 1] == "S: 450 4.2.0 not now", said
+        assert "C: (message) ." in said and not any("secret" in line for line in said), said
+        text = daemon.cli("message", identity)
+        assert "What was said in the last attempt that failed:" in text and "  S: 550 5.1.1 no such user" in text, text
+        fine = submit(daemon, "alice@example.net", ["dave@example.com", "bob@example.com"], message("fine"))
+        wait_for(lambda: daemon.cli("message", fine, json_output=True).get("dialogue"))
+        receiver.answers["rcpt"] = "450 4.2.0 " + "x" * 400
+        long = submit(daemon, "alice@example.net", [f"u{n}@example.com" for n in range(90)], message("many"))
+        said = wait_for(lambda: daemon.cli("message", long, json_output=True).get("dialogue"), what="the long one")
+        assert said[-1] == "… and more" and sum(len(line.encode()) + 1 for line in said) <= 4000, said[-2:]
+
+
 def case_hold_release_remove():
     with World() as world:
         daemon, _ = small_world(world, ())

@@ -465,7 +465,7 @@ static inline void world_told(void *context, unsigned type, const void *body, si
         world_add(world->events, "%u %s %s%s;", outcome->recipient, verdicts[outcome->verdict], outcome->enhanced,
                   outcome->remote ? " remote" : "");
         world_add(world->replies, "[%s] %s (%s)\n", outcome->mx, outcome->reply, outcome->tls);
-    } else {
+    } else if (type == DELIVERY_CLOSED) {
         const struct delivery_closed *closed = body;
         world_add(world->events, "%s%s%s;", ends[closed->end], closed->end ? " " : "", closed->end ? closed->enhanced : "");
         world_add(world->replies, "[%s] %s\n", closed->mx, closed->reply);
