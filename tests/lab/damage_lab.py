@@ -649,7 +649,7 @@ def case_clients_that_go_before_the_end():
     """1000 connections end just below the size limit, small messages and large ones: nothing stays on the disk. A hundred are reset behind the final dot, before
     the reply: what was accepted arrives once, and nothing else does."""
     with World() as world:
-        daemon = world.posternd(listener="max-message-size = 2M")
+        daemon = world.posternd(listener="max-message-size = 2M max-connections-per-client = 1000")
         daemon.user("alice", "secret")
         daemon.start()
         receiver = world.add(Receiver(HERE, world.delivery_port))

@@ -390,11 +390,13 @@ def case_limits_hold_without_a_line():
         assert rcpt("letters", 800)[0] == [250] * 800
         rows = {row["limit"]: row for row in daemon.cli("limits", "--account", "alice", json_output=True)}
         assert {name: (row["used"], row["rate"], row["then"], row["mode"]) for name, row in rows.items()} == {
-            "hourly": (500, 500, "defer", "enforce"), "daily": (500, 2000, "defer", "enforce"), "first-time": (200, 200, "defer", "enforce")}, rows
+            "hourly": (500, 500, "defer", "enforce"), "daily": (500, 2000, "defer", "enforce"), "first-time": (200, 200, "defer", "enforce"),
+            "bounces": (0, 25, "suspend", "enforce"), "spam": (0, 15, "suspend", "enforce"), "reports": (0, 2, "suspend", "enforce"),
+            "networks": (1, 10, "suspend", "enforce"), "guesses": (0, 100, "defer", "enforce")}, rows
         daemon.file.write_text(daemon.text + 'limit hourly { rate = "700/1h" }\nlimit first-time { mode = off }\nlimit daily { rate = "2000/1d" mode = observe }\n')
         daemon.cli("reload")
         assert rcpt("alice", 202, name="new")[0] == [250] * 200 + [450] * 2
-        assert {row["limit"] for row in daemon.cli("limits", "--account", "alice", json_output=True)} == {"hourly", "daily"}
+        assert {row["limit"] for row in daemon.cli("limits", "--account", "alice", json_output=True)} == set(rows) - {"first-time"}
 
 
 def case_counts_outlive_the_daemon():
