@@ -48,7 +48,7 @@ def case_a_report_leads_to_its_account():
     """A report counts once against the account that sent the message, whose name nobody else can read; forged, repeated and harmless ones do not; the third suspends it."""
     def with_address(text):
         return text.replace("policy { ", f'policy {{ report-address = "{REPORTS}" ', 1)
-    with office(users=("alice", "bob"), change=with_address) as (_, daemon, receiver):
+    with office(users=("alice", "bob"), change=with_address, default_limits=True) as (_, daemon, receiver):
         session = connect(daemon)
         ids = [send(session, "alice@example.net", ["bob@example.com"], message(str(i))) for i in range(4)]
         session.close()
