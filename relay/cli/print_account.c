@@ -96,7 +96,7 @@ void print_account(const json_t *account)
     print_list(account, "signals", "What came back last:", print_signal);
     print_list(account, "networks", "Logged in from:", print_network);
     print_list(account, "samples", "Sent last, since something spoke against it:", print_sample);
-    print_list(account, "curve", "Hour             recipients   refused  delivered  bounced   spam", print_hour);
+    print_list(account, "curve", "Hour               recipients   refused  delivered  bounced   spam", print_hour);
     json_array_foreach(json_object_get(account, "unavailable"), i, role)
     {
         printf("The %s role does not answer; it is being started again.\n",

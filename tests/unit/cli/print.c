@@ -2,9 +2,11 @@
  * two; nothing is left out; and values that are missing or of another kind do no harm. */
 #include "../../../relay/cli/print.h"
 #include "../../../relay/base/text.h"
+#include "../../../relay/cli/print_account.h"
 #include "capture.h"
 
 #include <locale.h>
+#include <time.h>
 #include <wchar.h>
 
 #define WIDTH 80
@@ -272,10 +274,78 @@ static void long_texts_break_at_spaces(void **state)
     assert_non_null(strstr(capture.out, "\n" E10 E10 E10 E10 E10 E10 E10 E10 "\n" E10 "\n"));
 }
 
+/* An account with one of everything that its answers may have. */
+static const char account_members[] =
+    "{\"account\": \"%1$s\", \"state\": \"%1$s\", \"reason\": \"%1$s\", \"since\": \"2026-11-24T22:15:03.000Z\", \"by\": "
+    "\"%1$s\", "
+    "\"weight\": %2$s, \"queued\": %2$s, \"held\": %2$s, \"strikes\": [{\"time\": \"2026-11-24T22:15:03.000Z\", \"weight\": "
+    "%2$s, "
+    "\"text\": \"%1$s\", \"forgiven\": true}, {}], \"signals\": [{\"time\": \"2026-11-24T22:15:03.000Z\", \"kind\": "
+    "\"first-time-recipients\", \"client\": \"2001:db8:1111:2222:3333:4444:5555:6666\", \"id\": \"06h123zab6f4ssce0000\", "
+    "\"from\": "
+    "\"%1$s\", \"to\": \"%1$s\", \"text\": \"%1$s\"}, {}], \"networks\": [{\"network\": "
+    "\"2001:db8:1111:2222:3333:4444:5555:6666/48\", "
+    "\"first\": \"2026-11-24T22:15:03.000Z\", \"last\": \"2026-11-24T22:15:03.000Z\", \"count\": %2$s}], \"samples\": "
+    "[{\"time\": "
+    "\"2026-11-24T22:15:03.000Z\", \"id\": \"06h123zab6f4ssce0000\", \"client\": \"2001:db8:1111:2222:3333:4444:5555:6666\", "
+    "\"from\": "
+    "\"%1$s\", \"to\": \"%1$s\", \"recipients\": %2$s, \"subject\": \"%1$s\"}], \"curve\": [{\"hour\": "
+    "\"2026-11-24T22:00:00.000Z\", "
+    "\"recipients\": %2$s, \"refused\": %2$s, \"delivered\": %2$s, \"bounced\": %2$s, \"spam\": %2$s}], \"unavailable\": "
+    "[\"queue\"]}";
+
+static void accounts_are_not_too_wide(void **state)
+{
+    static void (*const account_printers[])(const json_t *value) = { print_account, print_account_row };
+    static const char *const numbers[] = { "0", "1", "4294967295" };
+    static char value[65536], shown[CAPTURE_SIZE], wanted[2048];
+    (void)state;
+    for (size_t i = 0; i < COUNT(texts); i++)
+        for (size_t j = 0; j < COUNT(numbers); j++)
+            for (size_t k = 0; k < COUNT(account_printers); k++) {
+                snprintf(value, sizeof value, account_members, texts[i], numbers[j]);
+                print(account_printers[k], value);
+                check_width(capture.out);
+                squeeze(capture.out, shown);
+                squeeze(texts[i], wanted);
+                if (!strchr(texts[i], '\\') && !strstr(shown, wanted))
+                    fail_msg("printer %zu leaves \"%s\" out of:\n%s", k, texts[i], capture.out);
+            }
+}
+
+static void an_account_as_it_is_shown(void **state)
+{
+    (void)state;
+    setenv("TZ", "UTC", 1);
+    tzset();
+    const char *shown = print(
+        print_account,
+        "{\"account\": \"alice\", \"state\": \"suspended\", \"reason\": \"more than 25 hard-bounces in 1d (limit bounces)\", "
+        "\"since\": "
+        "\"2020-11-24T22:15:03.000Z\", \"by\": \"limit bounces\", \"weight\": 100, \"queued\": 1, \"held\": 12, \"strikes\": "
+        "[{\"time\": \"2020-11-24T22:15:03.000Z\", \"weight\": 100, \"text\": \"more than 25 hard-bounces\"}], \"curve\": "
+        "[{\"hour\": "
+        "\"2020-11-24T22:00:00.000Z\", \"recipients\": 500, \"bounced\": 26}]}");
+    assert_non_null(strstr(shown, "alice is suspended\n    since 2020-11-24 22:15:03 ("));
+    assert_non_null(strstr(shown, " ago), by limit bounces\n    more than 25 hard-bounces in 1d (limit bounces)\n"
+                                  "Queue: 1 message, 12 held\nStrikes weigh 100; at 100 an account is suspended\nStrikes:\n"
+                                  "  2020-11-24 22:15:03  weight 100  more than 25 hard-bounces\n"
+                                  "Hour               recipients   refused  delivered  bounced   spam\n"
+                                  "  2020-11-24 22:00        500         0          0       26      0\n"));
+    assert_string_equal(print(print_account_row, "{\"account\": \"bob\", \"state\": \"active\", \"since\": null, \"weight\": 40, "
+                                                 "\"strikes\": 1, \"signals\": 1}"),
+                        "bob                                      active    strikes weigh 40, 1 signal\n");
+    assert_string_equal(print(print_account_row, "{}"),
+                        "                                                   strikes weigh 0, 0 signals\n");
+    print(print_account, "{}");
+    print(print_account, "{\"strikes\": 7, \"signals\": {}, \"curve\": [1, null], \"unavailable\": [5], \"since\": 7}");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(no_line_is_too_wide),        cmocka_unit_test(would_is_put_together_by_limit),
+        cmocka_unit_test(no_line_is_too_wide),        cmocka_unit_test(accounts_are_not_too_wide),
+        cmocka_unit_test(an_account_as_it_is_shown),  cmocka_unit_test(would_is_put_together_by_limit),
         cmocka_unit_test(other_kinds_do_no_harm),     cmocka_unit_test(screens_look_like_this),
         cmocka_unit_test(long_texts_break_at_spaces),
     };
