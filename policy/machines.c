@@ -63,7 +63,7 @@ static void obey(struct machines *machines, struct span account, const json_t *w
     int64_t known_ms = standing_since(judge_standing(machines->judge), account);
     bool suspended = state && strcmp(state, "suspended") == 0;
     const struct judge_order order = { reason ? reason : "", "another machine", since_ms, true };
-    if (since_ms < 0 || since_ms > STANDING_TIME_MAX)
+    if (!state || since_ms <= 0 || since_ms > STANDING_TIME_MAX)
         return;
     if (since_ms < known_ms) {
         machines_tell(machines, account); /* it has not heard yet */

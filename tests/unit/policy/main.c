@@ -14,7 +14,8 @@ static struct ipc *submission, *control;
 
 /* What came last. */
 static struct {
-    bool answered, ended;
+    bool answered, ended, told;
+    struct policy_end told_end;
     struct policy_answer answer;
     struct policy_rcpt_answer rcpt;
     struct admin_end end;
@@ -25,6 +26,11 @@ static void submission_hears(void *context, unsigned type, const void *body, siz
 {
     (void)context;
     (void)fd;
+    if (type == POLICY_END) {
+        heard.told_end = *(const struct policy_end *)body;
+        heard.told = true;
+        return;
+    }
     heard.rcpt = (struct policy_rcpt_answer){ .count = 0 };
     if (type == POLICY_RCPT_ANSWER)
         memcpy(&heard.rcpt, body, size);
@@ -224,13 +230,32 @@ static void reload_keeps_counts(void **state)
     assert_int_equal(rcpt("alice"), POLICY_DEFER);
 }
 
+/* A suspension outlives a kill, and who has sessions is told of it when it meets the next process. */
+static void a_suspension_outlives_a_kill(void **state)
+{
+    (void)state;
+    assert_int_equal(admin(ADMIN_ACCOUNT_SUSPEND, "Alice"), ADMIN_DONE);
+    parent_wait(&parent, &heard.told);
+    assert_string_equal(heard.told_end.account, "alice");
+    assert_int_equal(rcpt("alice"), POLICY_REJECT);
+    heard.told = false;
+    assert_int_equal(finish(false), -1);
+    begin(10);
+    parent_wait(&parent, &heard.told);
+    assert_string_equal(heard.told_end.account, "alice");
+    assert_int_equal(rcpt("alice"), POLICY_REJECT);
+    assert_int_equal(admin(ADMIN_ACCOUNT_RESUME, "alice"), ADMIN_DONE);
+    assert_int_equal(rcpt("alice"), POLICY_ALLOW);
+}
+
 #define TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(submission_asks_for_many), TEST(submission_asks),       TEST(control_asks),
-        TEST(counts_outlive_an_end),    TEST(counts_outlive_a_kill), TEST(reload_keeps_counts),
+        TEST(submission_asks_for_many),     TEST(submission_asks),       TEST(control_asks),
+        TEST(counts_outlive_an_end),        TEST(counts_outlive_a_kill), TEST(reload_keeps_counts),
+        TEST(a_suspension_outlives_a_kill),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
