@@ -11,8 +11,9 @@ BUILD_PACKAGES = gcc make pkg-config libssl-dev libc-ares-dev libsasl2-dev libev
 RUN_PACKAGES   = $(BUILD_PACKAGES) libsasl2-modules python3 openssl knot unbound
 CHECK_PACKAGES = $(RUN_PACKAGES) libcmocka-dev swaks libnet-ssleay-perl libio-socket-ssl-perl libauthen-sasl-perl \
                  libdigest-hmac-perl msmtp curl nodejs node-nodemailer postfix libpython3.11-testsuite iproute2 \
-                 python3-aiosmtpd nftables strace e2fsprogs qemu-system-common fuse3 procps mandoc systemd util-linux redis-server
-BENCH_PACKAGES = $(CHECK_PACKAGES) sasl2-bin
+                 python3-aiosmtpd nftables strace e2fsprogs qemu-system-common fuse3 procps mandoc systemd util-linux redis-server \
+                 sasl2-bin
+BENCH_PACKAGES = $(CHECK_PACKAGES)
 FUZZ_PACKAGES  = $(BUILD_PACKAGES) clang-14 libclang-rt-14-dev
 LINT_PACKAGES  = $(BUILD_PACKAGES) clang-format-14 mandoc universal-ctags python3
 

@@ -3,7 +3,8 @@
  * Order at a start: SETTINGS, SECRETS, PEER for each living peer, LISTENER for each socket (submission), START; the role closes
  * its sandbox and answers READY. Later PEER comes again whenever a peer was started anew. DRAIN asks for the end: no new work,
  * finish what is in hand (bounded by the parent, who kills in the end), FINISHED, exit 0. If the parent goes, every role ends at
- * once, finishing nothing; if a role goes, the parent starts it again with backoff. */
+ * once, finishing nothing; if a role goes, the parent starts it again with backoff.
+ * A delivery process whose login was refused says SECRETS: the parent reads the files anew and answers with SECRETS of its own. */
 #ifndef POSTERN_CHANNELS_PARENT_ROLE_H
 #define POSTERN_CHANNELS_PARENT_ROLE_H
 
@@ -71,6 +72,7 @@ struct parent_answer {
     X(ROLE_READY, IPC_BACK, struct parent_empty, IPC_WHOLE(struct parent_empty), false)                                          \
     X(ROLE_PONG, IPC_BACK, struct parent_empty, IPC_WHOLE(struct parent_empty), false)                                           \
     X(ROLE_FINISHED, IPC_BACK, struct parent_empty, IPC_WHOLE(struct parent_empty), false)                                       \
+    X(ROLE_SECRETS, IPC_BACK, struct parent_empty, IPC_WHOLE(struct parent_empty), false)                                        \
     X(ROLE_COMMAND, IPC_BACK, struct parent_command, IPC_WHOLE(struct parent_command), false)
 
 enum parent_role_message { IPC_ENUM(PARENT_ROLE_MESSAGES) PARENT_ROLE_COUNT };

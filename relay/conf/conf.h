@@ -217,6 +217,7 @@ struct conf_route {
     enum conf_delivery_tls tls;
     char *user;
     char *password_file;
+    bool token; /* login = token: the file holds an access token */
 };
 
 /* dns { } */

@@ -47,6 +47,7 @@ static const char *const limit_then[] = { "slow", "defer", "reject", "hold", "su
 static const char *const modes[] = { "enforce", "observe", "off", NULL };
 static const char *const stores[] = { "local", "redis", NULL };
 static const char *const delivery_tls[] = { "none", "opportunistic", "encrypt", "verify", NULL };
+static const char *const logins[] = { "password", "token", NULL };
 static const char *const log_formats[] = { "logfmt", "json", NULL };
 static const char *const log_levels[] = { "debug", "info", "warning", "error", NULL };
 
@@ -331,7 +332,14 @@ static const struct key route_keys[] = {
       AT(tls_given) },
     { "user", VALUE_TEXT, AT(user), "", ANY, false, "\"office\"", "Log in with this name; only with tls = verify.", 0 },
     { "password-file", VALUE_TEXT, AT(password_file), "", ANY, false, "\"/etc/postern/upstream.password\"",
-      "File with the password on its first line, readable by root alone.", 0 },
+      "File with the password, or the token, on its first line, readable by root alone; it is read again when the server refuses "
+      "the login.",
+      0 },
+    { "login", VALUE_CHOICE, AT(token), "password", ONE_OF(logins), false, "token",
+      "What the file holds: a password, for SCRAM-SHA-256, PLAIN or LOGIN, whichever the server offers first of these; or an "
+      "OAuth 2.0 access "
+      "token, for OAUTHBEARER or XOAUTH2, that another program keeps fresh there.",
+      0 },
 };
 #undef AT
 

@@ -260,6 +260,7 @@ void client_free(struct client **client)
     if (!*client)
         return;
     stream_free(&(*client)->stream);
+    login_free(&(*client)->login);
     free(*client);
     *client = NULL;
 }

@@ -12,7 +12,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define CONNECTION_DNS_WAIT_MS (60 * 1000) /* longer than the DNS role takes for all its tries */
+#define CONNECTION_DNS_WAIT_MS     (60 * 1000) /* longer than the DNS role takes for all its tries */
+#define CONNECTION_SECRETS_WAIT_MS (5 * 1000)  /* the parent reads a few files */
 
 static struct ipc *queue_of(const struct connection *connection)
 {
@@ -25,6 +26,7 @@ void connection_free(struct connection *connection)
     client_free(&connection->client);
     race_fini(&connection->race);
     connect_fini(&connection->way);
+    route_fini(&connection->route);
     transaction_fini(&connection->transaction);
     timer_fini(&connection->timer);
     free(connection);
@@ -107,6 +109,35 @@ static void on_refused(struct connection *connection, const struct reason *reaso
     race_go(&connection->race);
 }
 
+/* A login that is refused is for the administrator to mend: an alarm, and mail waits. */
+static void login_over(struct connection *connection)
+{
+    connection->awaits = false;
+    timer_stop(&connection->timer);
+    log_say(LOG_ERROR, "error", "%s refused the login of user %s: %s; mail over this route waits, nothing is bounced for it",
+            connection->place.mx, connection->route.user, connection->way.reason.text);
+    race_go(&connection->race);
+}
+
+static void secrets_over(void *context)
+{
+    login_over(context);
+}
+
+/* The file may hold a newer password or token than this process was given: looked at once a connection. */
+static void on_login(struct connection *connection, const struct reason *reason)
+{
+    struct pool *pool = connection->pool;
+    connect_failed(&connection->way, reason, true);
+    if (connection->asked || !pool->ask_secrets) {
+        login_over(connection);
+        return;
+    }
+    connection->asked = connection->awaits = true;
+    timer_set(&connection->timer, pool->loop, CONNECTION_SECRETS_WAIT_MS, secrets_over, connection);
+    pool->ask_secrets(pool->context);
+}
+
 static void on_silent(struct connection *connection, const struct reason *reason)
 {
     reach_failed(connection->pool->rules.reach, &connection->target.address);
@@ -168,9 +199,9 @@ static void on_nameless(struct connection *connection, const struct reason *reas
 }
 
 static void (*const ends[CLIENT_ENDS])(struct connection *connection, const struct reason *reason) = {
-    [CLIENT_REFUSED] = on_refused,      [CLIENT_SILENT] = on_silent,      [CLIENT_NAMELESS] = on_nameless,
-    [CLIENT_RETRY_PLAIN] = retry_plain, [CLIENT_RETRY_HELO] = retry_helo, [CLIENT_IDLE] = on_idle,
-    [CLIENT_STALE] = on_stale,          [CLIENT_LOST] = on_lost,
+    [CLIENT_REFUSED] = on_refused,   [CLIENT_SILENT] = on_silent,        [CLIENT_LOGIN] = on_login,
+    [CLIENT_NAMELESS] = on_nameless, [CLIENT_RETRY_PLAIN] = retry_plain, [CLIENT_RETRY_HELO] = retry_helo,
+    [CLIENT_IDLE] = on_idle,         [CLIENT_STALE] = on_stale,          [CLIENT_LOST] = on_lost,
 };
 
 static void client_ended(void *context, enum client_end end, const struct reason *reason)
@@ -353,10 +384,24 @@ void connection_abandon(struct connection *connection)
 void connection_address(struct connection *connection, unsigned index, const struct dns_address *answer)
 {
     connect_answer(&connection->way, index, (enum dns_status)answer->status, answer->addresses, answer->count);
-    if (!connection->client && !race_is_on(&connection->race)) {
+    if (!connection->client && !race_is_on(&connection->race) && !connection->awaits) {
         timer_stop(&connection->timer);
         race_go(&connection->race);
     }
+}
+
+void connection_secrets(struct connection *connection)
+{
+    if (!connection->awaits)
+        return;
+    if (!route_refresh(&connection->route, connection->pool->secrets)) {
+        login_over(connection);
+        return;
+    }
+    connection->awaits = false;
+    timer_stop(&connection->timer);
+    connect_restart(&connection->way);
+    race_go(&connection->race);
 }
 
 void connection_ask_again(struct connection *connection)

@@ -24,10 +24,12 @@ struct connection {
     bool helo;    /* this target with HELO */
     bool learnt;  /* that this target serves is known */
     bool busy;    /* there is a transaction */
+    bool asked;   /* for a newer secret, since the login was refused */
+    bool awaits;  /* it */
     bool renewed; /* a fresh session was begun for this transaction already */
     struct transaction transaction;
     struct report_place place;
-    struct timer timer; /* waiting for the DNS, or for work */
+    struct timer timer; /* waiting for the DNS, for secrets, or for work */
 };
 
 /* Begins what OPEN asks for. It may have ended already when this returns. */
@@ -47,6 +49,9 @@ void connection_address(struct connection *connection, unsigned index, const str
 
 /* There is a DNS again: asks anew for what is missing. */
 void connection_ask_again(struct connection *connection);
+
+/* The pool has new secrets. */
+void connection_secrets(struct connection *connection);
 
 /* Ends at once, telling nobody, and frees. */
 void connection_free(struct connection *connection);

@@ -15,8 +15,9 @@ static void take_mechanisms(struct ehlo *ehlo, struct span rest)
         struct span name;
         unsigned bit;
     } known[] = {
-        { { "PLAIN", 5 }, EHLO_AUTH_PLAIN },
-        { { "LOGIN", 5 }, EHLO_AUTH_LOGIN },
+        { { "PLAIN", 5 }, EHLO_AUTH_PLAIN },          { { "LOGIN", 5 }, EHLO_AUTH_LOGIN },
+        { { "SCRAM-SHA-256", 13 }, EHLO_AUTH_SCRAM }, { { "OAUTHBEARER", 11 }, EHLO_AUTH_OAUTHBEARER },
+        { { "XOAUTH2", 7 }, EHLO_AUTH_XOAUTH2 },
     };
     while (rest.n) {
         struct span name = span_cut(&rest, ' ');

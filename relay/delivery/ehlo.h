@@ -17,7 +17,13 @@ enum {
 };
 
 /* Login mechanisms that a server offers and postern knows. */
-enum { EHLO_AUTH_PLAIN = 1, EHLO_AUTH_LOGIN = 2 };
+enum {
+    EHLO_AUTH_PLAIN = 1,
+    EHLO_AUTH_LOGIN = 2,
+    EHLO_AUTH_SCRAM = 4, /* SCRAM-SHA-256 */
+    EHLO_AUTH_OAUTHBEARER = 8,
+    EHLO_AUTH_XOAUTH2 = 16
+};
 
 struct ehlo {
     unsigned offers;     /* EHLO_… */

@@ -7,6 +7,7 @@
 #include "session.h"
 
 #include "../base/log.h"
+#include "../base/text.h"
 
 #define STARTTLS_GO 220 /* RFC 3207 4: no other reply begins a handshake */
 
@@ -72,13 +73,10 @@ static enum stage log_in(struct client *client)
         return STAGE_READY;
     bool verified = client->secured && client->setup.route->tls == CONF_DELIVERY_VERIFY &&
                     SSL_get_verify_result(stream_tls(client->stream)) == X509_V_OK;
-    if (verified && client->ehlo.mechanisms)
-        return STAGE_LOGIN;
     if (verified)
-        reason_local(&reason, "4.7.0", "%s offers no way to log in that this relay knows (PLAIN, LOGIN)", client->setup.host);
-    else
-        reason_local(&reason, "4.7.0", "%s is not to be trusted with a password: its certificate was not verified",
-                     client->setup.host);
+        return STAGE_LOGIN;
+    reason_local(&reason, "4.7.0", "%s is not to be trusted with a password: its certificate was not verified",
+                 client->setup.host);
     return client_fail(client, &reason);
 }
 
@@ -185,41 +183,69 @@ enum stage greet_secured(struct client *client)
     return is_implicit(client) ? STAGE_BANNER : STAGE_EHLO;
 }
 
-static enum stage login_perform(struct client *client)
+/* Writes the next line of the login. */
+static bool say_login(struct client *client)
 {
-    const struct route *route = client->setup.route;
+    const struct client_setup *setup = &client->setup;
+    struct login_setup login = { .user = setup->route->user,
+                                 .secret = setup->route->password,
+                                 .is_token = setup->route->is_token,
+                                 .host = setup->host,
+                                 .port = setup->port };
     struct buffer line;
+    bool made;
     buffer_init(&line, LOGIN_LINE_MAX);
-    bool made = client->login.mechanism
-                    ? login_continue(&client->login, route->user, route->password, &line)
-                    : login_begin(&client->login, client->ehlo.mechanisms, route->user, route->password, &line);
+    if (client->login)
+        made = login_continue(client->login, client->challenge, &line);
+    else
+        made = (client->login = login_new(client->ehlo.mechanisms, &login, &line)) != NULL;
     if (made)
         stream_write(client->stream, buffer_span(&line));
     buffer_wipe(&line);
-    if (made)
-        return STAGE_LOGIN;
+    return made;
+}
+
+static enum stage login_perform(struct client *client)
+{
     struct reason reason;
-    reason_local(&reason, "4.7.0", "%s asks for more at login than this relay has to say", client->setup.host);
+    bool first = !client->login;
+    if (say_login(client))
+        return STAGE_LOGIN;
+    if (first)
+        reason_local(&reason, "4.7.0", "%s offers no way to log in that this relay knows (%s)", client->setup.host,
+                     login_names(client->setup.route->is_token));
+    else
+        reason_local(&reason, "4.7.0", "%s wants something at login that this relay cannot answer", client->setup.host);
     return client_fail(client, &reason);
 }
 
+/* The challenge is copied: the reply makes room for the next one. */
 static enum stage login_next(struct client *client)
 {
-    (void)client;
+    struct span text = span_of(client->reply.text);
+    client->challenge = client->reply.cut || !text_copy(client->challenge_text, sizeof client->challenge_text, text)
+                            ? SPAN("!")
+                            : span_of(client->challenge_text);
     return STAGE_LOGIN;
 }
 
 static enum stage login_done(struct client *client)
 {
-    (void)client;
-    return STAGE_READY;
+    struct reason reason;
+    bool mutual = login_is_mutual(client->login);
+    login_free(&client->login);
+    if (mutual)
+        return STAGE_READY;
+    reason_local(&reason, "4.7.0", "%s said that the login was good without showing that it knows the password",
+                 client->setup.host);
+    return client_fail(client, &reason);
 }
 
 static enum stage login_refused(struct client *client)
 {
-    log_say(LOG_ERROR, "error", "%s refused the login of user %s: %u %s; mail over this route waits, nothing is bounced for it",
-            client->setup.host, client->setup.route->user, client->reply.code, client->reply.text);
-    return client_refused(client);
+    struct reason reason;
+    reason_remote(&reason, &client->reply, '4');
+    return client_end(client, CLIENT_LOGIN, &reason);
 }
 
 const struct stage_row greet_stages[STAGES] = {
@@ -252,6 +278,6 @@ const struct stage_row greet_stages[STAGES] = {
     [STAGE_LOGIN] = { "logging in",
                       STAGE_TIMEOUT(command_timeout_ms),
                       login_perform,
-                      { login_done, login_next, login_refused, login_refused },
+                      { login_done, login_next, client_refused, login_refused },
                       NULL },
 };

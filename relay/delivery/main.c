@@ -2,10 +2,11 @@
  *
  * What needs a path or a right happens in start(): reading the certificate authorities, looking at the machine's interfaces. After
  * that the process makes outgoing sockets and reads segments whose descriptors the queue sends, nothing else. It is not told of a
- * reload: a new generation of processes takes over, and this one drains. */
+ * reload: a new generation of processes takes over, and this one drains. Secrets alone come anew, where it asked for them. */
 #include "../base/text.h"
 #include "../role/mains.h"
 #include "../role/role.h"
+#include "login.h"
 #include "pool.h"
 
 #include <errno.h>
@@ -146,6 +147,19 @@ static size_t read_sources(const struct conf_strings *texts, struct netaddr *sou
     return n;
 }
 
+static void ask_secrets(void *context)
+{
+    role_refresh_secrets(context);
+}
+
+static bool has_logins(const struct conf *conf)
+{
+    for (size_t i = 0; i < conf->nroutes; i++)
+        if (*conf->routes[i].user)
+            return true;
+    return false;
+}
+
 static bool start(struct role *role)
 {
     const struct conf *conf = role->conf;
@@ -173,15 +187,30 @@ static bool start(struct role *role)
                                                .hostname = conf->hostname,
                                                .reach = delivery->reach },
                                     .emptied = emptied,
+                                    .ask_secrets = ask_secrets,
                                     .context = role };
     pool_init(&delivery->pool);
+    if (has_logins(conf))
+        login_load();
     return true;
 }
 
+/* libsasl2 takes its nonces from a file; where nobody logs in, no path is left to open. */
 static void sandbox(struct role *role, struct sandbox *sandbox)
 {
-    (void)role;
+    static const struct sandbox_path random = { .path = LOGIN_RANDOM };
     sandbox->duties = SANDBOX_CONNECT;
+    if (!has_logins(role->conf))
+        return;
+    sandbox->duties |= SANDBOX_READ_FILES;
+    sandbox->paths = &random;
+    sandbox->npaths = 1;
+}
+
+static void settings(struct role *role)
+{
+    struct delivery *delivery = role->state;
+    pool_secrets_came(&delivery->pool, role->secrets);
 }
 
 static void drain(struct role *role)
@@ -200,12 +229,15 @@ static void stop(struct role *role)
     tls_free(&delivery->tls);
     own_fini(&delivery->own);
     reach_free(&delivery->reach);
+    login_unload();
     free(delivery->sources);
     free(delivery);
     role->state = NULL;
 }
 
-static const struct role_steps steps = { .start = start, .sandbox = sandbox, .peer = peer, .drain = drain, .stop = stop };
+static const struct role_steps steps = {
+    .start = start, .sandbox = sandbox, .peer = peer, .settings = settings, .drain = drain, .stop = stop
+};
 
 int delivery_main(int fd)
 {

@@ -109,6 +109,13 @@ void pool_dns_came(struct pool *pool)
         connection_ask_again(LIST_ENTRY(node, struct connection, node));
 }
 
+void pool_secrets_came(struct pool *pool, const struct bundle *secrets)
+{
+    pool->secrets = secrets;
+    LIST_EACH(node, &pool->connections)
+        connection_secrets(LIST_ENTRY(node, struct connection, node));
+}
+
 void pool_drain(struct pool *pool)
 {
     pool->draining = true;

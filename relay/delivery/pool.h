@@ -18,9 +18,10 @@ struct pool {
     const struct bundle *secrets;
     struct tls *tls;
     struct connect_rules rules;
-    struct ipc *queue;              /* NULL: gone */
-    struct ipc *dns;                /* NULL: gone */
-    void (*emptied)(void *context); /* draining, and the last connection has ended */
+    struct ipc *queue;                  /* NULL: gone */
+    struct ipc *dns;                    /* NULL: gone */
+    void (*emptied)(void *context);     /* draining, and the last connection has ended */
+    void (*ask_secrets)(void *context); /* `secrets` may be old: pool_secrets_came follows; NULL: they are what they are */
     void *context;
 
     struct list connections; /* every one, also those of a queue that has gone */
@@ -55,6 +56,9 @@ void pool_address(struct pool *pool, const struct dns_address *answer);
 
 /* There is a DNS role again: what waits for an answer is asked anew. */
 void pool_dns_came(struct pool *pool);
+
+/* SECRETS are what was asked for, and borrowed in place of those before. */
+void pool_secrets_came(struct pool *pool, const struct bundle *secrets);
 
 /* Ends: no new connections, those at work finish their transaction. `emptied` follows, perhaps at once. */
 void pool_drain(struct pool *pool);

@@ -9,6 +9,25 @@
 
 #include "../base/text.h"
 
+#include <openssl/crypto.h>
+#include <stdlib.h>
+
+static void keep_password(struct route *route, struct span password)
+{
+    route_fini(route);
+    if (password.n)
+        route->password = span_make(text_dup(password), password.n);
+}
+
+void route_fini(struct route *route)
+{
+    char *password = (char *)(uintptr_t)route->password.p;
+    if (password)
+        OPENSSL_cleanse(password, route->password.n);
+    free(password);
+    route->password = span_make(NULL, 0);
+}
+
 /* The password of the file PATH as the parent read it, up to its first line end. */
 static struct span find_password(const struct bundle *secrets, const char *path)
 {
@@ -23,7 +42,8 @@ static bool find_login(const struct conf_route *named, const struct bundle *secr
 {
     route->user = named->user;
     route->tls = CONF_DELIVERY_VERIFY;
-    route->password = find_password(secrets, named->password_file);
+    route->is_token = named->token;
+    keep_password(route, find_password(secrets, named->password_file));
     if (route->password.n)
         return true;
     log_say(LOG_ERROR, "error", "route \"%s\": the password of user %s could not be had from %s; its mail waits", named->name,
@@ -43,6 +63,7 @@ bool route_find(const struct conf *conf, const struct bundle *secrets, const str
             reason_local(ret_reason, "4.3.5", "the route \"%.*s\" is not in the relay's settings (any more)", SPAN_ARGS(name));
             return false;
         }
+        route.named = named;
         if (named->tls_given)
             route.tls = named->tls;
         /* Hosts that came from MX answers are anybody's: they get no password. */
@@ -50,5 +71,14 @@ bool route_find(const struct conf *conf, const struct bundle *secrets, const str
             return false;
     }
     *ret_route = route;
+    return true;
+}
+
+bool route_refresh(struct route *route, const struct bundle *secrets)
+{
+    struct span now = route->named ? find_password(secrets, route->named->password_file) : span_make(NULL, 0);
+    if (!now.n || span_equal(now, route->password))
+        return false;
+    keep_password(route, now);
     return true;
 }

@@ -9,12 +9,14 @@
 
 #define ROUTE_SMTPS_PORT 465 /* implicit TLS (RFC 8314 3.3) */
 
-/* Borrowed from the settings and secrets, which a delivery process keeps for its whole life. */
+/* All but the password is borrowed from the settings, which a delivery process keeps for its whole life. */
 struct route {
     bool mx;
     enum conf_delivery_tls tls;
-    const char *user;     /* "": no login */
-    struct span password; /* without its line end */
+    const struct conf_route *named; /* NULL: none */
+    const char *user;               /* "": no login */
+    bool is_token;                  /* the password is an access token */
+    struct span password;           /* without its line end; the route's own */
 };
 
 /* Fills *ret_route for what OPEN asks. A route with a user is always CONF_DELIVERY_VERIFY, whatever it says: a password goes to
@@ -22,5 +24,11 @@ struct route {
  * there: nothing may be connected to then. */
 bool route_find(const struct conf *conf, const struct bundle *secrets, const struct delivery_open *open, struct route *ret_route,
                 struct reason *ret_reason);
+
+/* Looks the password up anew, in SECRETS that came since. True where there is another one now. */
+bool route_refresh(struct route *route, const struct bundle *secrets);
+
+/* Wipes and frees the password. Fine on an all-zero one. */
+void route_fini(struct route *route);
 
 #endif

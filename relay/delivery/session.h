@@ -39,7 +39,9 @@ struct client {
     enum stage stage;
     struct reply reply;
     struct ehlo ehlo;
-    struct login login;
+    struct login *login;   /* NULL: not begun */
+    struct span challenge; /* of the server, in base64: in `challenge_text` */
+    char challenge_text[SMTP_REPLY_TEXT_SIZE];
     char tls[DELIVERY_TLS_SIZE];
     bool secured;
     struct transaction *transaction;

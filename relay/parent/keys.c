@@ -21,7 +21,7 @@
 #include <string.h>
 
 #define KEYS_NAME_SIZE    BUNDLE_NAME_MAX
-#define KEYS_PASSWORD_MAX 1024
+#define KEYS_PASSWORD_MAX 8192 /* access tokens are long */
 
 /* Where complaints go, and whether there was one. */
 struct check {
@@ -121,6 +121,16 @@ static void load_passwords(struct check *check, struct bundle *bundle, const str
     for (size_t i = 0; i < conf->nroutes; i++)
         load_password(check, bundle, (struct place){ "route", conf->routes[i].name }, "password-file",
                       conf->routes[i].password_file);
+}
+
+struct bundle *keys_passwords(const struct conf *conf, conf_complain tell, void *context)
+{
+    struct check check = { conf, tell, context, false };
+    struct bundle *passwords = bundle_new();
+    load_passwords(&check, passwords, conf);
+    if (check.failed)
+        bundle_free(&passwords);
+    return passwords;
 }
 
 bool keys_load(const struct conf *conf, struct span ticket_key, struct bundle *secrets[ROLE_KINDS], conf_complain tell,

@@ -10,6 +10,9 @@
 bool keys_load(const struct conf *conf, struct span ticket_key, struct bundle *secrets[ROLE_KINDS], conf_complain complain,
                void *context);
 
+/* Those for delivery alone, the caller's to free; NULL, told to COMPLAIN, where one cannot be read. */
+struct bundle *keys_passwords(const struct conf *conf, conf_complain complain, void *context);
+
 /* Wipes and frees all of them. */
 void keys_free(struct bundle *secrets[ROLE_KINDS]);
 

@@ -36,6 +36,7 @@ struct parent {
     bool stopping;
     bool announced;        /* systemd was told that we are ready */
     int status;            /* exit status */
+    int64_t passwords_ms;  /* when those of routes were read again last (monotonic) */
     unsigned early_deaths; /* of roles that were never ready, before everything was up once */
     struct timer deadline; /* of stopping */
     struct timer heartbeat;

@@ -8,6 +8,7 @@
 #include "../base/log.h"
 #include "../base/text.h"
 #include "../conf/read.h"
+#include "reload.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -67,28 +68,38 @@ static int settings_file(const struct conf *conf, uint64_t *ret_size)
     return fd;
 }
 
+static void send_secrets(struct process *process, bool reload)
+{
+    const struct parent *parent = process->parent;
+    struct parent_secrets secrets = { .reload = reload };
+    struct bundle *none = bundle_new();
+    const struct bundle *bundle = parent->now.secrets[process->kind] ? parent->now.secrets[process->kind] : none;
+    int fd = bundle_save(bundle);
+    if (fd >= 0) {
+        ipc_send(process->channel, PARENT_SECRETS, &secrets, sizeof secrets, fd);
+        close(fd);
+    } else {
+        log_say(LOG_ERROR, "error", "secrets for the %s role cannot be handed over: %s", role_name(process->kind),
+                strerror(errno));
+    }
+    bundle_free(&none);
+}
+
 static void send_settings(struct process *process, bool reload)
 {
     const struct parent *parent = process->parent;
     struct parent_settings settings = { .debug = parent->options.debug,
                                         .keep_user = parent->options.keep_user,
                                         .reload = reload };
-    struct parent_secrets secrets = { .reload = reload };
-    struct bundle *none = bundle_new();
-    const struct bundle *bundle = parent->now.secrets[process->kind] ? parent->now.secrets[process->kind] : none;
-    int settings_fd = settings_file(parent->now.conf, &settings.size_bytes), secrets_fd = bundle_save(bundle);
-    if (settings_fd >= 0 && secrets_fd >= 0) {
-        ipc_send(process->channel, PARENT_SETTINGS, &settings, sizeof settings, settings_fd);
-        ipc_send(process->channel, PARENT_SECRETS, &secrets, sizeof secrets, secrets_fd);
-    } else {
+    int fd = settings_file(parent->now.conf, &settings.size_bytes);
+    if (fd < 0) {
         log_say(LOG_ERROR, "error", "settings for the %s role cannot be handed over: %s", role_name(process->kind),
                 strerror(errno));
+        return;
     }
-    if (settings_fd >= 0)
-        close(settings_fd);
-    if (secrets_fd >= 0)
-        close(secrets_fd);
-    bundle_free(&none);
+    ipc_send(process->channel, PARENT_SETTINGS, &settings, sizeof settings, fd);
+    close(fd);
+    send_secrets(process, reload);
 }
 
 /* Makes a channel between two processes where their roles are linked. */
@@ -377,6 +388,16 @@ static void take_finished(struct process *process, const void *body)
     process->draining = true; /* its end is expected */
 }
 
+/* A password or token may have been replaced in its file. */
+static void take_secrets(struct process *process, const void *body)
+{
+    (void)body;
+    if (process->kind != ROLE_DELIVERY)
+        return;
+    reload_passwords(process->parent);
+    send_secrets(process, true);
+}
+
 static void take_command(struct process *process, const void *body)
 {
     if (process->kind == ROLE_CONTROL)
@@ -384,10 +405,8 @@ static void take_command(struct process *process, const void *body)
 }
 
 static void (*const handlers[PARENT_ROLE_COUNT])(struct process *process, const void *body) = {
-    [ROLE_READY] = take_ready,
-    [ROLE_PONG] = take_pong,
-    [ROLE_FINISHED] = take_finished,
-    [ROLE_COMMAND] = take_command,
+    [ROLE_READY] = take_ready,     [ROLE_PONG] = take_pong,       [ROLE_FINISHED] = take_finished,
+    [ROLE_SECRETS] = take_secrets, [ROLE_COMMAND] = take_command,
 };
 
 static void received(void *context, unsigned type, const void *body, size_t size, int fd)

@@ -11,6 +11,7 @@
  * may have connections in their backlog. Reloads may overlap: everything that is not of the newest generation is old. */
 #include "reload.h"
 
+#include "../base/clock.h"
 #include "../base/log.h"
 #include "../base/text.h"
 #include "keys.h"
@@ -18,6 +19,7 @@
 
 #include <string.h>
 
+#define PASSWORDS_EVERY_MS 1000            /* refused logins have them read again so often at most */
 #define RELOAD_PATIENCE_MS (5 * 60 * 1000) /* an old submission or delivery process may finish its sessions for so long */
 
 void reload_free(struct parent_settings_files *files)
@@ -101,6 +103,25 @@ bool reload_run(struct parent *parent, char *text, size_t size)
     process_start_all(parent, ROLE_SUBMISSION, conf_processes(files.conf), parent->generation);
     log_say(LOG_INFO, "notice", "configuration reloaded from %s", parent->options.file);
     return true;
+}
+
+static void tell(void *context, const char *line)
+{
+    (void)context;
+    log_say(LOG_ERROR, "error", "%s; the password or token that was read before is used", line);
+}
+
+void reload_passwords(struct parent *parent)
+{
+    int64_t now_ms = clock_monotonic_ms();
+    if (now_ms - parent->passwords_ms < PASSWORDS_EVERY_MS)
+        return;
+    parent->passwords_ms = now_ms;
+    struct bundle *passwords = keys_passwords(parent->now.conf, tell, NULL);
+    if (!passwords)
+        return;
+    bundle_free(&parent->now.secrets[ROLE_DELIVERY]);
+    parent->now.secrets[ROLE_DELIVERY] = passwords;
 }
 
 /* Is PROCESS of a generation before the present one? */

@@ -10,6 +10,9 @@ bool reload_read(struct parent *parent, struct parent_settings_files *files, con
 /* Reads anew and, where all is well, starts a new generation. The complaints are collected in TEXT of SIZE bytes, one a line. */
 bool reload_run(struct parent *parent, char *text, size_t size);
 
+/* Reads the passwords of routes anew, at most once a second; where one cannot be read, those before stay. */
+void reload_passwords(struct parent *parent);
+
 /* Ends the old generation once the new one is ready; called on every change. */
 void reload_progress(struct parent *parent);
 

@@ -289,6 +289,11 @@ bool role_command(struct role *role, enum parent_verb verb, uint64_t ticket)
     return ipc_send(role->runtime->parent, ROLE_COMMAND, &command, sizeof command, -1);
 }
 
+void role_refresh_secrets(struct role *role)
+{
+    ipc_send(role->runtime->parent, ROLE_SECRETS, &(struct parent_empty){ 0 }, sizeof(struct parent_empty), -1);
+}
+
 void role_peers_set(struct role_peers *peers, unsigned slot, struct ipc *channel)
 {
     role_peers_drop(peers, slot);

@@ -42,7 +42,8 @@ struct role_steps {
     void (*peer)(struct role *role, enum role_kind kind, unsigned slot, int fd);
     /* A listening socket for ADDRESS of LISTENER (indices into the settings). The role's from here on. */
     void (*listener)(struct role *role, unsigned listener, unsigned address, int fd);
-    /* role->conf and role->secrets have been replaced (dns, policy, queue, control: those that outlive a reload). */
+    /* role->conf and role->secrets have been replaced (dns, policy, queue, control: those that outlive a reload), or role->secrets alone
+     * after role_refresh_secrets. */
     void (*settings)(struct role *role);
     /* No new work; finish what is in hand, then call role_finished. Without this step the role ends at once. */
     void (*drain)(struct role *role);
@@ -63,6 +64,10 @@ void role_finished(struct role *role);
 
 /* Asks the parent (control only); role_steps.answer follows. False where it cannot be asked. */
 bool role_command(struct role *role, enum parent_verb verb, uint64_t ticket);
+
+/* Asks the parent to read this role's secrets anew (delivery only); role->secrets is replaced and role_steps.settings follows, whether they
+ * have changed or not. */
+void role_refresh_secrets(struct role *role);
 
 /* Peers of one kind, by slot: a small table that most roles need. Zero is an empty one. */
 struct role_peers {

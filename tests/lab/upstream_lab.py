@@ -1,12 +1,16 @@
 """Smart hosts and other servers that want more than mail: TLS sessions, logins, routes by sender and account; with an unmodified Postfix
 and with our own submission service."""
+import base64
+import pathlib
+import shutil
+import subprocess
 import sys
 
 from case import main
 from postfix import Postfix
-from receiver import Receiver
+from receiver import Deed, Receiver
 from submit import message, submit
-from world import World, wait_for
+from world import World, free_port, wait_for, which
 
 HOUR = "retry = { 1h }"
 
@@ -73,6 +77,110 @@ def case_routes_by_sender_and_account():
         daemon.cli("reload")
         daemon.cli("queue", "retry", waits)
         wait_for(lambda: len(hosts["sales"].messages) == 2, what="the message by the route that is left")
+
+
+def smart_route(world, port, secret, more="", name="far.example"):
+    """A route over a smart host at PORT of localhost, with the secret in a file that is returned too."""
+    path = world.folder / f"secret-{name}"
+    path.write_text(secret + "\n")
+    return path, f'route "{name}" {{ via = "localhost:{port}" tls = verify user = "office" password-file = "{path}" {more} }}\n'
+
+
+def case_logins_at_our_own_submission_service():
+    """SCRAM-SHA-256, PLAIN and LOGIN, the best that the smart host offers; it sends on what it gets."""
+    for offered, used in (('"PLAIN", "LOGIN", "SCRAM-SHA-256"', "SCRAM-SHA-256"), ('"LOGIN", "PLAIN"', "PLAIN"), ('"LOGIN"', "LOGIN")):
+        with World() as world:
+            end = world.add(Receiver("127.0.6.1", world.delivery_port))
+            upstream = world.posternd("upstream", auth=f"mechanisms = {{ {offered} }}", sections=f'route "*" {{ via = "127.0.6.1:{world.delivery_port}" }}\n',
+                                      listener="check-recipient-domain = no", top="processes = 1")
+            upstream.user("office", "päss word,=")
+            upstream.start()
+            daemon = relay(world, smart_route(world, upstream.port, "päss word,=")[1])
+            deliver(daemon, "bob@far.example")
+            wait_for(lambda: end.messages, what="the message behind the smart host")
+            logins = [(e["account"], e["mechanism"]) for e in upstream.events("authenticated")]
+            assert logins == [("office", used)], logins
+
+
+def postfix_with_logins(world, mechanisms):
+    """(Postfix, its port): one that wants a login, of user office with password secret."""
+    which("saslpasswd2")
+    folder = pathlib.Path(world.folder) / "sasl"
+    folder.mkdir(mode=0o755)
+    subprocess.run(["saslpasswd2", "-p", "-c", "-f", str(folder / "sasldb2"), "-u", "receiver.example", "office"], input=b"secret", check=True)
+    shutil.chown(folder / "sasldb2", "postfix", "postfix")
+    port = free_port()
+    settings = ["smtpd_sasl_auth_enable = yes", "smtpd_sasl_path = smtpd", "smtpd_tls_auth_only = yes", "smtpd_sasl_local_domain = receiver.example",
+                "smtpd_relay_restrictions = permit_sasl_authenticated, reject", "smtpd_tls_loglevel = 1"]
+    postfix = world.add(Postfix.receiver(world.folder, f"127.0.0.1:{port}", "far.example", world.certificate, settings))
+    (postfix.conf / "sasl").mkdir()  # where Debian's Postfix looks
+    (postfix.conf / "sasl" / "smtpd.conf").write_text(f"pwcheck_method: auxprop\nauxprop_plugin: sasldb\nsasldb_path: {folder}/sasldb2\nmech_list: {mechanisms}\n")
+    return postfix, port
+
+
+def case_logins_at_postfix():
+    """An unmodified Postfix with Cyrus SASL: each mechanism that it offers."""
+    for mechanism in ("SCRAM-SHA-256", "PLAIN", "LOGIN"):
+        with World() as world:
+            postfix, port = postfix_with_logins(world, mechanism)
+            daemon = relay(world, smart_route(world, port, "secret")[1])
+            deliver(daemon, "bob@far.example")
+            assert f"sasl_method={mechanism}, sasl_username=office" in postfix.log(), postfix.log()[-2000:]
+
+
+def tokens(port_of, good, mechanism):
+    """A function for a Receiver's answers: takes the tokens in the set GOOD, and explains a refusal as RFC 7628 has it."""
+    def answer(argument):
+        name, _, initial = argument.partition(" ")
+        text = base64.b64decode(initial).decode()
+        assert name == mechanism and "office" in text, text
+        port_of.append(text)
+        if any(f"auth=Bearer {token}\1\1" in text for token in good):
+            return None
+
+        def refuse(session):
+            session.sock.sendall(b"334 " + base64.b64encode(b'{"status":"invalid_token"}') + b"\r\n")
+            assert session.file.readline() == (b"AQ==\r\n" if mechanism == "OAUTHBEARER" else b"\r\n")
+            session.sock.sendall(b"535 5.7.8 the token is not valid\r\n")
+            return True
+        return Deed(refuse)
+    return answer
+
+
+def case_a_token_that_was_replaced_in_its_file_is_read_again():
+    """The token that the daemon was started with has run out; a helper wrote a new one: no message is deferred. Then none is good: an alarm."""
+    for mechanism in ("OAUTHBEARER", "XOAUTH2"):
+        with World() as world:
+            seen, good = [], {"second"}
+            upstream = world.add(Receiver("127.0.0.1", 0, {"auth": tokens(seen, good, mechanism)}, world.certificate, ("PIPELINING", f"AUTH PLAIN LOGIN {mechanism}")))
+            path, section = smart_route(world, upstream.server.server_address[1], "first", "login = token")
+            daemon = relay(world, section, delivery="messages-per-connection = 1 idle-timeout = 0")
+            path.write_text("second\n")
+            deliver(daemon, "bob@far.example")
+            assert [text.partition("Bearer ")[2].rstrip("\1") for text in seen[:2]] == ["first", "second"], seen
+            assert not daemon.events("deferred") and not [e for e in daemon.events("error") if "login" in e["text"]], daemon.events("error")
+            good.clear()
+            submit(daemon, "alice@example.net", ["bob@far.example"], message("waits"))
+            deferred = wait_for(lambda: daemon.events("deferred"), what="the deferral")[0]
+            assert deferred["status"] == "4.7.8" and "535 5.7.8" in deferred["reply"], deferred
+            assert [e for e in daemon.events("error") if "refused the login of user office" in e["text"]]
+            site, = [s for s in daemon.cli("status", json_output=True)["sites"] if s["failures"]]
+            assert "535 5.7.8" in site["reply"], site
+            assert "second" not in daemon.log() and not daemon.events("bounced")
+
+
+def case_a_password_that_was_mended_is_read_again_without_a_reload():
+    with World() as world:
+        upstream = world.posternd("upstream", sections=f'route "*" {{ via = "127.0.6.1:{world.delivery_port}" }}\n', listener="check-recipient-domain = no",
+                                  auth="lockout-failures = 1000")
+        upstream.user("office", "right")
+        upstream.start()
+        path, section = smart_route(world, upstream.port, "wrong")
+        daemon = relay(world, section, queue="retry = { 1s }")
+        submit(daemon, "alice@example.net", ["bob@far.example"], message())
+        wait_for(lambda: daemon.events("deferred"), what="the deferral")
+        path.write_text("right\n")
+        wait_for(lambda: daemon.events("delivered"), what="delivery")
 
 
 if __name__ == "__main__":

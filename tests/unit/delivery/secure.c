@@ -94,10 +94,24 @@ static const struct exchange exchanges[] = {
     { "LOGIN that asks on and on", CONF_DELIVERY_VERIFY,
       LINES(SECURED, "> 250-mx.test", "> 250 AUTH LOGIN", "< AUTH LOGIN", "> 334 x", "< b2ZmaWNl", "> 334 x", "< c2VjcmV0",
             "> 334 x", "gone"),
-      "unreachable 4.7.0;", "more", .user = "office" },
+      "unreachable 4.7.0;", "cannot answer", .user = "office" },
     { "535 defers", CONF_DELIVERY_VERIFY,
       LINES(SECURED, "> 250-mx.test", "> 250 AUTH PLAIN", "< " PLAIN_LOGIN, "> 535 5.7.8 wrong", "gone"), "unreachable 4.7.8;",
       "535 5.7.8 wrong", .user = "office" },
+    { "SCRAM before PLAIN, and an answer that proves nothing", CONF_DELIVERY_VERIFY,
+      LINES(SECURED, "> 250-mx.test", "> 250 AUTH PLAIN SCRAM-SHA-256", "< AUTH SCRAM-SHA-256 biwsbj1vZmZpY2Us",
+            "> 235 2.7.0 welcome", "gone"),
+      "unreachable 4.7.0;", "without showing", .user = "office" },
+    { "SCRAM with a nonce that is not ours", CONF_DELIVERY_VERIFY,
+      LINES(SECURED, "> 250-mx.test", "> 250 AUTH SCRAM-SHA-256", "< AUTH SCRAM-SHA-256 ",
+            "> 334 cj1zb21lYm9keSxzPVp6Wnp6enp6enp6PSxpPTQwOTY=", "gone"),
+      "unreachable 4.7.0;", "cannot answer", .user = "office" },
+    { "SCRAM and a challenge that is no base64", CONF_DELIVERY_VERIFY,
+      LINES(SECURED, "> 250-mx.test", "> 250 AUTH SCRAM-SHA-256", "< AUTH SCRAM-SHA-256 ", "> 334 ***", "gone"),
+      "unreachable 4.7.0;", "cannot answer", .user = "office" },
+    { "454 at login", CONF_DELIVERY_VERIFY,
+      LINES(SECURED, "> 250-mx.test", "> 250 AUTH PLAIN", "< " PLAIN_LOGIN, "> 454 4.7.0 not now", "gone"), "unreachable 4.7.0;",
+      "454 4.7.0 not now", .user = "office" },
     { "no mechanism that is known", CONF_DELIVERY_VERIFY, LINES(SECURED, "> 250-mx.test", "> 250 AUTH GSSAPI", "gone"),
       "unreachable 4.7.0;", "log in", .user = "office" },
     { "the route has a user: verified, whatever it says", CONF_DELIVERY_OPPORTUNISTIC, LINES(STARTTLS, "> 220 go", "tls perhaps"),
@@ -249,27 +263,82 @@ static void test_route(void **state)
             continue;
         assert_int_equal(route.tls, rows[i].tls);
         assert_true(span_equal(route.password, span_of(rows[i].password)));
+        route_fini(&route);
     }
     bundle_free(&secrets);
 }
 
-/* The line of a login, byte by byte. */
+/* The lines of a login, byte by byte. */
 static void test_login(void **state)
 {
-    struct login login;
+    struct login_setup setup = { .user = "office", .secret = SPAN("secret"), .host = "mx.test", .port = 587 };
+    struct login *login;
     struct buffer line;
     (void)state;
     buffer_init(&line, LOGIN_LINE_MAX);
-    assert_true(login_begin(&login, EHLO_AUTH_PLAIN | EHLO_AUTH_LOGIN, "office", SPAN("secret"), &line));
+    login = login_new(EHLO_AUTH_PLAIN | EHLO_AUTH_LOGIN | EHLO_AUTH_XOAUTH2, &setup, &line);
     assert_string_equal(buffer_text(&line), PLAIN_LOGIN "\r\n");
-    assert_false(login_continue(&login, "office", SPAN("secret"), &line));
-    assert_false(login_begin(&login, 0, "office", SPAN("secret"), &line));
+    assert_false(login_continue(login, SPAN(""), &line));
+    assert_true(login_is_mutual(login));
+    login_free(&login);
+    assert_null(login_new(0, &setup, &line));
+    assert_null(login_new(EHLO_AUTH_XOAUTH2, &setup, &line)); /* a password is no token */
+    setup.is_token = true;
+    assert_null(login_new(EHLO_AUTH_PLAIN | EHLO_AUTH_SCRAM, &setup, &line)); /* nor the other way round */
+    buffer_clear(&line);
+    login = login_new(EHLO_AUTH_XOAUTH2, &setup, &line); /* user=office^Aauth=Bearer secret^A^A */
+    assert_string_equal(buffer_text(&line), "AUTH XOAUTH2 dXNlcj1vZmZpY2UBYXV0aD1CZWFyZXIgc2VjcmV0AQE=\r\n");
+    buffer_clear(&line);
+    assert_true(login_continue(login, SPAN("eyJzdGF0dXMiOiI0MDEifQ=="), &line));
+    assert_string_equal(buffer_text(&line), "\r\n");
+    assert_false(login_continue(login, SPAN("x"), &line));
+    login_free(&login);
+    buffer_wipe(&line);
+}
+
+/* The token of RFC 7628 4.1's example; one that is too long for the command goes behind an empty challenge. */
+static void test_token(void **state)
+{
+    static char token[2000];
+    struct login_setup setup = { .user = "user@example.com",
+                                 .secret = SPAN("vF9dft4qmTc2Nvb3RlckBhbHRhdmlzdGEuY29tCg=="),
+                                 .is_token = true,
+                                 .host = "server.example.com",
+                                 .port = 143 };
+    struct login *login;
+    struct buffer line;
+    (void)state;
+    buffer_init(&line, LOGIN_LINE_MAX);
+    login = login_new(EHLO_AUTH_OAUTHBEARER | EHLO_AUTH_XOAUTH2, &setup, &line);
+    assert_string_equal(buffer_text(&line), "AUTH OAUTHBEARER "
+                                            "bixhPXVzZXJAZXhhbXBsZS5jb20sAWhvc3Q9c2VydmVyLmV4YW1wbGUuY29tAXBvcnQ9MTQzAWF1dGg9QmVh"
+                                            "cmVyIHZGOWRmdDRxbVRjMk52YjNSbGNrQmhiSFJoZG1semRHRXVZMjl0Q2c9PQEB\r\n");
+    login_free(&login);
+    memset(token, 'x', sizeof token);
+    setup.secret = span_make(token, sizeof token);
+    setup.user = "a=b,c";
+    buffer_clear(&line);
+    login = login_new(EHLO_AUTH_OAUTHBEARER, &setup, &line);
+    assert_string_equal(buffer_text(&line), "AUTH OAUTHBEARER\r\n");
+    buffer_clear(&line);
+    assert_true(login_continue(login, SPAN(""), &line));
+    assert_true(buffer_size(&line) > 2600);
+    assert_memory_equal(buffer_span(&line).p, "bixhPWE9M0RiPTJDYywB", 20); /* n,a=a=3Db=2Cc,^A */
+    buffer_clear(&line);
+    assert_true(login_continue(login, SPAN("e30="), &line));
+    assert_string_equal(buffer_text(&line), "AQ==\r\n");
+    assert_false(login_continue(login, SPAN("e30="), &line));
+    login_free(&login);
     buffer_wipe(&line);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(test_exchanges), cmocka_unit_test(test_sessions),
-                                        cmocka_unit_test(test_route), cmocka_unit_test(test_login) };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+                                        cmocka_unit_test(test_route), cmocka_unit_test(test_login),
+                                        cmocka_unit_test(test_token) };
+    assert_true(login_load());
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    login_unload();
+    return failed;
 }
