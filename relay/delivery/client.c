@@ -56,6 +56,11 @@ static bool enter(struct client *client, enum stage stage)
             nonsense(client, unasked);
             return false;
         }
+        if (stage == STAGE_READY && client->transaction &&
+            client->transaction->open) { /* some recipients were not in the last one */
+            stage = post_begin(client);
+            continue;
+        }
         if (stage == STAGE_READY) {
             stream_deadline(client->stream, 0);
             client->events->ready(client->context);
@@ -219,7 +224,7 @@ static void secured(void *context)
 /* Did a kept connection turn out to be dead before the server said anything of this transaction? */
 static bool is_stale(const struct client *client)
 {
-    return client->stage == STAGE_MAIL && client->transactions > 1 && client->reply.lines == 0;
+    return client->stage == STAGE_MAIL && client->mails > 1 && client->reply.lines == 0;
 }
 
 static void ended(void *context, enum stream_end why)
@@ -278,7 +283,6 @@ void client_send(struct client *client, struct transaction *transaction)
 {
     assert(client->stage == STAGE_READY);
     client->transaction = transaction;
-    client->transactions++;
     enter(client, post_begin(client));
 }
 
@@ -290,6 +294,11 @@ bool client_is_ready(const struct client *client)
 bool client_is_committed(const struct client *client)
 {
     return client->stage == STAGE_DOT;
+}
+
+bool client_is_spent(const struct client *client)
+{
+    return client->ehlo.mail_max && client->mails >= client->ehlo.mail_max;
 }
 
 const char *client_tls(const struct client *client)

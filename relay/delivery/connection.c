@@ -74,6 +74,8 @@ static void turn(struct connection *connection)
     }
     if (connection->orphan || connection->closing || pool->draining) {
         finish_well(connection, "the connection was to be ended");
+    } else if (client_is_spent(connection->client)) {
+        finish_well(connection, "the server takes no more messages over one connection");
     } else {
         report_next(pool->queue, connection->number, &connection->place);
         timer_set(&connection->timer, pool->loop, pool->conf->delivery.idle_timeout_ms, idle_over, connection);
@@ -185,6 +187,17 @@ static void on_stale(struct connection *connection, const struct reason *reason)
     race_go(&connection->race);
 }
 
+/* Each session settles one recipient at least, so this comes to an end. */
+static void on_spent(struct connection *connection, const struct reason *reason)
+{
+    if (connection->orphan) {
+        on_lost(connection, reason);
+        return;
+    }
+    connect_restart(&connection->way);
+    race_go(&connection->race);
+}
+
 /* Once only, as there is no IPv6 any more then. Recipients that have their outcome keep it. */
 static void on_nameless(struct connection *connection, const struct reason *reason)
 {
@@ -193,21 +206,24 @@ static void on_nameless(struct connection *connection, const struct reason *reas
         return;
     }
     reach_prefer(connection->pool->rules.reach, connection->target.host, 4, REACH_REFUSED_MS);
-    body_rewind(&connection->transaction.body);
     connect_use_ipv4(&connection->way);
     race_go(&connection->race);
 }
 
 static void (*const ends[CLIENT_ENDS])(struct connection *connection, const struct reason *reason) = {
-    [CLIENT_REFUSED] = on_refused,   [CLIENT_SILENT] = on_silent,        [CLIENT_LOGIN] = on_login,
-    [CLIENT_NAMELESS] = on_nameless, [CLIENT_RETRY_PLAIN] = retry_plain, [CLIENT_RETRY_HELO] = retry_helo,
-    [CLIENT_IDLE] = on_idle,         [CLIENT_STALE] = on_stale,          [CLIENT_LOST] = on_lost,
+    [CLIENT_REFUSED] = on_refused,    [CLIENT_SILENT] = on_silent,     [CLIENT_LOGIN] = on_login,
+    [CLIENT_SPENT] = on_spent,        [CLIENT_NAMELESS] = on_nameless, [CLIENT_RETRY_PLAIN] = retry_plain,
+    [CLIENT_RETRY_HELO] = retry_helo, [CLIENT_IDLE] = on_idle,         [CLIENT_STALE] = on_stale,
+    [CLIENT_LOST] = on_lost,
 };
 
 static void client_ended(void *context, enum client_end end, const struct reason *reason)
 {
     struct connection *connection = context;
-    client_free(&connection->client);
+    if (end == CLIENT_SPENT)
+        client_quit(&connection->client);
+    else
+        client_free(&connection->client);
     ends[end](connection, reason);
 }
 

@@ -2,11 +2,34 @@
 
 #include "../base/text.h"
 
+#define LIMIT_MAX 999999 /* six digits (RFC 9422 4) */
+
 /* "SIZE", "SIZE 0": no limit (RFC 1870 4); a number beyond all bounds is none either. */
 static void take_size(struct ehlo *ehlo, struct span rest)
 {
     uint64_t size;
     ehlo->size_max = text_number(span_trim(rest), 0, UINT64_MAX, &size) ? size : 0;
+}
+
+/* "LIMITS RCPTMAX=20 MAILMAX=5" (RFC 9422 3). A value that is none, or 0, is no limit. */
+static void take_limits(struct ehlo *ehlo, struct span rest)
+{
+    const struct {
+        struct span name;
+        uint64_t *to;
+    } known[] = {
+        { SPAN("MAILMAX"), &ehlo->mail_max },
+        { SPAN("RCPTMAX"), &ehlo->rcpt_max },
+        { SPAN("RCPTDOMAINMAX"), &ehlo->domain_max },
+    };
+    while (rest.n) {
+        struct span value = span_cut(&rest, ' ');
+        struct span name = span_cut(&value, '=');
+        uint64_t number;
+        for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+            if (span_equal_nocase(name, known[i].name) && text_number(value, 1, LIMIT_MAX, &number))
+                *known[i].to = number;
+    }
 }
 
 static void take_mechanisms(struct ehlo *ehlo, struct span rest)
@@ -36,6 +59,7 @@ static const struct {
     { { "SIZE", 4 }, EHLO_SIZE, take_size },
     { { "8BITMIME", 8 }, EHLO_8BITMIME, NULL },
     { { "SMTPUTF8", 8 }, EHLO_SMTPUTF8, NULL },
+    { { "LIMITS", 6 }, 0, take_limits },
     { { "STARTTLS", 8 }, EHLO_STARTTLS, NULL },
     { { "AUTH", 4 }, EHLO_AUTH, take_mechanisms },
     { { "DSN", 3 }, EHLO_DSN, NULL },

@@ -28,7 +28,10 @@ enum {
 struct ehlo {
     unsigned offers;     /* EHLO_… */
     unsigned mechanisms; /* EHLO_AUTH_… */
-    uint64_t size_max;   /* largest message; 0: no limit was named */
+    uint64_t size_max;   /* largest message; 0: no limit was named, as with those of LIMITS (RFC 9422) */
+    uint64_t mail_max;   /* transactions of a session */
+    uint64_t rcpt_max;   /* RCPT commands of a transaction */
+    uint64_t domain_max; /* different domains of recipients in a session */
 };
 
 /* Notes what one line offers: LINE is its text behind the code, not of the first line, which is the server's greeting. What

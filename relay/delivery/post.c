@@ -4,13 +4,18 @@
  * been asked for singly; never more than that: the content waits for the 354 (RFC 2920 3.1). That can bring a 354 although no
  * recipient is left; then the message is ended at once by a lone dot.
  *
+ * A server may say that it takes only so many recipients in a transaction (RFC 9422): then the others are in the next, with the same message
+ * once more, over the same connection; or over another one, where this one has had its share.
+ *
  * Each recipient is settled as soon as its fate is known: refused at MAIL or RCPT, else by the reply to DATA or the dot. What is
  * still open when the connection breaks is settled by the owner, as temporary. A transaction that did not reach the dot is cleared
  * with RSET before the next. */
 #include "session.h"
 
 #include "../base/buffer.h"
+#include "../base/map.h"
 #include "../base/text.h"
+#include "../smtp/address.h"
 
 #define POST_DATA_GO_AHEAD 354
 #define XTEXT_MAX          2048 /* an encoded ENVID or ORCPT: three bytes for one */
@@ -72,6 +77,41 @@ static unsigned find_sent(const struct transaction *transaction, unsigned i)
     return i;
 }
 
+/* May recipients of the domain of ADDRESS be named in this session? If so, the domain counts. */
+static bool admits_domain(struct client *client, const char *address)
+{
+    if (!client->ehlo.domain_max)
+        return true;
+    uint64_t hash = map_hash(address_domain(span_of(address)));
+    for (unsigned i = 0; i < client->domains; i++)
+        if (client->domain_hashes[i] == hash)
+            return true;
+    if (client->domains == SESSION_DOMAINS_MAX || client->domains >= client->ehlo.domain_max)
+        return false;
+    client->domain_hashes[client->domains++] = hash;
+    return true;
+}
+
+/* Chooses whom to name in the next transaction: all that are open, as far as the server's limits go. */
+static void choose(struct client *client)
+{
+    struct transaction *transaction = client->transaction;
+    uint64_t room = client->ehlo.rcpt_max ? client->ehlo.rcpt_max : transaction->count;
+    for (unsigned i = 0; i < transaction->count; i++) {
+        struct transaction_recipient *recipient = &transaction->recipients[i];
+        recipient->sent = !recipient->settled && room && admits_domain(client, transaction_address(transaction, i));
+        room -= recipient->sent;
+    }
+    client->at = find_sent(transaction, 0);
+}
+
+static enum stage spent(struct client *client)
+{
+    struct reason reason;
+    reason_local(&reason, "4.5.3", "%s takes no more in one session", client->setup.host);
+    return client_end(client, CLIENT_SPENT, &reason);
+}
+
 enum stage post_begin(struct client *client)
 {
     struct transaction *transaction = client->transaction;
@@ -80,11 +120,12 @@ enum stage post_begin(struct client *client)
         transaction_settle_rest(transaction, DELIVERY_PERMANENT, &reason);
     else
         settle_utf8(client);
-    for (unsigned i = 0; i < transaction->count; i++)
-        transaction->recipients[i].sent = !transaction->recipients[i].settled;
-    client->at = find_sent(transaction, 0);
+    choose(client);
     client->pipelined = client->ehlo.offers & EHLO_PIPELINING;
-    return transaction->open ? STAGE_MAIL : STAGE_READY;
+    body_rewind(&transaction->body);
+    if (!transaction->open)
+        return STAGE_READY;
+    return client_is_spent(client) || client->at == transaction->count ? spent(client) : STAGE_MAIL;
 }
 
 /* Does anything of this transaction need the SMTPUTF8 parameter? */
@@ -190,6 +231,7 @@ static void write_rcpt(struct client *client, unsigned i)
 static enum stage mail_perform(struct client *client)
 {
     const struct transaction *transaction = client->transaction;
+    client->mails++;
     write_mail(client);
     if (client->pipelined) {
         for (unsigned i = client->at; i < transaction->count; i = find_sent(transaction, i + 1))
@@ -240,13 +282,13 @@ static void fill_refusal(const struct client *client, enum delivery_verdict verd
     reason_remote(ret_reason, &client->reply, verdict == DELIVERY_PERMANENT ? '5' : '4');
 }
 
-/* All that are open share the reply that refuses. */
+/* All that were sent share the reply that refuses. */
 static void settle_refused(struct client *client)
 {
     struct reason reason;
     enum delivery_verdict verdict = refusal(client);
     fill_refusal(client, verdict, &reason);
-    transaction_settle_rest(client->transaction, verdict, &reason);
+    transaction_settle_sent(client->transaction, verdict, &reason);
 }
 
 static enum stage mail_taken(struct client *client)
@@ -258,7 +300,10 @@ static enum stage mail_taken(struct client *client)
 /* The replies to what was sent along are still to come, and are taken for their form. */
 static enum stage mail_refused(struct client *client)
 {
-    settle_refused(client);
+    struct reason reason;
+    enum delivery_verdict verdict = refusal(client);
+    fill_refusal(client, verdict, &reason);
+    transaction_settle_rest(client->transaction, verdict, &reason); /* it would not take this sender for others either */
     return client->pipelined ? STAGE_RCPT : STAGE_RSET;
 }
 
@@ -267,7 +312,7 @@ static enum stage rcpt_taken(struct client *client)
     client->at = find_sent(client->transaction, client->at + 1);
     if (client->at < client->transaction->count)
         return STAGE_RCPT;
-    return client->pipelined || client->transaction->open ? STAGE_DATA : STAGE_RSET;
+    return client->pipelined || transaction_is_under_way(client->transaction) ? STAGE_DATA : STAGE_RSET;
 }
 
 static enum stage rcpt_refused(struct client *client)
@@ -300,7 +345,7 @@ static enum stage content_broken(struct client *client)
 /* Writes as much as has room; comes again by `drained` while something is left. */
 static enum stage content_perform(struct client *client)
 {
-    if (!client->transaction->open) {
+    if (!transaction_is_under_way(client->transaction)) {
         write_text(client, ".\r\n");
         return STAGE_DOT;
     }
@@ -328,7 +373,7 @@ static enum stage dot_taken(struct client *client)
     struct reason reason;
     reason_remote(&reason, &client->reply, '2');
     reason.dsn = client->ehlo.offers & EHLO_DSN;
-    transaction_settle_rest(client->transaction, DELIVERY_DONE, &reason);
+    transaction_settle_sent(client->transaction, DELIVERY_DONE, &reason);
     return STAGE_READY;
 }
 

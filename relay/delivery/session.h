@@ -12,6 +12,8 @@
 #include "ehlo.h"
 #include "login.h"
 
+#define SESSION_DOMAINS_MAX 64 /* a server that takes more of one session gets no more in ours */
+
 enum stage {
     STAGE_CONNECT,
     STAGE_BANNER,
@@ -45,10 +47,12 @@ struct client {
     char tls[DELIVERY_TLS_SIZE];
     bool secured;
     struct transaction *transaction;
-    unsigned transactions; /* begun so far */
-    unsigned at;           /* recipient whose reply is due */
-    bool timed_out;        /* what ended the stream, for `lost` */
-    bool pipelined;        /* MAIL, all RCPT and DATA were sent at once */
+    uint64_t mails;   /* MAIL commands so far */
+    unsigned domains; /* different ones of recipients so far, with their hashes; counted where the server has a limit */
+    uint64_t domain_hashes[SESSION_DOMAINS_MAX];
+    unsigned at;    /* recipient whose reply is due */
+    bool timed_out; /* what ended the stream, for `lost` */
+    bool pipelined; /* MAIL, all RCPT and DATA were sent at once */
 };
 
 /* What a step may return: the stage that follows. */

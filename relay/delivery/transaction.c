@@ -83,6 +83,21 @@ void transaction_settle_rest(struct transaction *transaction, enum delivery_verd
         transaction_settle(transaction, i, verdict, reason);
 }
 
+void transaction_settle_sent(struct transaction *transaction, enum delivery_verdict verdict, const struct reason *reason)
+{
+    for (unsigned i = 0; transaction->open && i < transaction->count; i++)
+        if (transaction->recipients[i].sent)
+            transaction_settle(transaction, i, verdict, reason);
+}
+
+bool transaction_is_under_way(const struct transaction *transaction)
+{
+    for (unsigned i = 0; i < transaction->count; i++)
+        if (transaction->recipients[i].sent && !transaction->recipients[i].settled)
+            return true;
+    return false;
+}
+
 void transaction_end(struct transaction *transaction)
 {
     assert(transaction->open == 0);

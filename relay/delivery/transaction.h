@@ -49,6 +49,12 @@ void transaction_settle(struct transaction *transaction, unsigned i, enum delive
 /* The outcome of all that have none yet. */
 void transaction_settle_rest(struct transaction *transaction, enum delivery_verdict verdict, const struct reason *reason);
 
+/* The outcome of those that were sent to the server in the last transaction and have none yet. */
+void transaction_settle_sent(struct transaction *transaction, enum delivery_verdict verdict, const struct reason *reason);
+
+/* Has one of those that were sent no outcome yet? */
+bool transaction_is_under_way(const struct transaction *transaction);
+
 /* After the last outcome: closes the segment, frees the envelope. */
 void transaction_end(struct transaction *transaction);
 

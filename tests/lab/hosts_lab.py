@@ -86,5 +86,30 @@ def case_a_refusal_over_both_families_is_final():
         assert receivers["::1"].connections == 1 and receivers["127.0.5.1"].connections == 1
 
 
+def case_limits_that_a_server_names_are_obeyed():
+    """LIMITS RCPTMAX=20 MAILMAX=2 (RFC 9422), enforced with 421: a message to 100 recipients goes in five transactions over three connections,
+    and nobody is put off."""
+    counts = {"rcpt": 0, "mail": 0}
+
+    class Strict(Receiver):
+        def answer(self, stage, argument, usual):
+            if stage == "mail":
+                counts["rcpt"] = 0
+            counts["mail"] = 0 if stage == "banner" else counts["mail"] + (stage == "mail")
+            counts["rcpt"] += stage == "rcpt"
+            return "421 4.5.3 I said so" if counts["rcpt"] > 20 or counts["mail"] > 2 else usual
+    with site([(10, ["127.0.5.1"])], {}, delivery="connections-per-site = 1") as (daemon, receivers):
+        port = next(int(line.split("port = ")[1].split()[0]) for line in daemon.text.splitlines() if line.startswith("delivery"))
+        strict = Strict("127.0.5.1", port, extensions=("PIPELINING", "LIMITS RCPTMAX=20 MAILMAX=2"))
+        try:
+            submit(daemon, "alice@example.net", [f"r{i}@far.test" for i in range(100)], message())
+            wait_for(lambda: len(daemon.events("delivered")) == 100, what="delivery to all")
+            assert [len(m.recipients) for m in strict.messages] == [20] * 5 and strict.connections >= 3, strict.connections
+            assert len({m.data for m in strict.messages}) == 1 and not daemon.events("deferred")
+            assert {e["attempt"] for e in daemon.events("delivered")} == {"1"}
+        finally:
+            strict.close()
+
+
 if __name__ == "__main__":
     sys.exit(main(sys.modules[__name__]))

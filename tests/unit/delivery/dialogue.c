@@ -5,6 +5,7 @@
 #define GREET      "accept", "> 220 mx.test ESMTP", "< EHLO relay.test"
 #define PLAIN      GREET, "> 250 mx.test"
 #define PIPELINING GREET, "> 250-mx.test", "> 250 PIPELINING"
+#define LIMITS     GREET, "> 250-mx.test", "> 250-PIPELINING", "> 250 LIMITS "
 #define FROM       "< MAIL FROM:<alice@example.net>"
 #define BOB        "< RCPT TO:<bob@mx.test>"
 #define CAROL      "< RCPT TO:<carol@mx.test>"
@@ -26,6 +27,7 @@ struct dialogue {
     size_t damage;
     int64_t patience_ms; /* timeouts; 0: those of the world */
     bool route;          /* not MX: over the route up.test */
+    const char *second;  /* the second recipient's address */
 };
 
 /* A row says only what is special about it. */
@@ -177,6 +179,33 @@ static const struct dialogue dialogues[] = {
     { "hangs at EHLO: no HELO for that", LINES(GREET, "gone"), "unreachable 4.4.2;", 1, 1, "EHLO", .patience_ms = 150 },
     { "a smart host that wants a login defers", LINES(PLAIN, FROM, "> 530 5.7.0 log in first", "< RSET", OK, "< QUIT"),
       "next;0 temporary 4.7.0 remote;next;ended;", 1, 1, "log in first", .route = true },
+    { "RCPTMAX: the others in a second transaction, with the whole message once more",
+      LINES(LIMITS "RCPTMAX=2", FROM, BOB, CAROL, "< DATA", OK, OK, OK, "> 354 go", "content", "> 250 2.0.0 first", FROM, DAVE,
+            "< DATA", OK, OK, "> 354 go", "content", "> 250 2.0.0 second", "< QUIT"),
+      "next;0 done 2.0.0 remote;1 done 2.0.0 remote;2 done 2.0.0 remote;next;ended;", 3, 1, "250 2.0.0 second" },
+    { "RCPTMAX: what is said of some says nothing of the others",
+      LINES(LIMITS "RCPTMAX=1", FROM, BOB, "< DATA", OK, "> 550 5.1.1 no", "> 354 go", "< .", OK, FROM, CAROL, "< DATA", OK, OK,
+            "> 354 go", "content", "> 450 4.2.0 later", FROM, DAVE, "< DATA", OK, OK, "> 354 go", "content", OK, "< QUIT"),
+      "next;0 permanent 5.1.1 remote;1 temporary 4.2.0 remote;2 done 2.0.0 remote;next;ended;", 3, 1, "" },
+    { "RCPTMAX: a sender that is refused is refused for all",
+      LINES(LIMITS "RCPTMAX=1", FROM, BOB, "< DATA", "> 550 5.7.1 no", "> 503 no", "> 503 no", "< RSET", OK, "< QUIT"),
+      "next;0 permanent 5.7.1 remote;1 permanent 5.7.1 remote;next;ended;", 2, 1, "" },
+    { "MAILMAX: one message a connection, and the queue is told that it is over",
+      LINES(LIMITS "MAILMAX=1", FROM, BOB, "< DATA", OK, OK, "> 354 go", "content", OK, "< QUIT"),
+      "next;0 done 2.0.0 remote;ended;", 1, 2, "" },
+    { "MAILMAX and RCPTMAX: a connection for each recipient, nobody is put off",
+      LINES(LIMITS "MAILMAX=1 RCPTMAX=1", FROM, BOB, "< DATA", OK, OK, "> 354 go", "content", OK, "< QUIT", LIMITS "RCPTMAX=1",
+            FROM, CAROL, "< DATA", OK, OK, "> 354 go", "content", OK, FROM, DAVE, "< DATA", OK, OK, "> 354 go", "content", OK,
+            "< QUIT"),
+      "next;0 done 2.0.0 remote;1 done 2.0.0 remote;2 done 2.0.0 remote;next;ended;", 3, 1, "" },
+    { "RCPTDOMAINMAX: another domain over another connection",
+      LINES(LIMITS "RCPTDOMAINMAX=1", FROM, BOB, DAVE, "< DATA", OK, OK, OK, "> 354 go", "content", OK, "< QUIT",
+            LIMITS "RCPTDOMAINMAX=1", FROM, "< RCPT TO:<eve@other.test>", "< DATA", OK, OK, "> 354 go", "content", OK, "< QUIT"),
+      "next;0 done 2.0.0 remote;2 done 2.0.0 remote;1 done 2.0.0 remote;next;ended;", 3, 1, "", .second = "eve@other.test" },
+    { "a connection that was closed between two parts of a message gets a successor",
+      LINES(LIMITS "RCPTMAX=1", FROM, BOB, "< DATA", OK, OK, "> 354 go", "content", OK, "close", PIPELINING, FROM, CAROL,
+            "< DATA", OK, OK, "> 354 go", "content", OK, "< QUIT"),
+      "next;0 done 2.0.0 remote;1 done 2.0.0 remote;next;ended;", 2, 1, "" },
     { "an MX that wants a login bounces", LINES(PLAIN, FROM, "> 530 5.7.0 log in first", "< RSET", OK, "< QUIT"),
       "next;0 permanent 5.7.0 remote;next;ended;", 1, 1, "" },
 };
@@ -210,6 +239,8 @@ static bool play(const struct dialogue *dialogue)
     message.content = dialogue->content ? dialogue->content : message.content;
     message.content_repeat = dialogue->content_repeat;
     message.damage = dialogue->damage;
+    if (dialogue->second)
+        message.recipients[1] = dialogue->second;
     world_serve(&server, dialogue->script, NULL);
     world_begin(&world, &message, NULL);
     world_open(&world, "mx.test/10", server.port, dialogue->route ? "up.test" : NULL);

@@ -57,8 +57,32 @@ static void test_hostile(void **state)
     assert_int_equal(ehlo.mechanisms, 0);
 }
 
+/* LIMITS (RFC 9422): what is no number, or none that makes sense, is no limit. */
+static void test_limits(void **state)
+{
+    static const struct {
+        const char *line;
+        uint64_t mail, rcpt, domain;
+    } rows[] = {
+        { "LIMITS", 0, 0, 0 },
+        { "LIMITS RCPTMAX=20", 0, 20, 0 },
+        { "limits mailmax=5 RCPTMAX=20 RCPTDOMAINMAX=1", 5, 20, 1 },
+        { "LIMITS OTHER=x RCPTMAX=0 MAILMAX=-1 RCPTDOMAINMAX=", 0, 0, 0 },
+        { "LIMITS RCPTMAX RCPTMAX=9999999 =3  MAILMAX=1000", 1000, 0, 0 },
+        { "LIMITSX RCPTMAX=20", 0, 0, 0 },
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct ehlo ehlo = { 0 };
+        ehlo_line(&ehlo, span_of(rows[i].line));
+        if (ehlo.mail_max != rows[i].mail || ehlo.rcpt_max != rows[i].rcpt || ehlo.domain_max != rows[i].domain)
+            fail_msg("%s", rows[i].line);
+    }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_lines), cmocka_unit_test(test_hostile) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_lines), cmocka_unit_test(test_hostile),
+                                        cmocka_unit_test(test_limits) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
