@@ -7,7 +7,7 @@
 
 struct transcript {
     size_t size;
-    bool full;                     /* something was left out */
+    bool full;                        /* something was left out */
     char text[DELIVERY_DIALOGUE_MAX]; /* lines that end in LF; printable */
 };
 
