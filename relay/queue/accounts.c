@@ -55,11 +55,17 @@ static void normal(const char *account, size_t size, char dest[QUEUE_POLICY_ACCO
     text_lower(dest);
 }
 
+uint32_t accounts_name_hash(struct span name)
+{
+    char lower[QUEUE_POLICY_ACCOUNT_SIZE];
+    normal(name.p, name.n, lower);
+    return (uint32_t)map_hash(span_of(lower));
+}
+
 uint32_t accounts_hash(const struct envelope *envelope)
 {
-    char name[QUEUE_POLICY_ACCOUNT_SIZE];
-    normal(envelope->account, sizeof envelope->account, name);
-    return (uint32_t)map_hash(*name ? span_of(name) : span_of(envelope->client));
+    struct span name = span_of_array(envelope->account, sizeof envelope->account);
+    return name.n ? accounts_name_hash(name) : (uint32_t)map_hash(span_of(envelope->client));
 }
 
 static struct span hash_key(const uint32_t *hash)

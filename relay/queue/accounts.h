@@ -38,6 +38,9 @@ void accounts_consider(struct queue *queue, struct entry *entry, const struct en
 /* ENVELOPE's account in normal form, or its client: by whose hash entries know their sender. */
 uint32_t accounts_hash(const struct envelope *envelope);
 
+/* The same for an account by its NAME, in any case of letters. */
+uint32_t accounts_name_hash(struct span name);
+
 /* RECIPIENT of ENTRY was delivered to. */
 void accounts_good(struct queue *queue, const struct entry *entry);
 

@@ -6,6 +6,7 @@
 #include "../base/clock.h"
 #include "../base/text.h"
 #include "../smtp/address.h"
+#include "accounts.h"
 #include "describe.h"
 #include "domain.h"
 #include "envelopes.h"
@@ -33,6 +34,7 @@ struct job_of_admin {
     struct queue *queue;
     struct visit visit;
     unsigned *budget; /* of the round */
+    uint32_t sender;  /* what entries of the account that is asked for have as such */
     uint64_t count;   /* changed, listed or counted */
     uint64_t held;    /* of these */
     int64_t since_ms;
@@ -164,9 +166,13 @@ static bool fits_recipient(struct queue *queue, const struct admin_ask *ask, con
     return false;
 }
 
-static bool fits(struct queue *queue, const struct admin_ask *ask, const struct entry *entry)
+/* An entry knows the hash of its account: the envelopes of all others need not be read. */
+static bool fits(struct queue *queue, const struct job_of_admin *job, const struct entry *entry)
 {
+    const struct admin_ask *ask = &job->ask;
     char id[UID_TEXT_SIZE];
+    if (ask->account[0] && entry->sender != job->sender)
+        return false;
     uid_print(entry->id, id);
     if (!lets(ask->id, span_of(id)))
         return false;
@@ -200,7 +206,7 @@ static enum step step_only(struct queue *queue, struct job_of_admin *job)
 {
     struct uid id;
     struct entry *entry = uid_parse(span_of(job->ask.id), &id) ? entry_find(queue, id) : NULL;
-    if (entry && fits(queue, &job->ask, entry))
+    if (entry && fits(queue, job, entry))
         job->count += job->verb->each(queue, job, entry);
     return end_many(job);
 }
@@ -212,7 +218,7 @@ static bool visit_one(void *context, struct entry *entry)
     if (!*job->budget || ipc_backlog(job->control) > BACKLOG_MAX)
         return false;
     --*job->budget;
-    if (fits(job->queue, &job->ask, entry))
+    if (fits(job->queue, job, entry))
         job->count += job->verb->each(job->queue, job, entry);
     return true;
 }
@@ -400,6 +406,7 @@ void admin_ask(struct queue *queue, struct ipc *control, const struct admin_ask 
     visit_begin(queue, &job->visit);
     job->since_ms = clock_monotonic_ms();
     take_texts(&job->ask, ask);
+    job->sender = accounts_name_hash(span_of(job->ask.account));
     list_append(&admin->jobs, &job->node);
     admin->njobs++;
     timer_set(&admin->pump, queue->loop, 0, pump, queue);

@@ -135,6 +135,30 @@ static void a_suspended_account(void **state)
     end(&world);
 }
 
+/* Whoever asks about an account may write it as they like, and hears of no other. */
+static void asked_for(void **state)
+{
+    struct admin_ask ask = { .ticket = 7, .verb = ADMIN_ACCOUNT_SHOW, .account = "aLIce" };
+    (void)state;
+    struct world *world = quiet();
+    put(world, "alice");
+    put(world, "Alice");
+    put(world, "alic");
+    put(world, "");
+    hold("alice");
+    until_held(world, 2);
+    put(world, "bob");
+    assert_int_equal(world_ask(world, &ask), ADMIN_DONE);
+    assert_string_equal(world->answer, "{\"queued\":2,\"held\":2}\n");
+    text_copy(ask.account, sizeof ask.account, SPAN("bob"));
+    assert_int_equal(world_ask(world, &ask), ADMIN_DONE);
+    assert_string_equal(world->answer, "{\"queued\":1,\"held\":0}\n");
+    text_copy(ask.account, sizeof ask.account, SPAN("192.0.2.1"));
+    assert_int_equal(world_ask(world, &ask), ADMIN_DONE);
+    assert_string_equal(world->answer, "{\"queued\":0,\"held\":0}\n");
+    end(&world);
+}
+
 /* Over a restart mail stays held until policy has told who is suspended; then the others' is free. */
 static void policy_comes_and_goes(void **state)
 {
@@ -456,17 +480,10 @@ static void letters_wait_for_the_disk(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        WORLD_TEST(a_suspended_account),
-        WORLD_TEST(policy_comes_and_goes),
-        WORLD_TEST(whose_decision_counts),
-        WORLD_TEST(suspended_again),
-        WORLD_TEST(suspended_while_sending),
-        WORLD_TEST(its_turn_comes_first),
-        WORLD_TEST(many_messages),
-        WORLD_TEST(a_visit_over_a_compaction),
-        WORLD_TEST(what_policy_hears),
-        WORLD_TEST(letters),
-        WORLD_TEST(letters_wait_for_the_disk),
+        WORLD_TEST(a_suspended_account),   WORLD_TEST(asked_for),       WORLD_TEST(policy_comes_and_goes),
+        WORLD_TEST(whose_decision_counts), WORLD_TEST(suspended_again), WORLD_TEST(suspended_while_sending),
+        WORLD_TEST(its_turn_comes_first),  WORLD_TEST(many_messages),   WORLD_TEST(a_visit_over_a_compaction),
+        WORLD_TEST(what_policy_hears),     WORLD_TEST(letters),         WORLD_TEST(letters_wait_for_the_disk),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
