@@ -169,6 +169,7 @@ enum conf_delivery_tls { CONF_DELIVERY_NONE, CONF_DELIVERY_OPPORTUNISTIC, CONF_D
 struct conf_delivery {
     uint16_t port; /* 25 */
     enum conf_delivery_tls tls;
+    uint64_t connections;          /* 20000: to all sites together */
     uint64_t connections_per_site; /* 20 */
     bool allow_private;
     struct conf_strings source;         /* addresses to bind to */

@@ -57,6 +57,11 @@ void carriers_free(struct carriers **carriers)
     *carriers = NULL;
 }
 
+size_t carriers_count(const struct queue *queue)
+{
+    return map_count(queue->carriers->by_number);
+}
+
 unsigned carriers_busy(const struct queue *queue)
 {
     return queue->carriers->busy;

@@ -66,6 +66,9 @@ void carrier_end(struct queue *queue, struct carrier *carrier);
 /* Closes those that wait: the settings have changed, or the role drains. */
 void carriers_close_idle(struct queue *queue);
 
+/* How many there are, to all sites together. */
+size_t carriers_count(const struct queue *queue);
+
 /* How many are in a transaction. */
 unsigned carriers_busy(const struct queue *queue);
 

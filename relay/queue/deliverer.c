@@ -216,6 +216,7 @@ static void take_closed(struct deliverer *deliverer, const void *body)
             site_lost(queue, site, &cause, carrier->begun_ms);
     }
     carrier_end(queue, carrier);
+    sites_feed(queue);
     site_fill(queue, site);
     site_consider(queue, site);
 }

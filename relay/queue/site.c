@@ -16,6 +16,7 @@
 #include <stdlib.h>
 
 #define SITES_SWEPT_MAX 100 /* unneeded sites freed a second, beside those that are freed when their last connection ends */
+#define SITES_FED_MAX   20  /* sites that are looked at when a connection ends */
 #define KEY_MAX         (SMTP_DOMAIN_SIZE * (DNS_HOSTS_MAX + 2))
 
 struct sites *sites_new(void)
@@ -23,6 +24,7 @@ struct sites *sites_new(void)
     struct sites *sites = text_zalloc(sizeof *sites);
     sites->by_key = map_new(0);
     sites->flows = map_new(0);
+    list_init(&sites->line);
     return sites;
 }
 
@@ -89,6 +91,7 @@ static struct site *make(struct queue *queue, const struct site_plan *plan, stru
     struct site *site = text_zalloc(sizeof *site);
     list_init(&site->flows);
     list_init(&site->idle);
+    list_init(&site->in_line);
     pace_init(&site->pace);
     site->row = "";
     site->is_mx = plan->is_mx;
@@ -137,6 +140,7 @@ void site_consider(struct queue *queue, struct site *site)
     if (is_needed(site))
         return;
     schedule_remove(queue->turns, &site->turn);
+    list_remove(&site->in_line);
     map_remove(queue->sites->by_key, span_make(site->key, site->key_size));
     site_free(site);
 }
@@ -160,16 +164,33 @@ bool site_is_slowed(const struct site *site)
     return site->slowing && pace_is_slowed(&site->pace) && pace_remembers(&site->pace, clock_monotonic_ms());
 }
 
+/* How many connections SITE may have beside the others': a part of those that are free, so that slow sites, however many they are, leave some
+ * for those that have none yet. */
+static uint64_t share(const struct queue *queue, const struct site *site)
+{
+    uint64_t all = queue_conf(queue)->delivery.connections, used = carriers_count(queue);
+    uint64_t part = used < all ? (all - used) / SITE_PART : 0;
+    bool first = used < all && !site->open;
+    return part || !first ? part : 1;
+}
+
 /* Every waiting unit has work for a connection, and so has every busy one; their sum is compared with what is open. A site
  * that failed is probed by one connection: 20 to a host that is down would be 20 timeouts that say the same. Where connections
  * wait for the turn of a message, more of them would only wait as well. */
-unsigned site_wanted(const struct queue *queue, const struct site *site)
+static uint64_t aim(const struct queue *queue, const struct site *site)
 {
     if (!site->ready || queue->role->draining || site_rests(site) || !list_empty(&site->idle) ||
         pace_pauses(&site->pace, clock_monotonic_ms()))
         return 0;
     uint64_t limit = site->failures ? 1 : pace_connections(&site->pace, &site->bounds);
-    uint64_t work = (uint64_t)site->ready + site->busy, wanted = work < limit ? work : limit;
+    uint64_t work = (uint64_t)site->ready + site->busy;
+    return work < limit ? work : limit;
+}
+
+unsigned site_wanted(const struct queue *queue, const struct site *site)
+{
+    uint64_t wanted = aim(queue, site), part = share(queue, site);
+    wanted = wanted < part ? wanted : part;
     return wanted > site->open ? (unsigned)(wanted - site->open) : 0;
 }
 
@@ -197,9 +218,21 @@ void site_fill(struct queue *queue, struct site *site)
 {
     if (site->ready && pace_pauses(&site->pace, clock_monotonic_ms()))
         site_may_send(queue, site); /* comes again behind the pause */
-    for (unsigned n = site_wanted(queue, site); n; n--)
+    while (site_wanted(queue, site))
         if (!carrier_open(queue, site))
             return;
+    if (aim(queue, site) > site->open && list_empty(&site->in_line))
+        list_append(&queue->sites->line, &site->in_line);
+}
+
+void sites_feed(struct queue *queue)
+{
+    struct list *line = &queue->sites->line;
+    for (unsigned n = 0; n < SITES_FED_MAX && !list_empty(line); n++) {
+        struct site *site = LIST_ENTRY(line->next, struct site, in_line);
+        list_remove(&site->in_line);
+        site_fill(queue, site); /* to the end, where it wants more */
+    }
 }
 
 static bool fill(void *context, struct span key, void *value)

@@ -17,6 +17,7 @@
 
 struct unit;
 
+#define SITE_PART        8                /* a site may have an eighth of the connections that are free */
 #define SITE_LOST_MAX    3                /* connections broken in use, one after the other, before a site rests */
 #define SITE_TOLD_MAX    100              /* waiting units that a failure writes a `deferred` line for */
 #define SITE_REST_MAX_MS (30 * 60 * 1000) /* a probe costs little, so a site rests no longer */
@@ -40,6 +41,7 @@ struct site {
     uint32_t ready;      /* units that wait here */
     uint32_t recipients; /* of them */
     struct list idle;    /* connections that wait for work */
+    struct list in_line; /* it wants connections, of which there are too few for all */
     unsigned connections;
     unsigned open;    /* connections, those being closed left out */
     unsigned busy;    /* of them, in a transaction */
@@ -68,6 +70,7 @@ struct site {
 struct sites {
     struct map *by_key;
     struct map *flows; /* fair.c's */
+    struct list line;  /* those that want connections and got none */
 };
 
 /* No site yet. */
@@ -94,7 +97,10 @@ void site_add(struct queue *queue, struct site *site, struct unit *unit);
 /* Opens connections to SITE as wanted (site_wanted), as far as delivery processes take them. */
 void site_fill(struct queue *queue, struct site *site);
 
-/* The same for all sites. */
+/* A connection has ended: it goes to those sites that wait for one longest. */
+void sites_feed(struct queue *queue);
+
+/* As site_fill for all sites. */
 void sites_fill(struct queue *queue);
 
 /* Once a second: connections that could not be opened before, sites that nothing keeps. */

@@ -279,6 +279,52 @@ static void an_idle_connection_that_closes_gives_its_unit_back(void **state)
     world_free(&world);
 }
 
+/* Slow sites, however many they are, get one connection each as long as there are any; then they take turns. */
+static void slow_sites_take_turns(void **state)
+{
+    (void)state;
+    struct world *world = world_new("delivery { connections = 24 }");
+    char first[SMTP_DOMAIN_SIZE];
+    world->manual = true;
+    for (unsigned i = 0; i < 30; i++) {
+        char to[64];
+        text_format(to, sizeof to, "bob@slow%u.example", i);
+        for (unsigned n = 0; n < 3; n++)
+            world_send(world, "alice", "alice@here.example", to);
+    }
+    WORLD_UNTIL(world, entries_count(world->queue) == 90 && world->opens == 24);
+    world_serve(world, 30);
+    assert_int_equal(world->opens, 24);
+    for (uint64_t i = 1; i <= 6; i++) { /* the six that had none */
+        world_close(world, 0, i, DELIVERY_ENDED, "", "");
+        WORLD_UNTIL(world, world->opens == 24 + i);
+        assert_int_equal(world->last_open.connection, 24 + i);
+        if (i > 1)
+            assert_string_not_equal(world->last_open.site, first);
+        text_copy(first, sizeof first, span_of(world->last_open.site));
+    }
+    world_free(&world);
+}
+
+static void one_site_gets_no_more_than_a_part(void **state)
+{
+    (void)state;
+    struct world *world = world_new("delivery { connections = 60 }");
+    world->manual = true;
+    for (unsigned i = 0; i < 20; i++)
+        world_send(world, "alice", "alice@here.example", "bob@there.example");
+    WORLD_UNTIL(world, entries_count(world->queue) == 20 && world->opens == PACE_FIRST);
+    only_site(world)->pace.limit = 20;
+    site_fill(world->queue, only_site(world));
+    WORLD_UNTIL(world, world->opens == 6); /* (60 - 5) / 8 are six, (60 - 6) / 8 no more */
+    world_serve(world, 30);
+    assert_int_equal(world->opens, 6);
+    world_send(world, "alice", "alice@here.example", "bob@elsewhere.example");
+    WORLD_UNTIL(world, world->opens == 7);
+    assert_string_equal(world->last_open.site, "mx.elsewhere.example");
+    world_free(&world);
+}
+
 static void work_is_spread_over_processes(void **state)
 {
     (void)state;
@@ -381,6 +427,8 @@ int main(void)
         WORLD_TEST(lost_connections),
         WORLD_TEST(a_delivery_process_goes),
         WORLD_TEST(an_idle_connection_that_closes_gives_its_unit_back),
+        WORLD_TEST(slow_sites_take_turns),
+        WORLD_TEST(one_site_gets_no_more_than_a_part),
         WORLD_TEST(work_is_spread_over_processes),
         WORLD_TEST(lies_are_ignored),
         WORLD_TEST(routes_decide),
