@@ -138,13 +138,14 @@ static void grow(struct pace *pace, const struct pace_bounds *bounds, unsigned o
     }
 }
 
-void pace_taken(struct pace *pace, const struct pace_bounds *bounds, unsigned open, int64_t now_ms)
+void pace_answered(struct pace *pace, int64_t now_ms)
 {
     count(pace, now_ms);
-    grow(pace, bounds, open, now_ms);
     pace->since_fresh++;
-    if (pace->rate <= 0)
+    if (pace->rate <= 0) {
+        pace->cuts = 0;
         return;
+    }
     pace->step_count++;
     int64_t length_ms = now_ms - pace->step_ms;
     if (length_ms < step_length(pace))
@@ -156,6 +157,12 @@ void pace_taken(struct pace *pace, const struct pace_bounds *bounds, unsigned op
         step_up(pace, now_ms);
     else
         set_rate(pace, pace->rate, now_ms);
+}
+
+void pace_taken(struct pace *pace, const struct pace_bounds *bounds, unsigned open, int64_t now_ms)
+{
+    grow(pace, bounds, open, now_ms);
+    pace_answered(pace, now_ms);
 }
 
 static int64_t twice(int64_t hold_ms)

@@ -38,7 +38,7 @@ struct pace {
     double good;           /* the highest that was kept without a refusal; 0: none yet */
     double bad;            /* that was refused; 0: none, or forgotten */
     int64_t step_ms;       /* since when `rate` is tried */
-    unsigned step_count;   /* messages taken since */
+    unsigned step_count;   /* messages taken, or refused for themselves, since */
     unsigned patience;     /* a step takes twice as long for each of these */
     int64_t hold_until_ms; /* `bad` is believed until then */
     int64_t hold_ms;
@@ -75,6 +75,9 @@ void pace_sent(struct pace *pace, const struct pace_bounds *bounds, int64_t now_
 
 /* One was taken; OPEN connections are there. */
 void pace_taken(struct pace *pace, const struct pace_bounds *bounds, unsigned open, int64_t now_ms);
+
+/* One was answered, and not for the rate: it counts for the rate all the same. */
+void pace_answered(struct pace *pace, int64_t now_ms);
 
 /* One that was begun at BEGUN_MS was refused because there are too many in a time. False where that is no news: it was begun before the
  * last refusal, and the rate is lower already. */

@@ -326,6 +326,7 @@ void site_answered(struct queue *queue, struct site *site)
     if (site->failures)
         recover(queue, site);
     site->lost = 0;
+    pace_answered(&site->pace, clock_monotonic_ms());
 }
 
 struct waiting {

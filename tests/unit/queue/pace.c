@@ -15,6 +15,7 @@ struct receiver {
     unsigned connections;
     unsigned latency_ms;
     unsigned jitter_ms;
+    bool unknown;             /* half the recipients do not exist */
     int64_t history[HISTORY]; /* when the last ones were taken */
     unsigned taken;
     int64_t window_begin_ms;
@@ -67,7 +68,10 @@ static void finish(struct sender *sender, struct receiver *receiver, struct line
     if (one_too_many || !line->ready) {
         line->open = line->ready = !one_too_many;
     } else if (takes(receiver, now_ms)) {
-        pace_taken(&sender->pace, &sender->bounds, count_open(sender), now_ms);
+        if (receiver->unknown && sender->accepted % 2)
+            pace_answered(&sender->pace, now_ms);
+        else
+            pace_taken(&sender->pace, &sender->bounds, count_open(sender), now_ms);
         sender->accepted++;
     } else {
         pace_too_fast(&sender->pace, &sender->bounds, line->begun_ms, now_ms);
@@ -145,6 +149,7 @@ static void an_allowance_is_found_and_kept(void **state)
         { .most = 100, .window_ms = 10000, .connections = 5, .latency_ms = 50, .jitter_ms = 10 },
         { .most = 2, .window_ms = 1000, .connections = 2, .latency_ms = 50, .jitter_ms = 10 },
         { .most = 100, .window_ms = 1000, .connections = 10, .latency_ms = 50, .jitter_ms = 1, .fixed = true },
+        { .most = 10, .window_ms = 1000, .connections = 5, .latency_ms = 20, .jitter_ms = 3, .unknown = true },
     };
     (void)state;
     for (unsigned i = 0; i < sizeof receivers / sizeof *receivers; i++) {
@@ -179,12 +184,34 @@ static void a_bound_is_kept_to(void **state)
     assert_true(result.refused <= 0);
 }
 
+/* The only connection is refused again and again: ever longer pauses, then no hope; one success, and all is well. */
+static void the_only_connection_is_refused(void **state)
+{
+    struct pace pace;
+    struct pace_bounds bounds = { CONNECTIONS_MAX, 0 };
+    int64_t now_ms = 1000, pause_ms = PACE_PAUSE_MS;
+    (void)state;
+    pace_init(&pace);
+    for (unsigned i = 0; i <= PACE_CUTS_MAX; i++, pause_ms *= 2) {
+        assert_false(pace_is_hopeless(&pace));
+        assert_true(pace_not_now(&pace, now_ms, now_ms));
+        assert_false(pace_not_now(&pace, now_ms, now_ms + 1));
+        assert_int_equal(pace_delay(&pace, &bounds, now_ms), pause_ms);
+        now_ms += pause_ms + 1;
+    }
+    assert_true(pace_is_hopeless(&pace));
+    assert_int_equal(pace_connections(&pace, &bounds), 1);
+    pace_taken(&pace, &bounds, 1, now_ms);
+    assert_false(pace_is_hopeless(&pace));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_allowance_is_found_and_kept),
         cmocka_unit_test(long_windows),
         cmocka_unit_test(a_bound_is_kept_to),
+        cmocka_unit_test(the_only_connection_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
