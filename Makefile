@@ -142,6 +142,7 @@ bench:
 	@tests/bench/run
 	@tests/bench/decisions
 	@tests/bench/scale 100000 1000000
+	@tests/bench/mx
 	@tests/bench/sites
 
 fuzz:
