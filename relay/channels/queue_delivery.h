@@ -31,7 +31,8 @@ struct delivery_open {
     char site[SMTP_DOMAIN_SIZE]; /* the site's name, for the log */
     char route
         [SMTP_DOMAIN_SIZE]; /* name of the route in the configuration whose tls, user and password count; "" = MX, delivery's own */
-    uint8_t is_mx;          /* hosts come from MX: private addresses and this relay itself are refused */
+    char source[SMTP_DOMAIN_SIZE]; /* name of the pool of sources that it comes from; "": delivery.source */
+    uint8_t is_mx;                 /* hosts come from MX: private addresses and this relay itself are refused */
     uint8_t count;
     struct delivery_host hosts[DNS_HOSTS_MAX]; /* sent in part */
 };

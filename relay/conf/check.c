@@ -255,6 +255,40 @@ static void check_sources(struct conf *conf, struct scan *scan)
                              conf->delivery.source.items[i]);
 }
 
+static void check_pool(const struct conf *conf, struct scan *scan, const char *section, const char *title, const char *key,
+                       const char *pool)
+{
+    if (*pool && !conf_has_pool(conf, pool))
+        scan_complain_at(scan, section, title, key,
+                         "there is no source or pool of sources %s; add source \"%s\" { addresses = { … } }", pool, pool);
+}
+
+static void check_source(const struct conf_source *source, struct scan *scan)
+{
+    struct netaddr address;
+    if (!source->addresses.count)
+        scan_complain_at(scan, "source", source->name, "addresses", "source %s has no addresses; such as { \"192.0.2.7\" }",
+                         source->name);
+    for (size_t j = 0; j < source->addresses.count; j++)
+        if (!netaddr_parse(span_of(source->addresses.items[j]), &address))
+            scan_complain_at(scan, "source", source->name, "addresses", "%s is no address; such as 192.0.2.7",
+                             source->addresses.items[j]);
+    if (*source->helo && !address_is_domain(span_of(source->helo), false))
+        scan_complain_at(scan, "source", source->name, "helo", "%s is no host name; such as out1.example.net", source->helo);
+    if (strlen(source->name) >= SMTP_DOMAIN_SIZE || strlen(source->pool) >= SMTP_DOMAIN_SIZE)
+        scan_complain_at(scan, "source", source->name, NULL, "names of sources and pools have at most %d characters",
+                         SMTP_DOMAIN_SIZE - 1);
+}
+
+static void check_pools(struct conf *conf, struct scan *scan)
+{
+    for (size_t i = 0; i < conf->nsources; i++)
+        check_source(&conf->sources[i], scan);
+    check_pool(conf, scan, "delivery", "", "bounce-source", conf->delivery.bounce_source);
+    for (size_t i = 0; i < conf->nroutes; i++)
+        check_pool(conf, scan, "route", conf->routes[i].name, "source", conf->routes[i].source);
+}
+
 /* Who logged in could accuse a colleague: reports are taken where nobody does. */
 static void check_reports(struct conf *conf, struct scan *scan)
 {
@@ -339,8 +373,8 @@ void check_all(struct conf *conf, struct scan *scan)
 {
     defaults_add(conf);
     static void (*const rules[])(struct conf * conf, struct scan * scan) = {
-        check_names, check_certificates, check_listeners, check_auth,  check_accounts,    check_limits,
-        check_queue, check_routes,       check_sources,   check_sites, check_all_phrases, check_rest,
+        check_names,  check_certificates, check_listeners, check_auth,  check_accounts,    check_limits, check_queue,
+        check_routes, check_sources,      check_pools,     check_sites, check_all_phrases, check_rest,
     };
     for (size_t i = 0; i < sizeof rules / sizeof *rules; i++)
         rules[i](conf, scan);

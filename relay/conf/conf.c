@@ -107,6 +107,35 @@ const struct conf_route *conf_route_special(const struct conf *conf, struct span
     return best && is_special(best) ? best : NULL;
 }
 
+const char *conf_source_pool(const struct conf_source *source)
+{
+    return *source->pool ? source->pool : source->name;
+}
+
+bool conf_has_pool(const struct conf *conf, const char *name)
+{
+    for (size_t i = 0; i < conf->nsources; i++)
+        if (strcmp(conf_source_pool(&conf->sources[i]), name) == 0)
+            return true;
+    return false;
+}
+
+const char *conf_pool_for(const struct conf *conf, struct span sender, struct span account)
+{
+    const char *best = "";
+    unsigned best_fit = 0;
+    if (!sender.n && *conf->delivery.bounce_source)
+        return conf->delivery.bounce_source;
+    for (size_t i = 0; i < conf->nsources; i++) {
+        unsigned fits = fit_account(conf, &conf->sources[i].accounts, account);
+        if (fits > best_fit) {
+            best = conf_source_pool(&conf->sources[i]);
+            best_fit = fits;
+        }
+    }
+    return best;
+}
+
 bool conf_is_routed(const struct conf *conf, struct span domain)
 {
     const struct conf_route *usual = conf_route_for(conf, domain);

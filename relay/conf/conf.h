@@ -172,7 +172,8 @@ struct conf_delivery {
     uint64_t connections;          /* 20000: to all sites together */
     uint64_t connections_per_site; /* 20 */
     bool allow_private;
-    struct conf_strings source;         /* addresses to bind to */
+    struct conf_strings source;         /* addresses to bind to, where no pool of sources is meant */
+    char *bounce_source;                /* a pool for mail without a sender; "": as for other mail */
     int64_t connect_timeout_ms;         /* 30s */
     int64_t command_timeout_ms;         /* 5min: banner, EHLO, MAIL, RCPT */
     int64_t data_timeout_ms;            /* 3min: a block of content */
@@ -207,6 +208,16 @@ struct conf_hosts {
     bool mx; /* via = mx */
 };
 
+/* source "name" { } */
+struct conf_source {
+    char *name;
+    struct conf_strings addresses;
+    char *helo;                   /* "": the hostname */
+    char *pool;                   /* "": the name */
+    uint64_t weight;              /* 1 */
+    struct conf_strings accounts; /* "alice", "class:bulk": whose mail leaves here; empty: as others say */
+};
+
 /* route "name" { } */
 struct conf_route {
     char *name;                   /* "example.com", "*.example.com", "*"; where there are `domains`, any */
@@ -218,7 +229,8 @@ struct conf_route {
     enum conf_delivery_tls tls;
     char *user;
     char *password_file;
-    bool token; /* login = token: the file holds an access token */
+    char *source; /* a pool of sources; "": as the message has it */
+    bool token;   /* login = token: the file holds an access token */
 };
 
 /* dns { } */
@@ -277,6 +289,8 @@ struct conf {
     struct conf_delivery delivery;
     struct conf_site *sites;
     size_t nsites;
+    struct conf_source *sources;
+    size_t nsources;
     struct conf_route *routes;
     size_t nroutes;
     bool has_special_routes; /* one or more of them are for some senders or accounts only */
@@ -297,6 +311,16 @@ const struct conf_route *conf_route_special(const struct conf *conf, struct span
 
 /* Goes mail for DOMAIN, of some senders at least, to hosts that the settings name? "*" does not count. */
 bool conf_is_routed(const struct conf *conf, struct span domain);
+
+/* The pool of sources that mail from SENDER (empty: null) by ACCOUNT (empty: nobody logged in) leaves from where its route names none; "":
+ * delivery.source. */
+const char *conf_pool_for(const struct conf *conf, struct span sender, struct span account);
+
+/* The pool that SOURCE belongs to. */
+const char *conf_source_pool(const struct conf_source *source);
+
+/* Is there a pool of that NAME? */
+bool conf_has_pool(const struct conf *conf, const char *name);
 
 /* The route of that NAME, or NULL. */
 const struct conf_route *conf_route_named(const struct conf *conf, struct span name);

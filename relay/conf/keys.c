@@ -278,6 +278,9 @@ static const struct key delivery_keys[] = {
     { "allow-private", VALUE_BOOL, AT(allow_private), "no", ANY, false, "no",
       "Allow MX hosts with loopback, private or link-local addresses; for tests.", 0 },
     { "source", VALUE_TEXTS, AT(source), "", ANY, false, "{ \"192.0.2.7\" }", "Addresses of this machine to connect from.", 0 },
+    { "bounce-source", VALUE_TEXT, AT(bounce_source), "", ANY, false, "\"reports\"",
+      "The pool of sources for mail without a sender: reports, which strangers can cause, spoil the name of no other address so.",
+      0 },
     { "connect-timeout", VALUE_TIME, AT(connect_timeout_ms), "30s", BETWEEN(1 * SECOND, 10 * MINUTE), false, "30s",
       "How long a connection may take to be made.", 0 },
     { "command-timeout", VALUE_TIME, AT(command_timeout_ms), "5min", BETWEEN(1 * SECOND, 30 * MINUTE), false, "5min",
@@ -315,6 +318,21 @@ static const struct key site_keys[] = {
 };
 #undef AT
 
+#define AT(member) offsetof(struct conf_source, member)
+static const struct key source_keys[] = {
+    { "addresses", VALUE_TEXTS, AT(addresses), "", ANY, false, "{ \"192.0.2.7\", \"2001:db8::7\" }",
+      "Addresses of this machine to connect from; over a family that the pool has no address of, nothing is sent.", 0 },
+    { "helo", VALUE_TEXT, AT(helo), "", ANY, false, "\"out1.example.net\"",
+      "The name to greet servers with, to which these addresses should resolve and back; by default the hostname.", 0 },
+    { "weight", VALUE_NUMBER, AT(weight), "1", BETWEEN(1, 1000), false, "3",
+      "How large its part of its pool's connections is, beside the weights of the others.", 0 },
+    { "pool", VALUE_TEXT, AT(pool), "", ANY, false, "\"bulk\"",
+      "The pool that it is one of, which routes name; by default its own name.", 0 },
+    { "accounts", VALUE_TEXTS, AT(accounts), "", ANY, false, "{ \"newsletter\", \"class:bulk\" }",
+      "Accounts and classes whose mail leaves from the pool, unless its route names another.", 0 },
+};
+#undef AT
+
 #define AT(member) offsetof(struct conf_route, member)
 static const struct key route_keys[] = {
     { "via", VALUE_HOSTS, AT(via), NULL, ANY, true, "\"smtp.upstream.example:587\"", "mx, or one or more hosts, tried in order.",
@@ -338,6 +356,8 @@ static const struct key route_keys[] = {
       "File with the password, or the token, on its first line, readable by root alone; it is read again when the server refuses "
       "the login.",
       0 },
+    { "source", VALUE_TEXT, AT(source), "", ANY, false, "\"bulk\"",
+      "The pool of sources that connections come from, whoever sends; by default the one of the account.", 0 },
     { "login", VALUE_CHOICE, AT(token), "password", ONE_OF(logins), false, "token",
       "What the file holds: a password, for SCRAM-SHA-256, PLAIN or LOGIN, whichever the server offers first of these; or an "
       "OAuth 2.0 access "
@@ -413,6 +433,8 @@ const struct section keys_sections[] = {
     SINGLE("delivery", delivery, delivery_keys, "How mail is delivered."),
     TITLED("site", sites, struct conf_site, name, "yahoodns.net", site_keys,
            "Bounds for mail servers of this name, or below it; the first MX host counts, or a route's first host."),
+    TITLED("source", sources, struct conf_source, name, "out1", source_keys,
+           "Where connections come from: addresses with a name to greet by; sources of one pool share its connections."),
     TITLED(
         "route", routes, struct conf_route, name, "example.com", route_keys,
         "Where mail for a recipient domain goes: a domain, \"*.domain\" for those below it, or \"*\"; the most specific wins."),

@@ -32,6 +32,7 @@ struct client_setup {
     struct tls *tls;
     const struct route *route;
     const char *host;
+    const char *hello; /* our name for EHLO */
     uint16_t port;
     bool plain;        /* no STARTTLS: it failed before */
     bool helo;         /* no EHLO: it failed before */

@@ -20,6 +20,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define CONNECT_SOURCES_MAX 4 /* that are tried to bind to for one connection */
+
 enum host_state { HOST_UNASKED, HOST_ASKED, HOST_ANSWERED };
 
 struct connect_host {
@@ -57,6 +59,7 @@ void connect_init(struct connect *connect, const struct delivery_open *open, con
                   void *context)
 {
     *connect = (struct connect){ .rules = rules, .ask = ask, .context = context, .mx = open->is_mx != 0 };
+    text_copy(connect->pool, sizeof connect->pool, span_of_array(open->source, sizeof open->source));
     unsigned count = open->count < DNS_HOSTS_MAX ? open->count : DNS_HOSTS_MAX;
     connect->hosts = text_zalloc((count + 1) * sizeof *connect->hosts);
     for (unsigned i = 0; i < count; i++) {
@@ -240,7 +243,7 @@ static void take(struct connect *connect, struct connect_host *host, int index, 
     connect->tries++;
     host->tries++;
     host->tried[index] = true;
-    *ret_target = (struct connect_target){ host->name, host->addresses[index] };
+    *ret_target = (struct connect_target){ host->name, host->addresses[index], NULL };
     reach_probe(connect->rules->reach, &ret_target->address);
 }
 
@@ -326,23 +329,45 @@ enum delivery_end connect_verdict(const struct connect *connect, struct reason *
     return DELIVERY_IMPOSSIBLE;
 }
 
-/* Binds FD to the relay's address for outgoing mail of that family, if one is configured. False with errno. */
-static bool bind_source(const struct connect *connect, int fd, uint8_t family, unsigned turn)
+static struct sources_want want_of(const struct connect *connect, const struct connect_target *target)
 {
-    const struct connect_rules *rules = connect->rules;
-    struct sockaddr_storage address;
-    for (size_t i = 0; i < rules->nsources; i++) {
-        const struct netaddr *source = &rules->sources[(i + turn) % rules->nsources];
-        if (source->family != family)
-            continue;
-        /* The port is chosen at connect(), so that 28,000 of them serve each destination and not all together. */
-        setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &(int){ 1 }, sizeof(int));
-        return bind(fd, (struct sockaddr *)&address, netaddr_to_sockaddr(source, &address)) == 0;
-    }
-    return true;
+    return (struct sources_want){ connect->pool, target->address.family, target->host, connect->rules->reach };
 }
 
-int connect_socket(const struct connect *way, const struct connect_target *target, unsigned turn)
+bool connect_refused_source(const struct connect *connect, const struct connect_target *target)
+{
+    struct sources_want want = want_of(connect, target);
+    if (!target->source)
+        return false;
+    reach_refuse(connect->rules->reach, target->host, &target->source->address);
+    return sources_has(connect->rules->sources, &want);
+}
+
+/* Binds FD to a source for TARGET. One that cannot be bound to rests; then the others are tried. False with errno. */
+static bool bind_source(const struct connect *connect, int fd, struct connect_target *target)
+{
+    struct sources_want want = want_of(connect, target);
+    struct sockaddr_storage address;
+    target->source = NULL;
+    for (unsigned tries = 0; tries < CONNECT_SOURCES_MAX; tries++) {
+        enum sources_choice choice = SOURCES_ANY;
+        if (connect->rules->sources)
+            choice = sources_choose(connect->rules->sources, &want, &target->source);
+        if (choice == SOURCES_ANY)
+            return true;
+        errno = EADDRNOTAVAIL;
+        if (choice == SOURCES_NONE)
+            return false;
+        /* The port is chosen at connect(), so that 28,000 of them serve each destination and not all together. */
+        setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &(int){ 1 }, sizeof(int));
+        if (bind(fd, (struct sockaddr *)&address, netaddr_to_sockaddr(&target->source->address, &address)) == 0)
+            return true;
+        sources_rest(target->source, strerror(errno));
+    }
+    return false;
+}
+
+int connect_socket(const struct connect *way, struct connect_target *target)
 {
     struct sockaddr_storage address;
     socklen_t size = netaddr_to_sockaddr(&target->address, &address);
@@ -351,8 +376,7 @@ int connect_socket(const struct connect *way, const struct connect_target *targe
         return -1;
     /* Whole commands and whole contents are written at once: waiting for more (RFC 896) would only hold back their last part. */
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){ 1 }, sizeof(int));
-    if (bind_source(way, fd, target->address.family, turn) &&
-        (connect(fd, (struct sockaddr *)&address, size) == 0 || errno == EINPROGRESS))
+    if (bind_source(way, fd, target) && (connect(fd, (struct sockaddr *)&address, size) == 0 || errno == EINPROGRESS))
         return fd;
     int error = errno;
     close(fd);

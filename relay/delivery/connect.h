@@ -7,6 +7,7 @@
 #include "own.h"
 #include "reach.h"
 #include "reason.h"
+#include "sources.h"
 
 #define CONNECT_TRIES_MAX      5 /* addresses tried in one attempt, of all hosts together */
 #define CONNECT_HOST_TRIES_MAX 3 /* of one host, so that one with many dead addresses leaves some tries to the next */
@@ -20,13 +21,13 @@ enum connect_progress {
 struct connect_target {
     const char *host; /* lives as long as the struct connect */
     struct netaddr address;
+    struct source *source; /* where it is connected to from; NULL: as the kernel likes. connect_socket sets it */
 };
 
 /* What one process knows that decides about addresses; borrowed. */
 struct connect_rules {
     const struct own *own;
-    const struct netaddr *sources; /* addresses to bind to */
-    size_t nsources;
+    const struct sources *sources;
     bool allow_private;
     const char *hostname; /* ours: an MX of that name is this relay */
     struct reach *reach;  /* what was learnt of addresses; NULL: nothing */
@@ -42,6 +43,7 @@ struct connect {
     connect_ask ask;
     void *context;
     bool mx;
+    char pool[SMTP_DOMAIN_SIZE]; /* of sources */
     struct connect_host *hosts;
     unsigned count;    /* hosts that count: fewer once one of them turned out to be this relay */
     unsigned at;       /* the host whose addresses are being tried */
@@ -96,9 +98,12 @@ void connect_failed(struct connect *connect, const struct reason *reason, bool c
 /* After CONNECT_OVER: DELIVERY_UNREACHABLE or DELIVERY_IMPOSSIBLE, and why. */
 enum delivery_end connect_verdict(const struct connect *connect, struct reason *ret_reason);
 
-/* Begins to connect to TARGET: a non-blocking socket on which connect() is in progress, bound to a source address of the same
- * family where there is one (TURN chooses among several). -1 with errno. */
-int connect_socket(const struct connect *connect, const struct connect_target *target, unsigned turn);
+/* Begins to connect to TARGET: a non-blocking socket on which connect() is in progress, bound to a source of the way's pool, which is noted
+ * in TARGET. A source that cannot be bound to rests, and another one is taken. -1 with errno; EADDRNOTAVAIL where the pool has none. */
+int connect_socket(const struct connect *connect, struct connect_target *target);
+
+/* TARGET's host refused the address that we came from. True where it can be asked from another one. */
+bool connect_refused_source(const struct connect *connect, const struct connect_target *target);
 
 /* Is HOST an address: "192.0.2.1", "[192.0.2.1]", "2001:db8::1", "[IPv6:2001:db8::1]" (RFC 5321 4.1.3)? */
 bool connect_literal(struct span host, struct netaddr *ret_address);

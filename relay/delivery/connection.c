@@ -7,11 +7,13 @@
 #include "connection.h"
 
 #include "../base/text.h"
+#include "nameless.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
 
+#define CONNECTION_SOURCES_MAX     4           /* addresses of ours that a host is asked from, one after the other */
 #define CONNECTION_DNS_WAIT_MS     (60 * 1000) /* longer than the DNS role takes for all its tries */
 #define CONNECTION_SECRETS_WAIT_MS (5 * 1000)  /* the parent reads a few files */
 
@@ -105,8 +107,23 @@ static void client_ready(void *context)
         turn(connection);
 }
 
+static bool connect_again(struct connection *connection);
+
+/* An address of ours that the host has on a list is left alone there for a while; where there is another one, the host is asked again at
+ * once. */
+static bool try_other_source(struct connection *connection, const struct reason *reason)
+{
+    if (!reason->remote || !nameless_listed(reason->text) || !connect_refused_source(&connection->way, &connection->target) ||
+        connection->others == CONNECTION_SOURCES_MAX)
+        return false;
+    connection->others++;
+    return connect_again(connection);
+}
+
 static void on_refused(struct connection *connection, const struct reason *reason)
 {
+    if (try_other_source(connection, reason))
+        return;
     connect_failed(&connection->way, reason, true);
     race_go(&connection->race);
 }
@@ -145,8 +162,6 @@ static void on_silent(struct connection *connection, const struct reason *reason
     reach_failed(connection->pool->rules.reach, &connection->target.address);
     on_refused(connection, reason);
 }
-
-static bool connect_again(struct connection *connection);
 
 static void retry_plain(struct connection *connection, const struct reason *reason)
 {
@@ -256,6 +271,7 @@ static void begin_session(struct connection *connection, int fd)
                                   .tls = pool->tls,
                                   .route = &connection->route,
                                   .host = target->host,
+                                  .hello = target->source ? target->source->helo : pool->conf->hostname,
                                   .port = target->address.port,
                                   .plain = connection->plain,
                                   .helo = connection->helo,
@@ -279,7 +295,7 @@ static void race_failed(void *context, const struct connect_target *target, int 
 /* The same target once more, on a new connection. False, and noted as failed, where the kernel refuses at once. */
 static bool connect_again(struct connection *connection)
 {
-    int fd = connect_socket(&connection->way, &connection->target, (unsigned)connection->serial);
+    int fd = connect_socket(&connection->way, &connection->target);
     if (fd >= 0)
         begin_session(connection, fd);
     else
@@ -348,7 +364,7 @@ void connection_open(struct pool *pool, const struct delivery_open *open)
     } else {
         connect_init(&connection->way, open, &pool->rules, ask, connection);
         race_init(&connection->race, pool->loop, &connection->way, &race_events, connection,
-                  pool->conf->delivery.connect_timeout_ms, (unsigned)connection->serial);
+                  pool->conf->delivery.connect_timeout_ms);
         race_go(&connection->race);
     }
 }

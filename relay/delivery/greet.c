@@ -51,7 +51,7 @@ static enum stage say_hello(struct client *client, const char *verb)
 {
     client->ehlo = (struct ehlo){ 0 };
     stream_write(client->stream, span_of(verb));
-    stream_write(client->stream, span_of(client->setup.conf->hostname));
+    stream_write(client->stream, span_of(client->setup.hello));
     stream_write(client->stream, SPAN("\r\n"));
     return client->stage;
 }

@@ -21,7 +21,7 @@ struct delivery {
     struct role *role;
     struct own own;
     struct tls *tls;
-    struct netaddr *sources;
+    struct sources sources;
     struct reach *reach;
     struct pool pool;
     struct ipc *queue;
@@ -134,19 +134,6 @@ static void raise_limit(void)
     }
 }
 
-/* The addresses in delivery.source. One that is none is logged and left out. */
-static size_t read_sources(const struct conf_strings *texts, struct netaddr *sources)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < texts->count; i++) {
-        if (netaddr_parse(span_of(texts->items[i]), &sources[n]))
-            n++;
-        else
-            log_say(LOG_ERROR, "error", "delivery.source: \"%s\" is not an address; it is not used", texts->items[i]);
-    }
-    return n;
-}
-
 static void ask_secrets(void *context)
 {
     role_refresh_secrets(context);
@@ -175,14 +162,13 @@ static bool start(struct role *role)
     if (!delivery->tls)
         return false;
     delivery->reach = reach_new();
-    delivery->sources = text_zalloc((conf->delivery.source.count + 1) * sizeof *delivery->sources);
+    sources_init(&delivery->sources, conf);
     delivery->pool = (struct pool){ .loop = role->loop,
                                     .conf = conf,
                                     .secrets = role->secrets,
                                     .tls = delivery->tls,
                                     .rules = { .own = &delivery->own,
-                                               .sources = delivery->sources,
-                                               .nsources = read_sources(&conf->delivery.source, delivery->sources),
+                                               .sources = &delivery->sources,
                                                .allow_private = conf->delivery.allow_private,
                                                .hostname = conf->hostname,
                                                .reach = delivery->reach },
@@ -230,7 +216,7 @@ static void stop(struct role *role)
     own_fini(&delivery->own);
     reach_free(&delivery->reach);
     login_unload();
-    free(delivery->sources);
+    sources_fini(&delivery->sources);
     free(delivery);
     role->state = NULL;
 }

@@ -17,6 +17,19 @@ static const char *const words[] = {
     "missing PTR",               /* rspamd, OpenSMTPD: "missing reverse dns" */
 };
 
+/* A greeting knows nothing but the address, so a few words are enough. */
+static const char *const lists[] = {
+    "blocklist", "blacklist", "block list", "black list", "blocked", "DNSBL", "RBL", "listed", "reputation", "Spamhaus", "banned",
+};
+
+bool nameless_listed(const char *text)
+{
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
+        if (strcasestr(text, lists[i]))
+            return true;
+    return false;
+}
+
 bool nameless_said(const struct reply *reply)
 {
     if (reply->code < 400)

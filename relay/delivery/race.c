@@ -8,10 +8,9 @@
 #include <unistd.h>
 
 void race_init(struct race *race, struct loop *loop, struct connect *way, const struct race_events *events, void *context,
-               int64_t timeout_ms, unsigned turn)
+               int64_t timeout_ms)
 {
-    *race =
-        (struct race){ .loop = loop, .way = way, .events = events, .context = context, .timeout_ms = timeout_ms, .turn = turn };
+    *race = (struct race){ .loop = loop, .way = way, .events = events, .context = context, .timeout_ms = timeout_ms };
     for (unsigned i = 0; i < RACE_LANES; i++)
         race->lanes[i] = (struct race_lane){ .race = race, .fd = -1 };
 }
@@ -63,10 +62,10 @@ static void ready(void *context, int fd, unsigned what);
 static void late(void *context);
 
 /* Begins to connect to TARGET in a free lane. False, and told, where the kernel refuses at once. */
-static bool start(struct race *race, const struct connect_target *target)
+static bool start(struct race *race, struct connect_target *target)
 {
     struct race_lane *lane = find_lane(race, false);
-    int fd = connect_socket(race->way, target, race->turn);
+    int fd = connect_socket(race->way, target);
     if (fd < 0) {
         race->events->failed(race->context, target, errno, true);
         return false;

@@ -37,14 +37,13 @@ struct race {
     const struct race_events *events;
     void *context;
     int64_t timeout_ms; /* of one address */
-    unsigned turn;      /* for connect_socket */
     struct timer head_start;
     struct race_lane lanes[RACE_LANES];
 };
 
 /* A race over WAY in place, in which nothing runs; all pointers are borrowed. It must not move. */
 void race_init(struct race *race, struct loop *loop, struct connect *way, const struct race_events *events, void *context,
-               int64_t timeout_ms, unsigned turn);
+               int64_t timeout_ms);
 
 /* Ends what runs; fine on an all-zero one. */
 void race_fini(struct race *race);

@@ -5,8 +5,12 @@
 #include "../base/clock.h"
 #include "../base/map.h"
 #include "../base/text.h"
+#include "../smtp/limits.h"
 
 #include <stdlib.h>
+#include <string.h>
+
+#define REFUSAL_KEY_SIZE (sizeof(struct netaddr) + SMTP_DOMAIN_SIZE)
 
 struct rest {
     int64_t delay_ms; /* of the last failure */
@@ -19,6 +23,7 @@ struct family {
 };
 
 struct reach {
+    struct map *refusals; /* our address and host → struct rest */
     struct map *rests;    /* address and port → struct rest */
     struct map *families; /* host → struct family */
 };
@@ -26,6 +31,7 @@ struct reach {
 struct reach *reach_new(void)
 {
     struct reach *reach = text_zalloc(sizeof *reach);
+    reach->refusals = map_new(REACH_HOSTS_MAX);
     reach->rests = map_new(REACH_ADDRESSES_MAX);
     reach->families = map_new(REACH_HOSTS_MAX);
     return reach;
@@ -35,6 +41,7 @@ void reach_free(struct reach **reach)
 {
     if (!*reach)
         return;
+    map_free(&(*reach)->refusals, free);
     map_free(&(*reach)->rests, free);
     map_free(&(*reach)->families, free);
     free(*reach);
@@ -101,6 +108,34 @@ void reach_probe(struct reach *reach, const struct netaddr *address)
     struct rest *rest = find(reach, address);
     if (rest)
         rest->until_ms = clock_monotonic_ms() + rest->delay_ms;
+}
+
+/* Writes the key of a refusal into BYTES. */
+static struct span refusal_key(char bytes[REFUSAL_KEY_SIZE], const char *host, const struct netaddr *source)
+{
+    struct netaddr plain = *source;
+    plain.port = 0;
+    plain.unused = 0;
+    memcpy(bytes, &plain, sizeof plain);
+    text_copy(bytes + sizeof plain, REFUSAL_KEY_SIZE - sizeof plain, span_of(host));
+    return span_make(bytes, sizeof plain + strlen(bytes + sizeof plain));
+}
+
+void reach_refuse(struct reach *reach, const char *host, const struct netaddr *source)
+{
+    char key[REFUSAL_KEY_SIZE];
+    if (!reach)
+        return;
+    struct rest *rest = text_zalloc(sizeof *rest);
+    rest->until_ms = clock_monotonic_ms() + REACH_LISTED_MS;
+    put(&reach->refusals, REACH_HOSTS_MAX, refusal_key(key, host, source), rest);
+}
+
+bool reach_refuses(const struct reach *reach, const char *host, const struct netaddr *source)
+{
+    char key[REFUSAL_KEY_SIZE];
+    const struct rest *rest = reach ? map_get(reach->refusals, refusal_key(key, host, source)) : NULL;
+    return rest && clock_monotonic_ms() < rest->until_ms;
 }
 
 void reach_prefer(struct reach *reach, const char *host, uint8_t family, int64_t for_ms)

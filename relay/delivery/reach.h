@@ -11,6 +11,7 @@
 #define REACH_REST_MAX_MS   (15 * 60 * 1000)
 #define REACH_FAMILY_MS     (10 * 60 * 1000) /* then the usual order is tried again */
 #define REACH_REFUSED_MS    (60 * 60 * 1000) /* the same where a host refused the other family */
+#define REACH_LISTED_MS     (15 * 60 * 1000) /* that a host refuses one of our addresses */
 
 struct reach;
 
@@ -35,6 +36,12 @@ void reach_probe(struct reach *reach, const struct netaddr *address);
 /* HOST was reached by FAMILY (4 or 6), which goes first for FOR_MS from now. What was known already lasts no longer for that, so that the
  * usual order gets its turn again. */
 void reach_prefer(struct reach *reach, const char *host, uint8_t family, int64_t for_ms);
+
+/* HOST refused what came from our address SOURCE: from there it is not asked again for REACH_LISTED_MS. */
+void reach_refuse(struct reach *reach, const char *host, const struct netaddr *source);
+
+/* Did it? */
+bool reach_refuses(const struct reach *reach, const char *host, const struct netaddr *source);
 
 /* The family that goes first for HOST; 0: nothing is known. */
 uint8_t reach_family(const struct reach *reach, const char *host);

@@ -305,7 +305,7 @@ static enum step tell_site(struct queue *queue, struct job_of_admin *job)
     struct span name = address_domain(span_of(job->ask.recipient));
     if (!name.n)
         name = span_of(job->ask.recipient);
-    struct domain *domain = name.n ? domain_get(queue, name, NULL) : NULL;
+    struct domain *domain = name.n ? domain_get(queue, name, (struct domain_way){ NULL, "" }) : NULL;
     const struct site *site = domain ? domain_site(queue, domain) : NULL;
     if (domain && !site && clock_monotonic_ms() - job->since_ms < RESOLVE_MS) {
         domain_ask(queue, domain);

@@ -100,6 +100,7 @@ static bool send_open(struct deliverer *deliverer, const struct site *site, uint
     struct delivery_open open = { .connection = number, .is_mx = site->is_mx, .count = (uint8_t)site->nhosts };
     text_copy(open.site, sizeof open.site, span_of(site->name));
     text_copy(open.route, sizeof open.route, span_of(site->route));
+    text_copy(open.source, sizeof open.source, span_of(site->source));
     for (unsigned i = 0; i < site->nhosts; i++) {
         open.hosts[i].preference = site->hosts[i].preference;
         open.hosts[i].port = site->hosts[i].port;

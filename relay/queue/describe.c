@@ -48,10 +48,9 @@ json_t *describe_time(int64_t wall_ms)
 const char *describe_site_name(const struct queue *queue, const struct envelope *envelope, struct span address)
 {
     struct span domain = address_domain(address);
-    const struct conf_route *special =
-        conf_route_special(queue_conf(queue), domain, span_of(envelope->sender), span_of(envelope->account));
-    const struct site *site = domain_known_site(queue, domain, special);
-    const struct conf_route *route = site || special ? special : conf_route_for(queue_conf(queue), domain);
+    struct domain_way way = domain_way(queue, envelope, domain);
+    const struct site *site = domain_known_site(queue, domain, way);
+    const struct conf_route *route = site || way.special ? way.special : conf_route_for(queue_conf(queue), domain);
     if (site)
         return site->name;
     return route && !route->via.mx && route->via.count ? route->via.items[0].name : "";
@@ -197,8 +196,8 @@ json_t *describe_site(const struct site *site)
 {
     const struct cause *cause = cause_of_site(site);
     double rate = pace_rate(&site->pace, &site->bounds);
-    return json_pack("{s:s, s:s, s:i, s:i, s:i, s:o, s:i, s:o, s:s, s:o}", "site", site->name, "state", state_of_site(site),
-                     "waiting", (int)site->recipients, "connections", (int)site->open, "limit",
+    return json_pack("{s:s, s:s, s:s, s:i, s:i, s:i, s:o, s:i, s:o, s:s, s:o}", "site", site->name, "source", site->source,
+                     "state", state_of_site(site), "waiting", (int)site->recipients, "connections", (int)site->open, "limit",
                      (int)pace_connections(&site->pace, &site->bounds), "rate", rate > 0 ? json_real(rate) : json_null(),
                      "failures", (int)site->failures, "next", describe_time(site_rests(site) ? retry_wall(site->next_ms) : 0),
                      "row", cause ? site->row : "", "reply", cause ? describe_text(cause->reply) : json_string(""));

@@ -7,6 +7,7 @@
 
 #include "../base/clock.h"
 #include "../base/text.h"
+#include "../message/envelope.h"
 #include "place.h"
 #include "settle.h"
 #include "site.h"
@@ -20,7 +21,7 @@
 #define PATIENCE_MS 30000            /* in line */
 #define ANSWER_MS   150000           /* asked; the dns role has its own, shorter timeouts */
 #define FORGET_MAX  100              /* domains forgotten a second */
-#define KEY_SIZE    (2 * SMTP_DOMAIN_SIZE)
+#define KEY_MAX     (3 * SMTP_DOMAIN_SIZE)
 
 struct domain {
     struct list in_use;  /* all, the one used last at the end */
@@ -33,7 +34,9 @@ struct domain {
     uint64_t ticket; /* 0: not asked */
     size_t name_size;
     size_t key_size;
-    char name[]; /* the key: the name, and where mail goes by a special route a NUL and that route's name */
+    const char *route; /* of a special route; "": none */
+    const char *pool;
+    char name[]; /* the key: name, route and pool, each with its NUL */
 };
 
 struct domains {
@@ -106,41 +109,56 @@ static bool make_room(struct queue *queue)
     return false;
 }
 
-/* Writes the key of the domain NAME by SPECIAL (or NULL). False where it is too long. */
-static bool write_key(char key[KEY_SIZE], size_t *ret_size, struct span name, const struct conf_route *special)
+struct domain_way domain_way(const struct queue *queue, const struct envelope *envelope, struct span name)
 {
-    size_t route = special ? strlen(special->name) + 1 : 0;
-    *ret_size = name.n + route;
-    if (name.n >= SMTP_DOMAIN_SIZE || *ret_size > KEY_SIZE)
-        return false;
-    memcpy(key, name.p, name.n);
-    if (special) {
-        key[name.n] = '\0';
-        memcpy(key + name.n + 1, special->name, route - 1);
-    }
-    return true;
+    const struct conf *conf = queue_conf(queue);
+    struct span sender = span_of(envelope->sender), account = span_of(envelope->account);
+    return (struct domain_way){ conf_route_special(conf, name, sender, account), conf_pool_for(conf, sender, account) };
 }
 
-struct domain *domain_get(struct queue *queue, struct span name, const struct conf_route *special)
+static const char *route_name(struct domain_way way)
+{
+    return way.special ? way.special->name : "";
+}
+
+/* Writes the key of the domain NAME by WAY. False where it is too long. */
+static bool write_key(struct buffer *key, struct span name, struct domain_way way)
+{
+    buffer_init(key, KEY_MAX);
+    return name.n < SMTP_DOMAIN_SIZE && buffer_add(key, name) && buffer_add_byte(key, '\0') &&
+           buffer_add_text(key, route_name(way)) && buffer_add_byte(key, '\0') && buffer_add_text(key, way.pool);
+}
+
+static struct domain *make(struct queue *queue, struct span key, struct span name, struct domain_way way)
 {
     struct domains *domains = queue->domains;
-    char key[KEY_SIZE];
-    size_t key_size;
-    if (!write_key(key, &key_size, name, special))
+    if (!make_room(queue))
         return NULL;
-    struct domain *domain = map_get(domains->by_name, span_make(key, key_size));
-    if (!domain) {
-        if (!make_room(queue))
-            return NULL;
-        domain = text_zalloc(sizeof *domain + key_size + 1);
-        memcpy(domain->name, key, key_size);
-        domain->name_size = name.n;
-        domain->key_size = key_size;
-        list_init(&domain->in_use);
-        list_init(&domain->in_line);
-        list_init(&domain->waiting);
-        map_put(domains->by_name, span_make(key, key_size), domain, NULL);
+    struct domain *domain = text_zalloc(sizeof *domain + key.n + 1);
+    memcpy(domain->name, key.p, key.n);
+    domain->name_size = name.n;
+    domain->key_size = key.n;
+    domain->route = domain->name + name.n + 1;
+    domain->pool = domain->route + strlen(route_name(way)) + 1;
+    list_init(&domain->in_use);
+    list_init(&domain->in_line);
+    list_init(&domain->waiting);
+    map_put(domains->by_name, key, domain, NULL);
+    return domain;
+}
+
+struct domain *domain_get(struct queue *queue, struct span name, struct domain_way way)
+{
+    struct domains *domains = queue->domains;
+    struct domain *domain = NULL;
+    struct buffer key;
+    if (write_key(&key, name, way)) {
+        domain = map_get(domains->by_name, buffer_span(&key));
+        domain = domain ? domain : make(queue, buffer_span(&key), name, way);
     }
+    buffer_fini(&key);
+    if (!domain)
+        return NULL;
     domain->used_ms = clock_monotonic_ms();
     list_remove(&domain->in_use);
     list_append(&domains->all, &domain->in_use);
@@ -159,16 +177,21 @@ static void know(struct queue *queue, struct domain *domain, const struct site_p
 static const struct conf_route *route_of(const struct queue *queue, const struct domain *domain)
 {
     const struct conf *conf = queue_conf(queue);
-    const struct conf_route *special = NULL;
-    if (domain->key_size > domain->name_size)
-        special = conf_route_named(conf, span_of(domain->name + domain->name_size + 1));
+    const struct conf_route *special = *domain->route ? conf_route_named(conf, span_of(domain->route)) : NULL;
     return special ? special : conf_route_for(conf, span_make(domain->name, domain->name_size));
+}
+
+/* The pool of sources for DOMAIN's mail by ROUTE (or NULL). */
+static const char *pool_of(const struct domain *domain, const struct conf_route *route)
+{
+    return route && *route->source ? route->source : domain->pool;
 }
 
 /* The site of a route with hosts; false where mail goes by MX. */
 static bool know_by_route(struct queue *queue, struct domain *domain)
 {
-    struct site_plan plan = { .route = route_of(queue, domain) };
+    const struct conf_route *route = route_of(queue, domain);
+    struct site_plan plan = { .route = route, .source = pool_of(domain, route) };
     if (!plan.route || plan.route->via.mx || !plan.route->via.count)
         return false;
     for (; plan.nhosts < plan.route->via.count && plan.nhosts < DNS_HOSTS_MAX; plan.nhosts++) {
@@ -186,13 +209,11 @@ struct site *domain_site(struct queue *queue, struct domain *domain)
     return know_by_route(queue, domain) ? domain->site : NULL;
 }
 
-struct site *domain_known_site(const struct queue *queue, struct span name, const struct conf_route *special)
+struct site *domain_known_site(const struct queue *queue, struct span name, struct domain_way way)
 {
-    char key[KEY_SIZE];
-    size_t key_size;
-    const struct domain *domain = NULL;
-    if (write_key(key, &key_size, name, special))
-        domain = map_get(queue->domains->by_name, span_make(key, key_size));
+    struct buffer key;
+    const struct domain *domain = write_key(&key, name, way) ? map_get(queue->domains->by_name, buffer_span(&key)) : NULL;
+    buffer_fini(&key);
     return domain ? domain->site : NULL;
 }
 
@@ -265,7 +286,8 @@ static void serve(struct queue *queue, struct domain *domain, enum dns_status st
 static bool plan_of(struct queue *queue, const struct domain *domain, const struct dns_mx *answer,
                     char names[DNS_HOSTS_MAX][SMTP_DOMAIN_SIZE], struct site_plan *plan)
 {
-    *plan = (struct site_plan){ .is_mx = true, .route = route_of(queue, domain) };
+    const struct conf_route *route = route_of(queue, domain);
+    *plan = (struct site_plan){ .is_mx = true, .route = route, .source = pool_of(domain, route) };
     for (unsigned i = 0; i < answer->count && i < DNS_HOSTS_MAX; i++) {
         text_copy(names[i], SMTP_DOMAIN_SIZE, span_of_array(answer->hosts[i].name, sizeof answer->hosts[i].name));
         if (!names[i][0])

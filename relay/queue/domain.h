@@ -6,6 +6,7 @@
 #include "unit.h"
 
 struct domain;
+struct envelope;
 struct site;
 
 #define DOMAINS_MAX          50000 /* known at the same time: those not used longest are forgotten */
@@ -17,9 +18,17 @@ struct domains *domains_new(void);
 /* Frees all domains, and nulls *DOMAINS (NULL is fine). Units that wait for an answer must not be used any more. */
 void domains_free(struct domains **domains);
 
-/* The domain NAME (lower case), made where it is new; NULL where there are DOMAINS_MAX and none can be forgotten. SPECIAL: for mail that goes
- * by this route (conf_route_special); NULL: for all other. */
-struct domain *domain_get(struct queue *queue, struct span name, const struct conf_route *special);
+/* What decides beside the domain where a message goes, and where from. Borrowed from the settings. */
+struct domain_way {
+    const struct conf_route *special; /* conf_route_special; NULL: none */
+    const char *pool;                 /* conf_pool_for; "": none */
+};
+
+/* What decides for mail of ENVELOPE to the domain NAME. */
+struct domain_way domain_way(const struct queue *queue, const struct envelope *envelope, struct span name);
+
+/* The domain NAME (lower case) by WAY, made where it is new; NULL where there are DOMAINS_MAX and none can be forgotten. */
+struct domain *domain_get(struct queue *queue, struct span name, struct domain_way way);
 
 /* The site of DOMAIN where it is known and not out of date, else NULL. */
 struct site *domain_site(struct queue *queue, struct domain *domain);
@@ -30,9 +39,8 @@ void domain_wait(struct queue *queue, struct domain *domain, struct unit *unit);
 /* Asks for DOMAIN's site where it is not known, for nobody in particular. */
 void domain_ask(struct queue *queue, struct domain *domain);
 
-/* What is known of the domain NAME, for mail that goes by SPECIAL (NULL: for all other), without asking or noting anything: its site, or
- * NULL. */
-struct site *domain_known_site(const struct queue *queue, struct span name, const struct conf_route *special);
+/* What is known of the domain NAME by WAY without asking or noting anything: its site, or NULL. */
+struct site *domain_known_site(const struct queue *queue, struct span name, struct domain_way way);
 
 /* The dns role's ANSWER. One to a question that is not open is dropped. */
 void domains_answer(struct queue *queue, const struct dns_mx *answer);

@@ -101,8 +101,7 @@ static void retry_sites(struct queue *queue, const struct unit *unit, int64_t as
         if (unit->parts[i].recipient >= envelope->nrecipients)
             continue;
         struct span domain = address_domain(span_of(envelope->recipients[unit->parts[i].recipient].address));
-        struct site *site = domain_known_site(
-            queue, domain, conf_route_special(queue_conf(queue), domain, span_of(envelope->sender), span_of(envelope->account)));
+        struct site *site = domain_known_site(queue, domain, domain_way(queue, envelope, domain));
         if (site)
             site_retry(queue, site, asked_ms);
     }

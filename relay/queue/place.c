@@ -188,8 +188,7 @@ static struct domain *domain_of(struct queue *queue, const struct envelope *enve
         domain = address_domain(span_of(envelope->recipients[recipient].address));
     if (!domain.n)
         domain = address_domain(span_of(queue_conf(queue)->postmaster));
-    return domain_get(queue, domain,
-                      conf_route_special(queue_conf(queue), domain, span_of(envelope->sender), span_of(envelope->account)));
+    return domain_get(queue, domain, domain_way(queue, envelope, domain));
 }
 
 /* All recipients of UNIT are of DOMAIN (NULL: too many domains are waited for). */

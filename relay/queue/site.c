@@ -71,6 +71,8 @@ static void write_key(const struct site_plan *plan, struct buffer *key)
     if (plan->is_mx)
         qsort(hosts, plan->nhosts, sizeof *hosts, compare_names);
     buffer_addf(key, "%s:%s", plan->is_mx ? "mx" : "via", is_particular(plan->route) ? plan->route->name : "");
+    if (*plan->source)
+        buffer_addf(key, " from %s:", plan->source);
     for (unsigned i = 0; i < plan->nhosts; i++)
         buffer_addf(key, " %s:%u", hosts[i].name, hosts[i].port);
 }
@@ -105,6 +107,7 @@ static struct site *make(struct queue *queue, const struct site_plan *plan, stru
     site->key = text_dup(key);
     site->key_size = key.n;
     bound(queue, site);
+    text_copy(site->source, sizeof site->source, span_of(plan->source));
     if (plan->route)
         text_copy(site->route, sizeof site->route, span_of(plan->route->name));
     map_put(queue->sites->by_key, key, site, NULL);

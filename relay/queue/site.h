@@ -30,6 +30,7 @@ struct site_host {
 };
 struct site_plan {
     const struct conf_route *route; /* or NULL */
+    const char *source;             /* pool of sources; "": delivery.source */
     bool is_mx;
     unsigned nhosts;
     struct site_host hosts[DNS_HOSTS_MAX]; /* in the order to try */
@@ -54,11 +55,12 @@ struct site {
     int64_t next_ms;   /* rests until (monotonic) */
     int64_t since_ms;  /* rests since */
     struct heap_node backoff;
-    struct heap_node turn;        /* the next message's, where a rate is kept to */
-    struct cause *cause;          /* of the last failure */
-    struct cause *slowing;        /* the last reply that slowed it */
-    const char *row;              /* of meaning.h's table, which acted last; "" */
-    char route[SMTP_DOMAIN_SIZE]; /* the route whose tls, user and password count; "" = none */
+    struct heap_node turn;         /* the next message's, where a rate is kept to */
+    struct cause *cause;           /* of the last failure */
+    struct cause *slowing;         /* the last reply that slowed it */
+    const char *row;               /* of meaning.h's table, which acted last; "" */
+    char route[SMTP_DOMAIN_SIZE];  /* the route whose tls, user and password count; "" = none */
+    char source[SMTP_DOMAIN_SIZE]; /* the pool of sources that connections come from; "" = delivery.source */
     bool is_mx;
     unsigned nhosts;
     struct site_host *hosts; /* names belong to the site */

@@ -4,7 +4,7 @@ import socket
 import sys
 
 from case import main
-from receiver import Deaf, Receiver
+from receiver import Deaf, Deed, Receiver
 from submit import message, submit
 from world import World, wait_for
 
@@ -109,6 +109,54 @@ def case_limits_that_a_server_names_are_obeyed():
             assert {e["attempt"] for e in daemon.events("delivered")} == {"1"}
         finally:
             strict.close()
+
+
+SOURCES = """
+source "staff" {{ addresses = {{ "127.0.7.1" }} helo = "staff.example.net" }}
+source "bulk1" {{ pool = bulk addresses = {{ "127.0.7.2" }} helo = "b1.example.net" accounts = {{ "class:bulk" }} }}
+source "bulk2" {{ pool = bulk addresses = {{ "203.0.113.99" }} helo = "b2.example.net" weight = 1000 }}
+source "reports" {{ addresses = {{ "127.0.7.4" }} helo = "reports.example.net" }}
+account "carol" {{ class = bulk }}
+route "partner.test" {{ via = "127.0.5.1:{port}" source = staff }}
+"""
+
+
+def case_mail_leaves_from_its_pool_of_sources():
+    """By class, by route, and reports; each greets by its name. An address that cannot be bound to rests while the other of its pool serves."""
+    with World(["far.test. 300 IN MX 10 mx.far.test.", "mx.far.test. 300 IN A 127.0.5.1"]) as world:
+        receiver = world.add(Receiver("127.0.5.1", world.delivery_port, {("rcpt", "dead@far.test"): "550 5.1.1 no"}))
+        daemon = world.posternd(queue=HOUR, top="processes = 1", listener="check-recipient-domain = no", sections=SOURCES.format(port=world.delivery_port),
+                                delivery='source = { "127.0.7.9" } bounce-source = reports')
+        for account in ("alice", "carol"):
+            daemon.user(account, "secret")
+        daemon.start()
+
+        def arrives(account, recipient, peer, helo):
+            count = len(receiver.messages)
+            submit(daemon, f"{account}@far.test", [recipient], message(f"{account} {recipient}"), user=account)
+            wait_for(lambda: len(receiver.messages) > count, what=f"mail of {account} to {recipient}")
+            got = receiver.messages[count]
+            assert (got.peer, got.helo) == (peer, helo), (got.peer, got.helo)
+        arrives("alice", "bob@far.test", "127.0.7.9", "relay.example.net")
+        arrives("carol", "bob@far.test", "127.0.7.2", "b1.example.net")
+        arrives("alice", "bob@far.test", "127.0.7.9", "relay.example.net")  # not over a connection that is kept for another pool
+        arrives("carol", "bob@partner.test", "127.0.7.1", "staff.example.net")
+        arrives("carol", "dead@far.test", "127.0.7.4", "reports.example.net")
+        assert [e for e in daemon.events("error") if "203.0.113.99 is not used" in e["text"]], daemon.events("error")
+        assert not daemon.events("deferred") and not [e for e in daemon.events("site-backoff")]
+        assert {s["source"] for s in daemon.cli("status", json_output=True)["sites"]} >= {"", "bulk", "staff"}
+
+
+def case_a_source_that_is_on_a_list_rests_where_it_is():
+    """A host greets one of our addresses with a refusal by its blocklist: the other one serves at once; elsewhere both go on."""
+    def greet(session):
+        listed = session.sock.getpeername()[0] == "127.0.7.1"
+        session.sock.sendall(b"554 5.7.1 blocked using bl.example\r\n" if listed else b"220 welcome\r\n")
+        return not listed
+    with site([(10, ["127.0.5.1"])], {"127.0.5.1": {"banner": Deed(greet)}}, delivery='messages-per-connection = 1 bounce-source = ours',
+              sections='source "ours" { addresses = { "127.0.7.1", "127.0.7.2" } accounts = { "alice" } }\n') as (daemon, receivers):
+        deliver(daemon, 10)
+        assert {m.peer for m in receivers["127.0.5.1"].messages} == {"127.0.7.2"} and not daemon.events("deferred")
 
 
 if __name__ == "__main__":

@@ -8,8 +8,8 @@ import time
 
 
 class Message:
-    def __init__(self, sender, recipients, data, tls, helo):
-        self.sender, self.recipients, self.data, self.tls, self.helo = sender, recipients, data, tls, helo
+    def __init__(self, sender, recipients, data, tls, helo, peer=None):
+        self.sender, self.recipients, self.data, self.tls, self.helo, self.peer = sender, recipients, data, tls, helo, peer
 
     def header(self, name):
         """The first header field NAME, unfolded, or None."""
@@ -238,7 +238,7 @@ class Session:
         answer = self.receiver.answer("dot", self.recipients[0] if self.recipients else "", "250 2.0.0 kept")
         if answer.startswith("250"):
             with self.receiver.lock:
-                self.receiver.messages.append(Message(self.sender, list(self.recipients), b"".join(lines), self.tls, self.helo))
+                self.receiver.messages.append(Message(self.sender, list(self.recipients), b"".join(lines), self.tls, self.helo, self.sock.getpeername()[0]))
         self.reset()
         return self.reply(answer)
 

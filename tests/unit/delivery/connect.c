@@ -1,6 +1,8 @@
 /* Which addresses are tried, in which order, and what is said when none is left. */
 #include "world.h"
 
+#include <errno.h>
+
 #pragma GCC diagnostic ignored "-Wmissing-field-initializers"
 
 /* What the DNS says of a host: addresses, or a failure. */
@@ -351,38 +353,101 @@ static void test_next_host(void **state)
     world_served(&server);
 }
 
-/* Outgoing connections come from the configured source address. */
-static void test_source(void **state)
+/* Addresses of this machine, and one that is not, with weights. */
+static struct source ours[] = {
+    { .pool = "", .helo = "relay.test" },
+    { .pool = "bulk", .helo = "b1.test", .weight = 1 },
+    { .pool = "bulk", .helo = "b2.test", .weight = 3 },
+    { .pool = "far", .helo = "far.test", .weight = 1 },
+    { .pool = "far", .helo = "near.test", .weight = 1 },
+};
+static const char *const our_addresses[] = { "127.0.0.9", "127.0.0.10", "127.0.0.11", "192.0.2.99", "127.0.0.12" };
+static struct sources sources = { ours, COUNT(ours) };
+
+/* Connects to SERVER from POOL; which of `ours` it came from, or -1 with errno. */
+static int connect_from(const char *pool, const char *host, uint16_t port)
 {
-    struct netaddr sources[1];
-    struct connect_rules rules = { .own = &own, .sources = sources, .nsources = 1, .hostname = "relay.test" };
-    struct world_server server;
+    struct connect_rules rules = { .own = &own, .sources = &sources, .hostname = "relay.test", .reach = NULL };
     struct connect_target target = { .host = "a.test" };
     struct sockaddr_storage address;
     socklen_t size = sizeof address;
     struct netaddr local;
     struct delivery_open open;
-    (void)state;
-    assert_true(netaddr_parse(SPAN("127.0.0.9"), &sources[0]));
-    world_serve(&server, (const char *const[]){ "accept", NULL }, NULL);
     make_open(&open, "a.test/0", false);
+    text_copy(open.source, sizeof open.source, span_of(pool));
     connect_init(&tested, &open, &rules, ask_nobody, NULL);
-    assert_true(netaddr_parse(SPAN("127.0.0.1"), &target.address));
-    target.address.port = server.port;
-    int fd = connect_socket(&tested, &target, 3);
-    assert_true(fd >= 0);
-    assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &size), 0);
-    assert_true(netaddr_from_sockaddr((struct sockaddr *)&address, &local));
-    assert_true(netaddr_same_host(&local, &sources[0]));
-    close(fd);
+    assert_true(netaddr_parse(span_of(host), &target.address));
+    target.address.port = port;
+    int fd = connect_socket(&tested, &target), error = errno, found = -1;
+    if (fd >= 0) {
+        assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &size), 0);
+        assert_true(netaddr_from_sockaddr((struct sockaddr *)&address, &local));
+        assert_true(netaddr_same_host(&local, &target.source->address));
+        found = (int)(target.source - ours);
+        close(fd);
+    }
     connect_fini(&tested);
-    world_served(&server);
+    errno = error;
+    return found;
+}
+
+/* Connections come from the pool that is meant, by weight; what cannot be bound to rests; no other pool steps in. */
+static void test_sources(void **state)
+{
+    unsigned counts[COUNT(ours)] = { 0 };
+    uint16_t port = 0;
+    int server = world_listen("127.0.0.1", &port, 1024);
+    (void)state;
+    for (size_t i = 0; i < COUNT(ours); i++) {
+        assert_true(netaddr_parse(span_of(our_addresses[i]), &ours[i].address));
+        ours[i].weight = ours[i].weight ? ours[i].weight : 1;
+    }
+    assert_int_equal(connect_from("", "127.0.0.1", port), 0);
+    for (unsigned i = 0; i < 400; i++)
+        counts[connect_from("bulk", "127.0.0.1", port)]++;
+    assert_true(counts[1] > 50 && counts[2] > 200 && counts[1] + counts[2] == 400);
+    for (unsigned i = 0; i < 20; i++)
+        assert_int_equal(connect_from("far", "127.0.0.1", port), 4);
+    assert_true(ours[3].rests_until_ms > clock_monotonic_ms());
+    assert_int_equal(connect_from("bulk", "::1", port), -1); /* it has no IPv6 */
+    assert_int_equal(errno, EADDRNOTAVAIL);
+    assert_int_equal(connect_from("unknown", "127.0.0.1", port), -1);
+    close(server);
+}
+
+/* A host that refuses one of our addresses is asked from another one; so are others from all. */
+static void test_refused_source(void **state)
+{
+    struct reach *reach = reach_new();
+    struct connect_rules rules = { .own = &own, .sources = &sources, .hostname = "relay.test", .reach = reach };
+    struct connect_target target = { .host = "a.test", .address = ours[0].address, .source = &ours[1] };
+    struct sources_want here = { "bulk", 4, "a.test", reach }, there = { "bulk", 4, "b.test", reach };
+    struct delivery_open open;
+    struct source *chosen;
+    unsigned first = 0;
+    (void)state;
+    make_open(&open, "a.test/0", false);
+    text_copy(open.source, sizeof open.source, SPAN("bulk"));
+    connect_init(&tested, &open, &rules, ask_nobody, NULL);
+    assert_true(connect_refused_source(&tested, &target));
+    for (unsigned i = 0; i < 100; i++) {
+        assert_int_equal(sources_choose(&sources, &here, &chosen), SOURCES_ONE);
+        assert_ptr_equal(chosen, &ours[2]);
+        assert_int_equal(sources_choose(&sources, &there, &chosen), SOURCES_ONE);
+        first += chosen == &ours[1];
+    }
+    assert_true(first > 5);
+    target.source = &ours[2];
+    assert_false(connect_refused_source(&tested, &target)); /* none is left: then all are again */
+    assert_int_equal(sources_choose(&sources, &here, &chosen), SOURCES_ONE);
+    connect_fini(&tested);
+    reach_free(&reach);
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_ways), cmocka_unit_test(test_shuffle),
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_ways),    cmocka_unit_test(test_shuffle),
                                         cmocka_unit_test(test_waiting), cmocka_unit_test(test_next_host),
-                                        cmocka_unit_test(test_source) };
+                                        cmocka_unit_test(test_sources), cmocka_unit_test(test_refused_source) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

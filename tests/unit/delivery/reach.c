@@ -248,6 +248,17 @@ static void test_words(void **state)
     }
 }
 
+/* What a refusal at the greeting must say to be one about our address. */
+static void test_lists(void **state)
+{
+    (void)state;
+    assert_true(nameless_listed("554 5.7.1 Service unavailable; Client host [192.0.2.1] blocked using zen.spamhaus.org"));
+    assert_true(nameless_listed("550 5.7.606 Access denied, banned sending IP [192.0.2.1]"));
+    assert_true(nameless_listed("421 4.7.0 your IP has a poor reputation"));
+    assert_false(nameless_listed("421 4.3.2 too many connections"));
+    assert_false(nameless_listed("554 5.3.2 no service"));
+}
+
 /* The memory is bounded, and of a dead address one probe at a time is let through. */
 static void test_memory(void **state)
 {
@@ -289,6 +300,7 @@ int main(void)
                                         cmocka_unit_test(test_nameless),
                                         cmocka_unit_test(test_nameless_without_ipv4),
                                         cmocka_unit_test(test_words),
+                                        cmocka_unit_test(test_lists),
                                         cmocka_unit_test(test_memory) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -70,6 +70,7 @@ struct world {
     struct conf conf;
     struct conf_route route;
     struct own own;
+    struct sources sources; /* empty, but for what a test adds */
     struct pool pool;
     struct ipc *queue, *queue_back, *dns, *dns_back;
     int segment;
@@ -562,6 +563,7 @@ static inline void world_begin(struct world *world, const struct world_message *
                                  .secrets = secrets,
                                  .tls = tls_new(&world->conf),
                                  .rules = { .own = &world->own,
+                                            .sources = &world->sources,
                                             .allow_private = world->conf.delivery.allow_private,
                                             .hostname = world->conf.hostname,
                                             .reach = reach_new() },
