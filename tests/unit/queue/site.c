@@ -5,7 +5,7 @@
 
 static struct site *only_site(struct world *world)
 {
-    struct site_plan plan = { .is_mx = true, .nhosts = 1, .hosts = { { "mx.there.example", 10, 25 } } };
+    struct site_plan plan = { .source = "", .is_mx = true, .nhosts = 1, .hosts = { { "mx.there.example", 10, 25 } } };
     return site_get(world->queue, &plan);
 }
 
