@@ -149,14 +149,19 @@ static void write_letters(const struct judge *judge, struct span account)
     text_escape(name, sizeof name, account);
     text_format(subject, sizeof subject, "The account %s is suspended", name);
     letter_to_postmaster(record, judge->conf->hostname, &text);
-    judge->events->letter(judge->context, judge->conf->postmaster, subject, buffer_text(&text));
+    judge->events->letter(judge->context, account, judge->conf->postmaster, subject, buffer_text(&text));
     buffer_clear(&text);
     if (entry && entry->contact && *entry->contact) {
         letter_to_user(record, judge->conf->hostname, judge->conf->postmaster, &text);
-        judge->events->letter(judge->context, entry->contact, subject, buffer_text(&text));
+        judge->events->letter(judge->context, account, entry->contact, subject, buffer_text(&text));
     }
     buffer_fini(&text);
     json_decref(record);
+}
+
+void judge_write(struct judge *judge, struct span account)
+{
+    write_letters(judge, account);
 }
 
 static void log_standing(const char *event, struct span account, const char *reason, const char *by)
@@ -180,7 +185,9 @@ bool judge_suspend(struct judge *judge, struct span account, const struct judge_
         return false;
     log_standing("suspended", account, order->reason, order->by);
     judge->events->suspended(judge->context, account);
-    if (!order->elsewhere)
+    if (order->elsewhere)
+        standing_told(judge->standing, account);
+    else
         write_letters(judge, account);
     return true;
 }

@@ -16,7 +16,7 @@ struct judge;
 struct judge_events {
     void (*suspended)(void *context, struct span account);
     void (*resumed)(void *context, struct span account);
-    void (*letter)(void *context, const char *to, const char *subject, const char *text);
+    void (*letter)(void *context, struct span account, const char *to, const char *subject, const char *text);
 };
 
 /* Knows nobody; judge_settings comes next. EVENTS must stay valid. */
@@ -42,6 +42,9 @@ struct curve *judge_curve(struct judge *judge);
 /* The limits and the postmaster's address, as judge_settings gave them. */
 struct limit_set *judge_limits(struct judge *judge);
 const char *judge_postmaster(const struct judge *judge);
+
+/* Writes the letters about ACCOUNT, which is suspended, again: it is not known whether they left. */
+void judge_write(struct judge *judge, struct span account);
 
 /* Who ACCOUNT (in normal form; must outlive *RET_SUBJECT) at CLIENT is to limits. */
 void judge_subject(const struct judge *judge, struct span account, const struct netaddr *client, struct key_subject *ret_subject);

@@ -100,7 +100,6 @@ static void begin(struct role *role)
     judge_open(policy->judge, role->conf->policy.directory);
     open_sharing(policy);
     tag_load(role->conf->policy.directory, &policy->reports.key);
-    policy->opened = true;
     tidings_opened(policy);
     timer_set(&policy->sweep, role->loop, SWEEP_MS, sweep, policy);
 }

@@ -107,7 +107,15 @@ static const handler submission_handlers[SUBMISSION_POLICY_COUNT] = {
     [POLICY_SAMPLE] = sample_told,    [POLICY_REPORT] = report_told,
 };
 
-static const handler queue_handlers[QUEUE_POLICY_COUNT] = { [REPLY_BAD] = bad_told, [REPLIES_GOOD] = good_told };
+static void letter_stored(struct peer *peer, const void *body)
+{
+    const struct letter_stored *stored = body;
+    tidings_stored(peer->policy, stored->ticket);
+}
+
+static const handler queue_handlers[QUEUE_POLICY_COUNT] = {
+    [REPLY_BAD] = bad_told, [REPLIES_GOOD] = good_told, [LETTER_STORED] = letter_stored
+};
 
 static void admin_asked(struct peer *peer, const void *body)
 {

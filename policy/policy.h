@@ -25,8 +25,9 @@ struct policy {
     struct judge *judge;
     struct machines machines; /* that share suspensions */
     struct report_desk reports;
-    struct letter *letters[LETTERS_MAX]; /* while no queue process is there */
+    struct kept_letter *letters[LETTERS_MAX]; /* tidings.c: not stored by the queue yet */
     size_t nletters;
+    uint64_t last_ticket;
     bool opened; /* what earlier processes left is known */
     struct timer sweep;
     struct list peers;

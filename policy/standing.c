@@ -281,7 +281,23 @@ static void set_state(struct standing *standing, struct record *record, bool sus
     json_object_set_new(record->json, "by", shown(by));
     json_object_set_new(record->json, "since", time_text(now_ms));
     json_object_set_new(record->json, "since_ms", json_integer(now_ms));
+    json_object_del(record->json, "told");
     keep(standing, record);
+}
+
+void standing_told(struct standing *standing, struct span account)
+{
+    struct record *record = find(standing, account);
+    if (!record || !record->suspended || json_is_true(json_object_get(record->json, "told")))
+        return;
+    json_object_set_new(record->json, "told", json_true());
+    keep(standing, record);
+}
+
+bool standing_is_told(const struct standing *standing, struct span account)
+{
+    const struct record *record = find(standing, account);
+    return record && json_is_true(json_object_get(record->json, "told"));
 }
 
 bool standing_suspend(struct standing *standing, struct span account, const char *reason, const char *by, json_t *evidence,

@@ -64,6 +64,12 @@ unsigned standing_weight(const struct standing *standing, struct span account, i
 bool standing_suspend(struct standing *standing, struct span account, const char *reason, const char *by, json_t *evidence,
                       int64_t now_ms);
 
+/* The letters about ACCOUNT, which is suspended, are on their way, whatever happens here. */
+void standing_told(struct standing *standing, struct span account);
+
+/* Are they? */
+bool standing_is_told(const struct standing *standing, struct span account);
+
 /* ACCOUNT is suspended no more, by BY, since NOW_MS or just behind the time from which it was, whichever is later; its strikes are forgiven: they stay as evidence and weigh nothing. False where it was not
  * suspended: its strikes are forgiven all the same. */
 bool standing_resume(struct standing *standing, struct span account, const char *by, int64_t now_ms);

@@ -20,9 +20,15 @@ static bool hold_one(void *context, struct span account)
     return true;
 }
 
-static bool send_letter(struct peer *peer, const struct letter *letter)
+struct kept_letter {
+    char account[ACCOUNT_NAME_SIZE]; /* that it is about */
+    struct letter letter;
+};
+
+/* One that cannot be sent now is sent when a queue process comes. */
+static void send_letter(struct peer *queue, const struct kept_letter *kept)
 {
-    return ipc_send(peer->ipc, LETTER, letter, offsetof(struct letter, text) + letter->size, -1);
+    ipc_send(queue->ipc, LETTER, &kept->letter, offsetof(struct letter, text) + kept->letter.size, -1);
 }
 
 void tidings_queue(struct peer *peer)
@@ -33,11 +39,34 @@ void tidings_queue(struct peer *peer)
         return; /* it comes again then */
     standing_each(judge_standing(policy->judge), true, hold_one, peer);
     ipc_send(peer->ipc, ACCOUNTS_TOLD, &told, sizeof told, -1);
-    for (size_t i = 0; i < policy->nletters; i++) {
+    for (size_t i = 0; i < policy->nletters; i++)
         send_letter(peer, policy->letters[i]);
+}
+
+void tidings_stored(struct policy *policy, uint64_t ticket)
+{
+    char account[ACCOUNT_NAME_SIZE] = "";
+    bool more = false;
+    for (size_t i = 0; i < policy->nletters; i++) {
+        if (policy->letters[i]->letter.ticket != ticket)
+            continue;
+        text_copy(account, sizeof account, span_of(policy->letters[i]->account));
         free(policy->letters[i]);
+        policy->letters[i--] = policy->letters[--policy->nletters];
     }
-    policy->nletters = 0;
+    for (size_t i = 0; i < policy->nletters; i++)
+        more = more || strcmp(policy->letters[i]->account, account) == 0;
+    if (*account && !more)
+        standing_told(judge_standing(policy->judge), span_of(account));
+}
+
+/* An earlier process ended before its letters were stored. */
+static bool write_again(void *context, struct span account)
+{
+    struct policy *policy = context;
+    if (!standing_is_told(judge_standing(policy->judge), account))
+        judge_write(policy->judge, account);
+    return policy->nletters < LETTERS_MAX;
 }
 
 static bool end_sessions(void *context, struct span account)
@@ -57,6 +86,8 @@ void tidings_submission(struct peer *peer)
 
 void tidings_opened(struct policy *policy)
 {
+    standing_each(judge_standing(policy->judge), true, write_again, policy);
+    policy->opened = true;
     LIST_EACH(node, &policy->peers) {
         struct peer *peer = LIST_ENTRY(node, struct peer, node);
         if (peer->kind == ROLE_QUEUE)
@@ -91,24 +122,27 @@ static void account_resumed(void *context, struct span account)
     machines_tell(&policy->machines, account);
 }
 
-static void letter_written(void *context, const char *to, const char *subject, const char *text)
+static void letter_written(void *context, struct span account, const char *to, const char *subject, const char *text)
 {
     struct policy *policy = context;
     struct peer *queue = peers_queue(policy);
-    struct letter *letter = text_zalloc(sizeof *letter);
+    if (policy->nletters == LETTERS_MAX) {
+        log_say(LOG_ERROR, "error", "a letter about an account is dropped: the queue has not stored the %d before it",
+                LETTERS_MAX);
+        return;
+    }
+    struct kept_letter *kept = text_zalloc(sizeof *kept);
+    struct letter *letter = &kept->letter;
     struct span cut = span_head(span_of(text), sizeof letter->text);
+    text_copy(kept->account, sizeof kept->account, account);
+    letter->ticket = ++policy->last_ticket;
     text_copy(letter->to, sizeof letter->to, span_of(to));
     text_copy(letter->subject, sizeof letter->subject, span_of(subject));
     letter->size = (uint32_t)cut.n;
     memcpy(letter->text, cut.p, cut.n);
-    bool sent = queue && send_letter(queue, letter);
-    if (!sent && policy->nletters < LETTERS_MAX) {
-        policy->letters[policy->nletters++] = letter;
-        return;
-    }
-    if (!sent)
-        log_say(LOG_ERROR, "error", "a letter about an account is dropped: no queue process took the %d before it", LETTERS_MAX);
-    free(letter);
+    policy->letters[policy->nletters++] = kept;
+    if (queue && policy->opened)
+        send_letter(queue, kept);
 }
 
 const struct judge_events tidings_events = { account_suspended, account_resumed, letter_written };

@@ -13,10 +13,13 @@ void tidings_queue(struct peer *peer);
 /* PEER, a submission process, has come: it may have sessions of accounts that were suspended just when an earlier process ended. */
 void tidings_submission(struct peer *peer);
 
-/* What earlier processes left is known by now: those who came before that are told. */
+/* What earlier processes left is known by now: letters that they could not see off are written again, and those who came before are told. */
 void tidings_opened(struct policy *policy);
 
-/* Drops the letters that nobody took. */
+/* The queue has stored the letter of that TICKET. */
+void tidings_stored(struct policy *policy, uint64_t ticket);
+
+/* Drops the letters that nobody has stored: the next process writes them again. */
 void tidings_drop(struct policy *policy);
 
 #endif

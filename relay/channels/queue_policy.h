@@ -3,7 +3,7 @@
  *
  * When the two meet, policy names every suspended account (ACCOUNT_HOLD) and ends the list with ACCOUNTS_TOLD: what the queue holds of
  * others because of a suspension is free then. If policy goes: the queue holds what it holds, and what it would have told is lost. If
- * queue goes: policy keeps letters for the next one. */
+ * queue goes: the next one gets the letters that it has not stored yet; one may come twice. */
 #ifndef POSTERN_CHANNELS_QUEUE_POLICY_H
 #define POSTERN_CHANNELS_QUEUE_POLICY_H
 
@@ -50,15 +50,22 @@ struct accounts_told {
 
 /* A message from the mail system itself. */
 struct letter {
+    uint64_t ticket; /* comes back in LETTER_STORED */
     char to[SMTP_ADDRESS_SIZE];
     char subject[LETTER_SUBJECT_SIZE]; /* printable ASCII */
     uint32_t size;
     char text[LETTER_TEXT_MAX]; /* UTF-8, lines that end in LF; sent in part */
 };
 
+/* That letter is durable. */
+struct letter_stored {
+    uint64_t ticket;
+};
+
 #define QUEUE_POLICY_MESSAGES(X)                                                                                                 \
     X(REPLY_BAD, IPC_FRONT, struct reply_bad, IPC_PART(struct reply_bad, reply), false)                                          \
     X(REPLIES_GOOD, IPC_FRONT, struct replies_good, IPC_WHOLE(struct replies_good), false)                                       \
+    X(LETTER_STORED, IPC_FRONT, struct letter_stored, IPC_WHOLE(struct letter_stored), false)                                    \
     X(ACCOUNT_HOLD, IPC_BACK, struct account_hold, IPC_WHOLE(struct account_hold), false)                                        \
     X(ACCOUNT_FREE, IPC_BACK, struct account_free, IPC_WHOLE(struct account_free), false)                                        \
     X(ACCOUNTS_TOLD, IPC_BACK, struct accounts_told, IPC_WHOLE(struct accounts_told), false)                                     \

@@ -283,3 +283,10 @@ void accounts_bad(struct queue *queue, const struct entry *entry, uint32_t recip
     text_copy(bad.reply, sizeof bad.reply, cause->reply);
     ipc_send(accounts->policy, REPLY_BAD, &bad, offsetof(struct reply_bad, reply) + strlen(bad.reply), -1);
 }
+
+void accounts_letter_stored(struct queue *queue, uint64_t ticket)
+{
+    struct letter_stored message = { ticket };
+    if (queue->accounts && queue->accounts->policy)
+        ipc_send(queue->accounts->policy, LETTER_STORED, &message, sizeof message, -1);
+}

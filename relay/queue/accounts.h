@@ -47,6 +47,9 @@ void accounts_good(struct queue *queue, const struct entry *entry);
 /* RECIPIENT of ENTRY was refused because of CAUSE, for good (PERMANENT) or for now. */
 void accounts_bad(struct queue *queue, const struct entry *entry, uint32_t recipient, const struct cause *cause, bool permanent);
 
+/* The letter of that TICKET is durable: policy is told. */
+void accounts_letter_stored(struct queue *queue, uint64_t ticket);
+
 /* Once a second: tells the sums. */
 void accounts_tick(struct queue *queue);
 

@@ -5,6 +5,7 @@
 #include "../base/text.h"
 #include "../message/envelope.h"
 #include "../smtp/content.h"
+#include "accounts.h"
 #include "arrive.h"
 #include "store.h"
 
@@ -97,6 +98,7 @@ static void stored(void *context, enum writer_verdict verdict, const struct writ
     }
     list_remove(&waiting->node);
     queue->letters->count--;
+    accounts_letter_stored(queue, waiting->letter.ticket);
     struct log_entry entry;
     log_begin(&entry, LOG_INFO, "accepted");
     log_uid(&entry, "id", waiting->id);

@@ -6,6 +6,7 @@ import random
 import re
 import signal
 import smtplib
+import subprocess
 import sys
 import threading
 import time
@@ -13,7 +14,7 @@ import time
 from case import main
 from operation_lab import from_address, office, refusal
 from submit import CONTEXT, connect, message, send, submit
-from world import wait_for
+from world import SANITIZED, wait_for
 
 POSTMASTER = 'postmaster = "postmaster@example.com"'
 
@@ -100,6 +101,27 @@ def case_a_message_in_the_middle_of_a_suspension():
         daemon.cli("account", "resume", "alice")
         submit(daemon, "alice@example.net", ["bob@example.com"], message("afterwards"))
         wait_for(lambda: [m.header("Subject") for m in receiver.messages if m.sender] == ["afterwards"], what="the message after it")
+
+
+def case_a_letter_gets_out_whoever_dies():
+    """The queue dies as the letter comes, the policy process before it is stored: it is written nevertheless."""
+    with office(users=("alice", "bob"), top=POSTMASTER) as (_, daemon, receiver):
+        queue = daemon.pids()["queue"][0]
+        os.kill(queue, signal.SIGSTOP)
+        asked = subprocess.Popen([SANITIZED / "postern", "-f", daemon.file, "account", "suspend", "alice"], stdout=subprocess.DEVNULL)
+        wait_for(lambda: daemon.events("suspended"), what="the suspension")
+        os.kill(queue, signal.SIGKILL)
+        asked.wait(60)
+        wait_for(lambda: [m for m in letters(receiver, "postmaster@example.com") if "alice" in m.header("Subject")], what="alice's letter")
+        queue = wait_for(lambda: daemon.pids().get("queue"), what="the next queue process")[0]
+        os.kill(queue, signal.SIGSTOP)
+        asked = subprocess.Popen([SANITIZED / "postern", "-f", daemon.file, "account", "suspend", "bob"], stdout=subprocess.DEVNULL)
+        wait_for(lambda: len(daemon.events("suspended")) == 2, what="the other suspension")
+        os.kill(daemon.pids()["policy"][0], signal.SIGKILL)
+        os.kill(queue, signal.SIGKILL)
+        asked.wait(60)
+        wait_for(lambda: [m for m in letters(receiver, "postmaster@example.com") if "bob" in m.header("Subject")], what="bob's letter")
+        wait_for(lambda: state(daemon, "bob").get("told"), what="its being noted")
 
 
 def add_users(daemon, names):

@@ -45,9 +45,10 @@ static inline void court_resumed(void *context, struct span account)
     court_tell("resumed", account);
 }
 
-static inline void court_letter(void *context, const char *to, const char *subject, const char *text)
+static inline void court_letter(void *context, struct span account, const char *to, const char *subject, const char *text)
 {
     (void)context;
+    (void)account;
     if (court.nletters < COURT_LETTERS) {
         text_copy(court.letters[court.nletters].to, sizeof court.letters->to, span_of(to));
         text_copy(court.letters[court.nletters].subject, sizeof court.letters->subject, span_of(subject));

@@ -21,6 +21,9 @@ static void policy_hears(void *context, unsigned type, const void *body, size_t 
         const struct replies_good *good = body;
         netaddr_print(&good->client, client);
         snprintf(heard.lines + at, room, "good %s %s %u;", good->account, client, good->count);
+    } else if (type == LETTER_STORED) {
+        const struct letter_stored *stored = body;
+        snprintf(heard.lines + at, room, "stored %u;", (unsigned)stored->ticket);
     } else {
         const struct reply_bad *bad = body;
         netaddr_print(&bad->client, client);
@@ -414,7 +417,7 @@ static void what_policy_hears(void **state)
 
 static void write_letter(const char *to, const char *subject, const char *text)
 {
-    struct letter letter = { .size = (uint32_t)strlen(text) };
+    struct letter letter = { .ticket = 7, .size = (uint32_t)strlen(text) };
     text_copy(letter.to, sizeof letter.to, span_of(to));
     text_copy(letter.subject, sizeof letter.subject, span_of(subject));
     memcpy(letter.text, text, letter.size);
@@ -437,7 +440,7 @@ static void letters(void **state)
     assert_string_equal(last(world)->from, "");
     assert_non_null(strstr(last(world)->content, "\r\nTo: <postmaster@here.example>\r\nSubject: The account a is suspended\r\n"));
     assert_non_null(strstr(last(world)->content, "\r\nContent-Transfer-Encoding: 7bit\r\n\r\none\r\n..two\r\n\r\nthree\r\n"));
-    assert_null(strstr(heard.lines, "bad"));
+    assert_string_equal(heard.lines, "stored 7;");
     write_letter("postmaster@here.example", "x\r\nBcc: <all@there.example>\r\n\r\nm\xc3\xbcller", "m\xc3\xbcller\r\nno end");
     WORLD_UNTIL(world, world->nassigns == 2 && entries_count(world->queue) == 0);
     assert_non_null(strstr(last(world)->content, "\r\nSubject: x??Bcc: <all@there.example>????m??ller\r\n"));
