@@ -9,7 +9,8 @@
  *
  * "Try again later" is said by servers about anything; together with 421 it means the client as a whole. Sources: the receivers' own pages
  * where one is named, else the text in the server's source (Postfix smtpd.c, Exim daemon.c and its chapter on ACLs, sendmail
- * srvrsmtp.c, rspamd's ratelimit module) or replies as they stand in logs. */
+ * srvrsmtp.c, rspamd's ratelimit module) or replies as they stand in logs. Of T-Online and Mail.ru no words of their own for this are known; the
+ * general rows are for them, and for everybody else. */
 #include "meaning.h"
 
 #include "../smtp/wording.h"
@@ -32,7 +33,7 @@ static const struct row rows[] = {
     { "greylisting", "", "", "greylisting", MEANING_POLICY, MEANING_NOTHING },
     { "greylisting", "", "", "graylisted", MEANING_POLICY, MEANING_NOTHING },
     { "recipients", "4", "4.5.3", "", MEANING_POLICY, MEANING_NOTHING }, /* of one message: the others go next time */
-    /* 2: Postfix smtpd_client_connection_count_limit; GMX and Web.de, T-Online and Mail.ru say it in these words, too */
+    /* 2: Postfix smtpd_client_connection_count_limit, and many others */
     { "too-many-connections", "", "", "too many connections", MEANING_CONNECTIONS, MEANING_FEWER },
     /* Exim smtp_accept_max, smtp_accept_max_per_host */
     { "exim-connections", "", "", "too many concurrent smtp connections", MEANING_CONNECTIONS, MEANING_FEWER },
@@ -43,9 +44,9 @@ static const struct row rows[] = {
     { "too-many-connections", "", "", "too many concurrent connections", MEANING_CONNECTIONS, MEANING_FEWER },
     { "too-many-connections", "", "", "too many sessions", MEANING_CONNECTIONS, MEANING_FEWER },
     { "too-many-connections", "", "", "connection limit", MEANING_CONNECTIONS, MEANING_FEWER },
-    { "orange-connections", "", "", "ofr_104", MEANING_CONNECTIONS,
+    { "too-many-connections", "", "", "connections limit exceeded", MEANING_CONNECTIONS, MEANING_FEWER },
+    { "orange-connections", "", "", "[104]", MEANING_CONNECTIONS,
       MEANING_FEWER }, /* https://messagerie.orange.fr/postmaster.html */
-    { "orange-connections", "", "", "ofr004_104", MEANING_CONNECTIONS, MEANING_FEWER },
     /* 3: https://senders.yahooinc.com/smtp-error-codes: all mail is put off until the sender has changed something */
     { "yahoo-deferred", "", "", "[ts03]", MEANING_RATE, MEANING_REST },
     { "yahoo-deferred", "", "", "[tss07]", MEANING_RATE, MEANING_REST },
