@@ -65,7 +65,8 @@ static const char everything[] =
     "%2$s, "
     "\"scheduled\": %2$s, \"held\": %2$s}, \"sites\": [{\"site\": \"%1$s\", \"state\": \"resting\", \"waiting\": %2$s, "
     "\"connections\": "
-    "%2$s, \"next\": \"2026-11-24T22:15:03Z\", \"reply\": \"%1$s\"}], \"accounts\": [{\"account\": \"%1$s\", \"limit\": "
+    "%2$s, \"next\": \"2026-11-24T22:15:03Z\", \"row\": \"%1$s\", \"limit\": %2$s, \"rate\": 1.5, \"reply\": \"%1$s\"}], "
+    "\"stalled\": {\"since\": \"2026-11-24T22:15:03Z\", \"reply\": \"%1$s\"}, \"accounts\": [{\"account\": \"%1$s\", \"limit\": "
     "\"%1$s\"}], "
     "\"id\": \"06h123zab6f4ssce0000\", \"arrived\": \"2026-11-24T22:15:03Z\", \"size\": %2$s, \"state\": \"scheduled\", "
     "\"from\": "
@@ -210,6 +211,15 @@ static void screens_look_like_this(void **state)
         { print_status, "{\"queue\": {\"messages\": 0, \"recipients\": 1}}", "Queue: 0 messages to 1 recipient: 0 due" },
         { print_status, "{\"sites\": [{\"site\": \"mx.example\", \"state\": \"open\", \"waiting\": 3, \"connections\": 1}]}",
           "Sites:\n  mx.example                             open          3 waiting   1 open\n" },
+        { print_status,
+          "{\"sites\": [{\"site\": \"mx.example\", \"state\": \"slowed\", \"rate\": 9.876, \"limit\": 5, \"row\": "
+          "\"gmail-rate\", "
+          "\"reply\": \"421 4.7.28 slower\"}]}",
+          "0 open\n      at most 9.88 messages a second, 5 connections; row gmail-rate\n      421 4.7.28 slower\n" },
+        { print_trace, "{\"site\": \"mx.example\", \"state\": \"slowed\", \"limit\": 5, \"row\": \"exim-connections\"}",
+          "Site:  mx.example (slowed)\n       at most 5 connections; row exim-connections\nTLS:" },
+        { print_status, "{\"stalled\": {\"since\": \"2026-11-24T22:15:03Z\", \"reply\": \"connection refused\"}}",
+          "though mail\n       waits\n       connection refused\n" },
         { print_status, "{\"accounts\": [{\"account\": \"alice\", \"limit\": \"hourly\"}]}",
           "Accounts:\n  alice                                  over limit hourly\n" },
         { print_status, "{\"unavailable\": [\"queue\"]}", "The queue role does not answer; it is being started again.\n" },
