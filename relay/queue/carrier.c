@@ -92,7 +92,7 @@ static void enter(struct queue *queue, struct carrier *carrier, enum phase phase
     site->busy += phase == SENDING;
     queue->carriers->busy += phase == SENDING;
     if (phase == WAITING)
-        list_append(&site->idle, &carrier->in_idle);
+        list_prepend(&site->idle, &carrier->in_idle); /* the last used first, so that those that are not needed end */
 }
 
 static bool send_open(struct deliverer *deliverer, const struct site *site, uint64_t number)

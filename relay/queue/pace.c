@@ -45,18 +45,21 @@ double pace_rate(const struct pace *pace, const struct pace_bounds *bounds)
     return bound ? bounds->rate : pace->rate;
 }
 
-bool pace_pauses(const struct pace *pace, int64_t now_ms)
-{
-    return now_ms < pace->pause_ms;
-}
-
 int64_t pace_delay(const struct pace *pace, const struct pace_bounds *bounds, int64_t now_ms)
 {
-    int64_t pause_ms = pace_pauses(pace, now_ms) ? pace->pause_ms - now_ms : 0;
+    int64_t pause_ms = now_ms < pace->pause_ms ? pace->pause_ms - now_ms : 0;
     double turn_ms = pace_rate(pace, bounds) > 0 ? pace->next_ms - (double)now_ms : 0;
     if (turn_ms <= (double)pause_ms)
         return pause_ms;
     return (int64_t)turn_ms + ((double)(int64_t)turn_ms < turn_ms);
+}
+
+unsigned pace_wanted(const struct pace *pace, const struct pace_bounds *bounds, unsigned busy, int64_t now_ms)
+{
+    unsigned limit = pace_connections(pace, bounds);
+    if (now_ms < pace->pause_ms || pace_delay(pace, bounds, now_ms) > PACE_LEAD_MS)
+        return 0;
+    return pace_rate(pace, bounds) > 0 && busy < limit ? busy + 1 : limit;
 }
 
 void pace_sent(struct pace *pace, const struct pace_bounds *bounds, int64_t now_ms)

@@ -19,6 +19,7 @@
 #define PACE_HOLD_MAX_MS   (60 * 60 * 1000) /* … to so long */
 #define PACE_PAUSE_MS      1000             /* nothing is sent for so long after a refusal; doubles with each in a row … */
 #define PACE_CUTS_MAX      7                /* … and after so many the site had better rest */
+#define PACE_LEAD_MS       1000             /* how long before its turn a message may get a connection opened for it */
 #define PACE_REMEMBERED_MS (60 * 60 * 1000) /* how long after the last refusal it matters */
 
 /* What the settings allow at most. */
@@ -64,8 +65,9 @@ unsigned pace_connections(const struct pace *pace, const struct pace_bounds *bou
 /* In how many milliseconds the next message may be sent; 0: now. */
 int64_t pace_delay(const struct pace *pace, const struct pace_bounds *bounds, int64_t now_ms);
 
-/* Is nothing to be sent, and no connection to be opened, for a while after a refusal? */
-bool pace_pauses(const struct pace *pace, int64_t now_ms);
+/* How many connections there should be now, where there is much to send, BUSY are in use and none waits for a message: as many as may be, or
+ * with a rate one more than are in use; none in a pause, and for a message whose turn is more than PACE_LEAD_MS away. */
+unsigned pace_wanted(const struct pace *pace, const struct pace_bounds *bounds, unsigned busy, int64_t now_ms);
 
 /* The rate that is kept to now, in messages a second; 0: none. */
 double pace_rate(const struct pace *pace, const struct pace_bounds *bounds);

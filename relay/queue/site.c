@@ -182,10 +182,10 @@ static uint64_t share(const struct queue *queue, const struct site *site)
  * wait for the turn of a message, more of them would only wait as well. */
 static uint64_t aim(const struct queue *queue, const struct site *site)
 {
-    if (!site->ready || queue->role->draining || site_rests(site) || !list_empty(&site->idle) ||
-        pace_pauses(&site->pace, clock_monotonic_ms()))
+    if (!site->ready || queue->role->draining || site_rests(site) || !list_empty(&site->idle))
         return 0;
-    uint64_t limit = site->failures ? 1 : pace_connections(&site->pace, &site->bounds);
+    uint64_t limit = pace_wanted(&site->pace, &site->bounds, site->busy, clock_monotonic_ms());
+    limit = site->failures && limit ? 1 : limit;
     uint64_t work = (uint64_t)site->ready + site->busy;
     return work < limit ? work : limit;
 }
@@ -219,8 +219,8 @@ void site_turn(void *context, struct heap_node *node)
 
 void site_fill(struct queue *queue, struct site *site)
 {
-    if (site->ready && pace_pauses(&site->pace, clock_monotonic_ms()))
-        site_may_send(queue, site); /* comes again behind the pause */
+    if (site->ready && list_empty(&site->idle))
+        site_may_send(queue, site); /* comes again when it is the next message's turn */
     while (site_wanted(queue, site))
         if (!carrier_open(queue, site))
             return;

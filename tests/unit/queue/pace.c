@@ -59,6 +59,14 @@ static unsigned count_open(const struct sender *sender)
     return open;
 }
 
+static unsigned count_busy(const struct sender *sender)
+{
+    unsigned busy = 0;
+    for (unsigned i = 0; i < CONNECTIONS_MAX; i++)
+        busy += sender->lines[i].ready && sender->lines[i].ends_ms;
+    return busy;
+}
+
 /* A line whose time has come: it is ready for the first time, or refused as one too many; or its message is taken or refused. */
 static void finish(struct sender *sender, struct receiver *receiver, struct line *line, int64_t now_ms)
 {
@@ -109,8 +117,7 @@ static void turn(struct sender *sender, struct receiver *receiver, int64_t now_m
         idle = idle || (line->ready && !line->ends_ms);
         closed = line->open ? closed : line;
     }
-    if (closed && !idle && !pace_pauses(&sender->pace, now_ms) &&
-        count_open(sender) < pace_connections(&sender->pace, &sender->bounds)) {
+    if (closed && !idle && count_open(sender) < pace_wanted(&sender->pace, &sender->bounds, count_busy(sender), now_ms)) {
         closed->open = true;
         begin(sender, receiver, closed, now_ms);
     }

@@ -219,6 +219,23 @@ static void bounds_of_a_site(void **state)
     world_free(&world);
 }
 
+/* Where the next message's turn is far away no connection is opened to wait for it. */
+static void a_low_rate_needs_few_connections(void **state)
+{
+    (void)state;
+    struct world *world = world_new("site \"mx.there.example\" { rate = \"1/1min\" }\n");
+    for (unsigned i = 0; i < 5; i++)
+        world_send(world, "alice", "alice@here.example", "bob@there.example");
+    WORLD_UNTIL(world, world->nassigns == 1 && entries_count(world->queue) == 4);
+    assert_int_equal(world->opens, 1);
+    world_close(world, 0, 1, DELIVERY_ENDED, "", "");
+    WORLD_UNTIL(world, only_site(world)->connections == 0);
+    world_serve(world, 1200); /* a round of the clock at least */
+    assert_int_equal(world->opens, 1);
+    assert_int_equal(world->nassigns, 1);
+    world_free(&world);
+}
+
 /* LOST in a transaction: what has no outcome is put off; three times in a row, and the site rests. */
 static void lost_connections(void **state)
 {
@@ -424,6 +441,7 @@ int main(void)
         WORLD_TEST(a_reproach_is_no_failure_of_the_site),
         WORLD_TEST(a_full_disk_there_lets_the_site_rest),
         WORLD_TEST(bounds_of_a_site),
+        WORLD_TEST(a_low_rate_needs_few_connections),
         WORLD_TEST(lost_connections),
         WORLD_TEST(a_delivery_process_goes),
         WORLD_TEST(an_idle_connection_that_closes_gives_its_unit_back),
