@@ -49,6 +49,8 @@ static void print_site(const json_t *site)
                        screen_number_at(site, "waiting"), screen_number_at(site, "connections"));
     if (*next)
         printf("      tried again in %s\n", screen_away(next, shown));
+    if (json_is_true(json_object_get(site, "alarm")))
+        screen_flow_format(6, 6, "ALARM: this smart host cannot be used; its mail waits");
     print_pace(6, site);
     screen_wrapped(6, screen_text_at(site, "reply"));
 }

@@ -37,6 +37,22 @@ static struct span find_password(const struct bundle *secrets, const char *path)
     return bundle_line(secrets, name);
 }
 
+/* Are the hosts of OPEN all the route's own? While a reload is under way the queue may have newer ones than this process knows: they get no
+ * password that was meant for others. */
+static bool has_hosts(const struct conf_route *named, const struct delivery_open *open)
+{
+    for (unsigned i = 0; i < open->count && i < DNS_HOSTS_MAX; i++) {
+        bool found = false;
+        for (size_t j = 0; j < named->via.count && !found; j++)
+            found = named->via.items[j].port == open->hosts[i].port &&
+                    span_equal_nocase(span_of(named->via.items[j].name),
+                                      span_of_array(open->hosts[i].name, sizeof open->hosts[i].name));
+        if (!found)
+            return false;
+    }
+    return true;
+}
+
 static bool find_login(const struct conf_route *named, const struct bundle *secrets, struct route *route,
                        struct reason *ret_reason)
 {
@@ -66,6 +82,11 @@ bool route_find(const struct conf *conf, const struct bundle *secrets, const str
         route.named = named;
         if (named->tls_given)
             route.tls = named->tls;
+        if (named->user[0] && !route.mx && !has_hosts(named, open)) {
+            reason_local(ret_reason, "4.3.5", "the hosts of the route \"%.*s\" are not those in the relay's settings (any more)",
+                         SPAN_ARGS(name));
+            return false;
+        }
         /* Hosts that came from MX answers are anybody's: they get no password. */
         if (named->user[0] && !route.mx && !find_login(named, secrets, &route, ret_reason))
             return false;

@@ -196,11 +196,12 @@ json_t *describe_site(const struct site *site)
 {
     const struct cause *cause = cause_of_site(site);
     double rate = pace_rate(&site->pace, &site->bounds);
-    return json_pack("{s:s, s:s, s:s, s:i, s:i, s:i, s:o, s:i, s:o, s:s, s:o}", "site", site->name, "source", site->source,
-                     "state", state_of_site(site), "waiting", (int)site->recipients, "connections", (int)site->open, "limit",
-                     (int)pace_connections(&site->pace, &site->bounds), "rate", rate > 0 ? json_real(rate) : json_null(),
-                     "failures", (int)site->failures, "next", describe_time(site_rests(site) ? retry_wall(site->next_ms) : 0),
-                     "row", cause ? site->row : "", "reply", cause ? describe_text(cause->reply) : json_string(""));
+    return json_pack("{s:s, s:s, s:b, s:s, s:i, s:i, s:i, s:o, s:i, s:o, s:s, s:o}", "site", site->name, "source", site->source,
+                     "alarm", site_alarms(site), "state", state_of_site(site), "waiting", (int)site->recipients, "connections",
+                     (int)site->open, "limit", (int)pace_connections(&site->pace, &site->bounds), "rate",
+                     rate > 0 ? json_real(rate) : json_null(), "failures", (int)site->failures, "next",
+                     describe_time(site_rests(site) ? retry_wall(site->next_ms) : 0), "row", cause ? site->row : "", "reply",
+                     cause ? describe_text(cause->reply) : json_string(""));
 }
 
 /* What a status gathers from all sites. */

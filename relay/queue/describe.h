@@ -24,7 +24,7 @@ json_t *describe_entry(struct queue *queue, const struct entry *entry);
 /* "headers": the header lines of ENTRY's message, each escaped, with line feeds between. */
 json_t *describe_headers(struct queue *queue, const struct entry *entry);
 
-/* {"site", "state", "waiting", "connections", "limit", "rate" (messages a second or null), "failures", "next", "row", "reply"}. */
+/* {"site", "source", "alarm", "state", "waiting", "connections", "limit", "rate" (messages a second or null), "failures", "next", "row", "reply"}. */
 json_t *describe_site(const struct site *site);
 
 /* {"queue": {…}, "sites": […], "spool": {…}, "stalled": {…} or null}: of sites those in trouble, then those with work, DESCRIBE_SITES_MAX at most. */

@@ -355,6 +355,19 @@ static void log_row(struct log_entry *entry, const struct queue *queue, const st
     }
 }
 
+bool site_alarms(const struct site *site)
+{
+    return !site->is_mx && site->failures;
+}
+
+/* Told once for each time that the smart host fails. */
+static void log_alarm(const struct site *site, const struct cause *cause)
+{
+    if (site_alarms(site) && site->failures == 1)
+        log_say(LOG_ERROR, "error", "the smart host %s cannot be used: %.*s; its mail waits", site->name,
+                SPAN_ARGS(cause->reply));
+}
+
 static void log_backoff(const struct queue *queue, const struct site *site, const struct cause *cause)
 {
     struct log_entry entry;
@@ -389,6 +402,7 @@ static void rest(struct queue *queue, struct site *site, const struct cause *cau
     struct unit *head = head_pays ? fair_next(site) : NULL;
     if (head)
         settle_defer(queue, head, site->cause);
+    log_alarm(site, cause);
     log_backoff(queue, site, cause);
     struct waiting waiting = { site->cause, site->next_ms, 0 };
     fair_each(queue, site, tell_waiting, &waiting);

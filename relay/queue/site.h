@@ -114,6 +114,9 @@ unsigned site_wanted(const struct queue *queue, const struct site *site);
 /* How many recipients wait at sites that rest. */
 uint64_t sites_resting(const struct queue *queue);
 
+/* Is it a smart host that cannot be used: that is down, or refuses the login? Somebody has to look. */
+bool site_alarms(const struct site *site);
+
 /* Rests it? Then nothing is sent there. */
 bool site_rests(const struct site *site);
 

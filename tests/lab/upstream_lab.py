@@ -165,7 +165,8 @@ def case_a_token_that_was_replaced_in_its_file_is_read_again():
             assert deferred["status"] == "4.7.8" and "535 5.7.8" in deferred["reply"], deferred
             assert [e for e in daemon.events("error") if "refused the login of user office" in e["text"]]
             site, = [s for s in daemon.cli("status", json_output=True)["sites"] if s["failures"]]
-            assert "535 5.7.8" in site["reply"], site
+            assert "535 5.7.8" in site["reply"] and site["alarm"], site
+            assert "ALARM: this smart host cannot be used" in daemon.cli("status")
             assert "second" not in daemon.log() and not daemon.events("bounced")
 
 
@@ -181,6 +182,23 @@ def case_a_password_that_was_mended_is_read_again_without_a_reload():
         wait_for(lambda: daemon.events("deferred"), what="the deferral")
         path.write_text("right\n")
         wait_for(lambda: daemon.events("delivered"), what="delivery")
+
+
+def case_a_dead_smart_host_is_an_alarm_and_mail_waits():
+    """Two smart hosts, both dead: deferred, told once in the log and in the status; the second one comes back, and the alarm is over."""
+    with World() as world:
+        port = free_port()
+        daemon = relay(world, f'route "far.example" {{ via = {{ "127.0.6.1:{port}", "127.0.6.2:{port}" }} }}\n', queue="retry = { 1s }")
+        for i in range(3):
+            submit(daemon, "alice@example.net", ["bob@far.example"], message(str(i)))
+        site = wait_for(lambda: [s for s in daemon.cli("status", json_output=True)["sites"] if s["alarm"]], what="the alarm")[0]
+        assert "refused" in site["reply"] and "ALARM" in daemon.cli("status"), site
+        alarms = [e["text"] for e in daemon.events("error") if "smart host 127.0.6.1 cannot be used" in e["text"]]
+        assert len(alarms) == 1, alarms
+        second = world.add(Receiver("127.0.6.2", port))
+        wait_for(lambda: len(second.messages) == 3, what="what waited")
+        wait_for(lambda: not [s for s in daemon.cli("status", json_output=True)["sites"] if s["alarm"]], what="the alarm's end")
+        assert not daemon.events("bounced")
 
 
 if __name__ == "__main__":

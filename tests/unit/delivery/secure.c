@@ -25,6 +25,7 @@ struct exchange {
     unsigned opens; /* how many times the queue opens a connection; 0: once */
     int64_t patience_ms;
     unsigned resumed;
+    bool elsewhere; /* the host is not one of the route's */
 };
 
 #pragma GCC diagnostic ignored "-Wmissing-field-initializers"
@@ -116,6 +117,8 @@ static const struct exchange exchanges[] = {
       "unreachable 4.7.0;", "log in", .user = "office" },
     { "the route has a user: verified, whatever it says", CONF_DELIVERY_OPPORTUNISTIC, LINES(STARTTLS, "> 220 go", "tls perhaps"),
       "unreachable 4.7.5;", "certificate", .untrusted = true, .user = "office" },
+    { "a login, and a host that is not one of the route's (any more): it gets no password", CONF_DELIVERY_VERIFY, LINES("away"),
+      "unreachable 4.3.5;", "settings", .user = "office", .elsewhere = true },
     { "AUTH offered in clear only", CONF_DELIVERY_NONE, LINES(GREET, "> 250-mx.test", "> 250 AUTH PLAIN", "gone"),
       "unreachable 4.7.4;", "STARTTLS", .user = "office" },
 };
@@ -155,6 +158,8 @@ static bool play(const struct exchange *exchange)
     if (exchange->patience_ms)
         world.conf.delivery.connect_timeout_ms = exchange->patience_ms;
     world_serve(&server, exchange->script, context);
+    struct conf_host host = { (char *)(uintptr_t) "mx.test", server.port };
+    world.route.via = (struct conf_hosts){ exchange->elsewhere ? NULL : &host, exchange->elsewhere ? 0 : 1, false };
     world_begin(&world, &world_plain, secrets);
     open_all(&world, exchange, server.port);
     bool right = !strcmp(world.events, exchange->events) && strstr(world.replies, exchange->says);
@@ -211,6 +216,8 @@ static void test_sessions(void **state)
     world.route.password_file = (char *)(uintptr_t) "/secret";
     world.conf.delivery.ca_file = path;
     world_serve(&server, LINES(ONE_MORE, ONE_MORE, ONE_MORE, ONE_MORE, LOGGED, LOGGED, LOGGED, ONE_MORE), context);
+    struct conf_host host = { (char *)(uintptr_t) "mx.test", server.port };
+    world.route.via = (struct conf_hosts){ &host, 1, false };
     world_begin(&world, &world_plain, secrets);
     for (size_t i = 0; i < COUNT(opens); i++) {
         world.route.tls = opens[i].tls;
