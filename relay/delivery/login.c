@@ -30,7 +30,7 @@ struct login {
     sasl_conn_t *connection;
     sasl_callback_t callbacks[3];
     sasl_secret_t *secret;
-    bool unfinished;     /* libsasl2 waits for the server's last word */
+    bool unfinished;     /* libsasl2 has not said that all is well */
     unsigned errors;     /* a token's, explained so far */
     bool held;           /* `first` is still to be sent */
     struct buffer first; /* the initial response, where the command would be too long with it */
@@ -126,7 +126,7 @@ static bool begin_sasl(struct login *login, struct buffer *ret_first)
         result = sasl_setprop(login->connection, SASL_SEC_PROPS, &properties);
     if (result == SASL_OK)
         result = sasl_client_start(login->connection, login->mechanism->name, NULL, &out, &size, NULL);
-    login->unfinished = result == SASL_CONTINUE;
+    login->unfinished = result != SASL_OK;
     return (result == SASL_OK || result == SASL_CONTINUE) && (!out || take(ret_first, out, size));
 }
 
@@ -209,7 +209,7 @@ static bool step(struct login *login, struct span challenge, struct buffer *out)
     unsigned size = 0;
     int result =
         sasl_client_step(login->connection, challenge.p ? challenge.p : "", (unsigned)challenge.n, NULL, &response, &size);
-    login->unfinished = result == SASL_CONTINUE;
+    login->unfinished = result != SASL_OK;
     return (result == SASL_OK || result == SASL_CONTINUE) && add_line(span_make(response, response ? size : 0), out);
 }
 

@@ -126,9 +126,14 @@ static void hear(struct loop *loop, struct tls *tls, const struct conf *conf, in
     const struct route route = {
         .mx = options & 4, .tls = options & 3, .user = options & 8 ? "office" : "", .password = SPAN("x")
     };
-    struct client_setup setup = {
-        .loop = loop, .conf = conf, .tls = tls, .route = &route, .host = "mx.test", .port = 25, .helo = options & 16
-    };
+    struct client_setup setup = { .loop = loop,
+                                  .conf = conf,
+                                  .tls = tls,
+                                  .route = &route,
+                                  .host = "mx.test",
+                                  .hello = "relay.test",
+                                  .port = 25,
+                                  .helo = options & 16 };
     struct delivery_assign assign = { .id = id, .count = RECIPIENTS, .recipients = { 0, 1, 2 } };
     struct hearing hearing = { 0 };
     int ends[2];
