@@ -339,8 +339,7 @@ static const struct key route_keys[] = {
       0 },
     { "domains", VALUE_TEXTS, AT(domains), "", ANY, false, "{ \"example.com\", \"*.example.com\" }",
       "Recipient domains that the route is for, in place of its name, which may be any then; so there can be several routes for "
-      "one "
-      "domain.",
+      "one domain.",
       0 },
     { "senders", VALUE_TEXTS, AT(senders), "", ANY, false, "{ \"@sales.example.net\" }",
       "Only for mail from these addresses, or those of \"@domain\"; none: from any; of routes that fit a domain equally well the "

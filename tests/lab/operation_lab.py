@@ -740,6 +740,7 @@ HEAD = 'hostname = "relay.example.net"\n'
 TLS = 'tls { certificate = "/etc/postern/tls/cert.pem" key = "/etc/postern/tls/key.pem" }\n'
 LISTENER = 'listener submission { address = { "0.0.0.0:587" } }\n'
 SERVERS = 'listener servers { address = { "192.0.2.1:25" } auth = none networks = { "192.0.2.25/32" } }\n'
+SOURCES = 'source reports { addresses = { "192.0.2.8" } }\nsource bulk { addresses = { "192.0.2.9" } }\n'
 NOT_YET = ("dkim",)  # the manual says that it is not available
 
 
@@ -756,7 +757,7 @@ def case_every_example_of_the_manuals_is_right():
     with World(dns=False) as world:
         sections = {title: rows for title, rows in manual_sections().items() if title.split()[0] not in NOT_YET}
         assert len(sections) >= 14 and sum(len(rows) for rows in sections.values()) >= 75, {t: len(r) for t, r in sections.items()}
-        base = {"hostname": HEAD, "tls": TLS, "listener": LISTENER, "servers": SERVERS}  # reports of abuse need a listener without login
+        base = {"hostname": HEAD, "tls": TLS, "listener": LISTENER, "servers": SERVERS, "sources": SOURCES}  # reports of abuse need a listener without login
         everything = ""
         for title, rows in sections.items():
             text = section_text(title, rows)
@@ -766,7 +767,7 @@ def case_every_example_of_the_manuals_is_right():
             for key, example, must in rows:
                 needed = [row for row in rows if row[0] == key or row[2] or (row[0] in COMPANIONS.get((own, key), ()))]
                 passes(world, "".join(part for name, part in base.items() if name != own) + section_text(title, needed), f"{title} {key}")
-        passes(world, everything + SERVERS, "everything")
+        passes(world, everything + SERVERS + SOURCES, "everything")
         pages = [TOP / "relay/conf/postern.conf.5", TOP / "relay/posternd.8"]
         blocks = [block for page in pages for block in literal_blocks(page.read_text()) if "hostname" in block]
         blocks += [re.sub(r"^ {7}", "", block, flags=re.M) for block in re.findall(r"(?:^ {7}.*\n)+", (TOP / "README.md").read_text(), re.M) if "hostname" in block]
@@ -776,7 +777,7 @@ def case_every_example_of_the_manuals_is_right():
 
 
 COMPANIONS = {("listener", "proxy-protocol"): ("proxies",), ("listener", "proxies"): ("proxy-protocol",), ("route", "user"): ("tls", "password-file"), ("route", "password-file"): ("user", "tls"),
-              **{("limit", key): ("rate",) for key in ("key", "count", "burst", "at-least", "weight", "then", "mode", "apply-to", "except")}, ("limit", "share"): ("rate", "count"), ("tls", "certificate"): ("key",), ("tls", "key"): ("certificate",), ("tls", "minimum"): ("certificate", "key")}
+              **{("limit", key): ("rate",) for key in ("key", "count", "burst", "at-least", "weight", "then", "mode", "apply-to", "except")}, ("limit", "share"): ("rate", "count"), **{("source", key): ("addresses",) for key in ("helo", "weight", "pool", "accounts")}, ("tls", "certificate"): ("key",), ("tls", "key"): ("certificate",), ("tls", "minimum"): ("certificate", "key")}
 
 
 if __name__ == "__main__":

@@ -137,14 +137,14 @@ static void what_does_not_fit_is_told(void **state)
 
 static void passwords_need_a_line(void **state)
 {
-    static char longest[2000];
+    static char longest[9000];
     const struct {
         struct span content;
         bool good;
     } cases[] = {
         { SPAN("secret"), true },    { SPAN("secret\nmore\n"), true }, { SPAN(""), false },
         { SPAN("\n"), false },       { SPAN("\nsecret\n"), false },    { SPAN("\r\n"), false },
-        { { longest, 1024 }, true }, { { longest, 1025 }, false },
+        { { longest, 8192 }, true }, { { longest, 8193 }, false },
     };
     (void)state;
     memset(longest, 'p', sizeof longest);
