@@ -97,8 +97,14 @@ static struct entry **slot_of(const struct bucket_table *table, struct span key)
     return &table->slots[map_hash(key) & (table->nslots - 1)];
 }
 
+/* The key used last is often asked for again: a message's recipients are all of one account. */
 static struct entry *find(const struct bucket_table *table, struct span key)
 {
+    if (!list_empty(&table->used)) {
+        struct entry *latest = LIST_ENTRY(table->used.next, struct entry, node);
+        if (span_equal(key_of(latest), key))
+            return latest;
+    }
     struct entry *entry = *slot_of(table, key);
     while (entry && !span_equal(key_of(entry), key))
         entry = entry->next;
