@@ -57,7 +57,7 @@ static json_t *row_of(const struct limit *limit, const struct bucket *bucket)
                      when(bucket->wait_ms));
 }
 
-static bool send_json(json_t *json, admin_send send, void *context)
+bool admin_send_json(json_t *json, admin_send send, void *context)
 {
     char *text = json_dumps(json, JSON_COMPACT);
     bool sent = text && send(context, text);
@@ -75,7 +75,7 @@ static bool send_row(void *context, const struct bucket *bucket)
     if (rows->more)
         return false;
     rows->count++;
-    rows->stopped = !send_json(row_of(rows->limit, bucket), rows->send, rows->context);
+    rows->stopped = !admin_send_json(row_of(rows->limit, bucket), rows->send, rows->context);
     return !rows->stopped;
 }
 
@@ -111,7 +111,7 @@ static void send_limit(struct rows *rows, const struct key_subject *filter, int6
         return;
     struct bucket bucket = bucket_look(rows->limit->buckets, span_of(key), now_ms);
     rows->count++;
-    rows->stopped = !send_json(row_of(rows->limit, &bucket), rows->send, rows->context);
+    rows->stopped = !admin_send_json(row_of(rows->limit, &bucket), rows->send, rows->context);
 }
 
 enum admin_result admin_limits(struct limit_set *limits, const struct admin_ask *ask, int64_t now_ms, admin_send send,
@@ -186,7 +186,7 @@ enum admin_result admin_status(struct limit_set *limits, const struct standing *
             trouble.limit->conf->then != CONF_THEN_SUSPEND)
             bucket_each(trouble.limit->buckets, now_ms, add_trouble, &trouble);
     }
-    send_json(json_pack("{s:o, s:o}", "accounts", trouble.accounts, "store", store_of(store)), send, context);
+    admin_send_json(json_pack("{s:o, s:o}", "accounts", trouble.accounts, "store", store_of(store)), send, context);
     return ADMIN_DONE;
 }
 
@@ -242,7 +242,7 @@ static bool send_would(void *context, const struct would_row *row)
                   "value", row->value ? shown(span_of(row->value)) : json_null(), "count", limit_count_name(row->count), "mode",
                   row->enforced ? "enforce" : "observe", "then", limit_then_name(row->then), "days", days_of(row), "questions",
                   (json_int_t)row->questions, "units", (json_int_t)row->units);
-    return send_json(value, rows->send, rows->context);
+    return admin_send_json(value, rows->send, rows->context);
 }
 
 enum admin_result admin_would(struct would *would, const struct admin_ask *ask, int64_t wall_ms, admin_send send, void *context,
@@ -278,7 +278,7 @@ enum admin_result admin_login_of(const struct logins *logins, const struct admin
         return ADMIN_NOT_FOUND;
     }
     clock_rfc3339(when_ms, when_text);
-    send_json(json_pack("{s:s, s:o, s:s}", "client", address, "account", shown(span_of(account)), "when", when_text), send,
-              context);
+    admin_send_json(json_pack("{s:s, s:o, s:s}", "client", address, "account", shown(span_of(account)), "when", when_text), send,
+                    context);
     return ADMIN_DONE;
 }

@@ -16,6 +16,9 @@
 /* Sends each piece of an answer: JSON text, one value a call. False: nobody listens any more. */
 typedef bool (*admin_send)(void *context, const char *json);
 
+/* Sends JSON (given away) as one value. False: nobody listens any more. */
+bool admin_send_json(json_t *json, admin_send send, void *context);
+
 /* ADMIN_LIMITS: one object for each limit and key, those used last first. With `account`, the limits that count for that account,
  * with `client` (an address) those for that client, whether something is used or not; with neither, all keys that have used
  * something. RET_REASON, of 400 bytes, says why where the result is not ADMIN_DONE. */

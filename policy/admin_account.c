@@ -7,15 +7,6 @@
 
 static const struct judge_order by_hand = { .reason = "by decision of the postmaster", .by = "administrator" };
 
-static bool send_json(json_t *json, admin_send send, void *context)
-{
-    char *text = json_dumps(json, JSON_COMPACT);
-    bool sent = text && send(context, text);
-    free(text);
-    json_decref(json);
-    return sent;
-}
-
 /* The account that ASK names, in normal form. False where it names none. */
 static bool take_name(const struct admin_ask *ask, char account[ACCOUNT_NAME_SIZE], char ret_reason[400])
 {
@@ -27,10 +18,10 @@ static bool take_name(const struct admin_ask *ask, char account[ACCOUNT_NAME_SIZ
 }
 
 /* A record's front page. */
-static json_t *summary(const struct judge *judge, struct span account)
+static json_t *summary(struct judge *judge, struct span account)
 {
     static const char *const copied[] = { "account", "state", "reason", "since", "by", "weight" };
-    json_t *record = standing_show(judge_standing((struct judge *)(uintptr_t)judge), account, clock_wall_ms());
+    json_t *record = standing_show(judge_standing(judge), account, clock_wall_ms());
     json_t *row = json_object();
     for (size_t i = 0; i < sizeof copied / sizeof *copied; i++)
         json_object_set(row, copied[i], json_object_get(record, copied[i]));
@@ -53,7 +44,8 @@ static bool list_one(void *context, struct span account)
     struct listing *listing = context;
     if (standing_is_suspended(judge_standing(listing->judge), account) != listing->suspended)
         return true;
-    return listing->count++ < ADMIN_ROWS_MAX && send_json(summary(listing->judge, account), listing->send, listing->context);
+    return listing->count++ < ADMIN_ROWS_MAX &&
+           admin_send_json(summary(listing->judge, account), listing->send, listing->context);
 }
 
 enum admin_result admin_account_list(struct judge *judge, const struct admin_ask *ask, admin_send send, void *context,
@@ -64,7 +56,7 @@ enum admin_result admin_account_list(struct judge *judge, const struct admin_ask
     bool one = take_name(ask, account, ret_reason);
     ret_reason[0] = '\0';
     if (one) {
-        send_json(summary(judge, span_of(account)), send, context);
+        admin_send_json(summary(judge, span_of(account)), send, context);
         return ADMIN_DONE;
     }
     standing_each(judge_standing(judge), true, list_one, &listing);
@@ -87,35 +79,33 @@ enum admin_result admin_account_show(struct judge *judge, const struct admin_ask
         json_object_set_new(record, "networks", judge_networks(judge, name));
         json_object_set_new(record, "curve", curve_show(judge_curve(judge), name, clock_wall_ms()));
     }
-    send_json(record, send, context);
+    admin_send_json(record, send, context);
     return ADMIN_DONE;
 }
 
-static void send_state(struct judge *judge, struct span account, bool changed, admin_send send, void *context)
+/* Does CARRY_OUT to the account that ASK names, and tells how it stands then. */
+static enum admin_result order(struct judge *judge, const struct admin_ask *ask,
+                               bool (*carry_out)(struct judge *judge, struct span account, const struct judge_order *order),
+                               admin_send send, void *context, char ret_reason[400])
 {
-    json_t *row = summary(judge, account);
+    char account[ACCOUNT_NAME_SIZE];
+    if (!take_name(ask, account, ret_reason))
+        return ADMIN_REFUSED;
+    bool changed = carry_out(judge, span_of(account), &by_hand);
+    json_t *row = summary(judge, span_of(account));
     json_object_set_new(row, "changed", json_boolean(changed));
-    send_json(row, send, context);
+    admin_send_json(row, send, context);
+    return ADMIN_DONE;
 }
 
 enum admin_result admin_account_suspend(struct judge *judge, const struct admin_ask *ask, admin_send send, void *context,
                                         char ret_reason[400])
 {
-    char account[ACCOUNT_NAME_SIZE];
-    if (!take_name(ask, account, ret_reason))
-        return ADMIN_REFUSED;
-    bool changed = judge_suspend(judge, span_of(account), &by_hand);
-    send_state(judge, span_of(account), changed, send, context);
-    return ADMIN_DONE;
+    return order(judge, ask, judge_suspend, send, context, ret_reason);
 }
 
 enum admin_result admin_account_resume(struct judge *judge, const struct admin_ask *ask, admin_send send, void *context,
                                        char ret_reason[400])
 {
-    char account[ACCOUNT_NAME_SIZE];
-    if (!take_name(ask, account, ret_reason))
-        return ADMIN_REFUSED;
-    bool changed = judge_resume(judge, span_of(account), &by_hand);
-    send_state(judge, span_of(account), changed, send, context);
-    return ADMIN_DONE;
+    return order(judge, ask, judge_resume, send, context, ret_reason);
 }

@@ -274,6 +274,8 @@ void decide_end(struct decide *decide, struct decision *decision, const int64_t 
     decision->count = count;
     if (decision->batch)
         decision->watched = watch(decide, decision, allowed, now_ms);
+    else if (decide->judge && count)
+        decision->answers[0].watched = standing_is_watched(judge_standing(decide->judge), decision->subject.key.account);
 }
 
 struct decision *decide_begin_mail(struct decide *decide, const struct policy_mail *mail, int64_t now_ms)

@@ -59,30 +59,6 @@ static enum admin_result tell_login_of(struct policy *policy, const struct admin
     return admin_login_of(judge_logins(policy->judge), ask, clock_wall_ms(), tell, telling, reason);
 }
 
-static enum admin_result list_accounts(struct policy *policy, const struct admin_ask *ask, struct telling *telling,
-                                       char reason[400])
-{
-    return admin_account_list(policy->judge, ask, tell, telling, reason);
-}
-
-static enum admin_result show_account(struct policy *policy, const struct admin_ask *ask, struct telling *telling,
-                                      char reason[400])
-{
-    return admin_account_show(policy->judge, ask, tell, telling, reason);
-}
-
-static enum admin_result suspend_account(struct policy *policy, const struct admin_ask *ask, struct telling *telling,
-                                         char reason[400])
-{
-    return admin_account_suspend(policy->judge, ask, tell, telling, reason);
-}
-
-static enum admin_result resume_account(struct policy *policy, const struct admin_ask *ask, struct telling *telling,
-                                        char reason[400])
-{
-    return admin_account_resume(policy->judge, ask, tell, telling, reason);
-}
-
 typedef enum admin_result (*admin_verb_of_policy)(struct policy *policy, const struct admin_ask *ask, struct telling *telling,
                                                   char reason[400]);
 
@@ -91,10 +67,15 @@ static const admin_verb_of_policy admin_verbs[ADMIN_VERBS] = {
     [ADMIN_STATUS] = tell_status,
     [ADMIN_WOULD] = tell_would,
     [ADMIN_LOGIN_OF] = tell_login_of,
-    [ADMIN_ACCOUNT_LIST] = list_accounts,
-    [ADMIN_ACCOUNT_SHOW] = show_account,
-    [ADMIN_ACCOUNT_SUSPEND] = suspend_account,
-    [ADMIN_ACCOUNT_RESUME] = resume_account,
+};
+
+/* Those about an account need no more than the judge. */
+static enum admin_result (*const account_verbs[ADMIN_VERBS])(struct judge *judge, const struct admin_ask *ask, admin_send send,
+                                                             void *context, char ret_reason[400]) = {
+    [ADMIN_ACCOUNT_LIST] = admin_account_list,
+    [ADMIN_ACCOUNT_SHOW] = admin_account_show,
+    [ADMIN_ACCOUNT_SUSPEND] = admin_account_suspend,
+    [ADMIN_ACCOUNT_RESUME] = admin_account_resume,
 };
 
 void desk_answer(struct peer *peer, const struct admin_ask *ask)
@@ -103,6 +84,8 @@ void desk_answer(struct peer *peer, const struct admin_ask *ask)
     struct admin_end end = { .ticket = ask->ticket, .result = ADMIN_REFUSED };
     if (ask->verb < ADMIN_VERBS && admin_verbs[ask->verb])
         end.result = admin_verbs[ask->verb](peer->policy, ask, &telling, end.reason);
+    else if (ask->verb < ADMIN_VERBS && account_verbs[ask->verb])
+        end.result = account_verbs[ask->verb](peer->policy->judge, ask, tell, &telling, end.reason);
     else
         text_copy(end.reason, sizeof end.reason, SPAN("policy knows no answer to this; queue may"));
     ipc_send(peer->ipc, ADMIN_END, &end, offsetof(struct admin_end, reason) + strlen(end.reason), -1);

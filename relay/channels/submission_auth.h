@@ -50,8 +50,7 @@ enum auth_verdict {
     AUTH_MALFORMED, /* 501 5.5.2: not what the mechanism wants */
     AUTH_MECHANISM, /* 504 5.5.4: not offered */
     AUTH_TEMPORARY, /* 454 4.7.0: the credential store does not answer */
-    AUTH_LOCKED,    /* 421 4.7.0: too many failures from this address, or for this account */
-    AUTH_SUSPENDED  /* 525 5.7.13: right password, suspended account */
+    AUTH_LOCKED     /* 421 4.7.0: too many failures from this address, or for this account */
 };
 
 /* The end of the exchange. */

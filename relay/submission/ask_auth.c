@@ -73,7 +73,7 @@ static void take_done(struct ask_auth *auth, const void *body)
     const struct auth_done *done = body;
     struct session *session = wait_find(auth->front, WAIT_AUTH, done->ticket);
     struct ask_auth_answer answer = { .done = done };
-    if (session && done->verdict <= AUTH_SUSPENDED && done->data_size <= sizeof done->data)
+    if (session && done->verdict <= AUTH_LOCKED && done->data_size <= sizeof done->data)
         wait_answer(session, &answer);
 }
 

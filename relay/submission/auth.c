@@ -33,7 +33,6 @@ static const struct {
     [AUTH_MECHANISM] = { "504 5.5.4 this mechanism is not offered", false, false },
     [AUTH_TEMPORARY] = { "454 4.7.0 passwords cannot be checked now; try again later", false, false },
     [AUTH_LOCKED] = { "421 4.7.0 too many failed logins; try again later", true, true },
-    [AUTH_SUSPENDED] = { "525 5.7.13 this account is suspended", true, false },
 };
 
 /* A password that was judged. */
@@ -156,7 +155,7 @@ static void policy_answered(struct session *session, const void *answer)
     char reply[POLICY_TEXT_SIZE];
     session->login = NULL;
     if (it && it->verdict != POLICY_ALLOW)
-        refuse(session, AUTH_SUSPENDED, ask_policy_reply(it, reply), it->delay_ms);
+        refuse(session, AUTH_REFUSED, ask_policy_reply(it, reply), it->delay_ms);
     else if (!login->accepted)
         refuse(session, AUTH_REFUSED, NULL, login->delay_ms + (it ? it->delay_ms : 0));
     else if (!it)

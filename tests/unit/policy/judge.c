@@ -275,6 +275,28 @@ static void suspended_within_a_batch(void **state)
     decide_free(&decide);
 }
 
+/* Samples are wanted of an account that something speaks against, also where nothing is asked about recipients. */
+static void watched_at_mail(void **state)
+{
+    struct policy_mail ask = { .ticket = 5 };
+    struct policy_answer answer;
+    (void)state;
+    struct conf_limit limit = court_limit("messages", CONF_KEY_ACCOUNT, CONF_COUNT_MESSAGES, 100, CONF_THEN_DEFER);
+    court_new(&limit, 1);
+    struct decide *decide = decide_new(&court.conf);
+    decide_set_judge(decide, court.judge);
+    text_copy(ask.subject.account, sizeof ask.subject.account, SPAN("Alice"));
+    decide_mail(decide, &ask, 0, &answer);
+    assert_false(answer.watched);
+    standing_signal(judge_standing(court.judge), SPAN("alice"), json_object(), 0);
+    decide_mail(decide, &ask, 0, &answer);
+    assert_true(answer.watched);
+    court.set = limit_new(&court.conf, court.seen, &court.set);
+    judge_settings(court.judge, &court.conf, court.table, court.set);
+    decide_set_judge(decide, NULL);
+    decide_free(&decide);
+}
+
 /* One that is suspended, or no more, elsewhere: the same here, but no letter. */
 static void decided_elsewhere(void **state)
 {
@@ -301,6 +323,7 @@ int main(void)
         TEST(new_settings),
         TEST(odd_names),
         TEST(suspended_within_a_batch),
+        TEST(watched_at_mail),
         TEST(decided_elsewhere),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
