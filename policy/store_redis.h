@@ -9,9 +9,8 @@
 #include "redis_script.h"
 #include "redis_shared.h"
 
-#define STORE_REDIS_DECISION_MS 50    /* for an answer; later ones are not heard */
-#define STORE_REDIS_CONNECT_MS  200   /* for connecting, and for each step until decisions go there */
-#define STORE_REDIS_OWED_MAX    65536 /* buckets whose counts wait for Redis; beyond, counts stay on this machine */
+#define STORE_REDIS_CONNECT_MS 200   /* for connecting, and for each step until decisions go there */
+#define STORE_REDIS_OWED_MAX   65536 /* buckets whose counts wait for Redis; beyond, counts stay on this machine */
 
 struct store_redis;
 

@@ -87,11 +87,13 @@ void print_account(const json_t *account)
 {
     const json_t *role;
     size_t i;
-    screen_flow_format(0, 4, "%s is %s", screen_text_at(account, "account"), screen_text_at(account, "state"));
+    screen_flow_format(0, 4, "%s is %s", *screen_text_at(account, "account") ? screen_text_at(account, "account") : "The account",
+                       *screen_text_at(account, "state") ? screen_text_at(account, "state") : "unknown");
     print_state(account);
     printf("Queue: %" PRId64 " message%s, %" PRId64 " held\n", screen_number_at(account, "queued"),
            screen_plural(screen_number_at(account, "queued")), screen_number_at(account, "held"));
-    printf("Strikes weigh %" PRId64 "; at 100 an account is suspended\n", screen_number_at(account, "weight"));
+    if (json_object_get(account, "weight"))
+        printf("Strikes weigh %" PRId64 "; at 100 an account is suspended\n", screen_number_at(account, "weight"));
     print_list(account, "strikes", "Strikes:", print_strike);
     print_list(account, "signals", "What came back last:", print_signal);
     print_list(account, "networks", "Logged in from:", print_network);

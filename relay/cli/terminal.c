@@ -21,8 +21,16 @@ static volatile sig_atomic_t caught, resized;
 static struct termios usual;
 static sigset_t open_mask;
 
+static volatile sig_atomic_t busy;
+
 static void note(int signal)
 {
+    if (busy && signal != SIGWINCH) { /* all of this is safe in a handler (POSIX 2.4.3) */
+        ssize_t n = write(STDOUT_FILENO, END, sizeof END - 1);
+        (void)n;
+        tcsetattr(STDIN_FILENO, TCSANOW, &usual);
+        _exit(128 + signal);
+    }
     if (signal == SIGWINCH)
         resized = 1;
     else
@@ -45,6 +53,7 @@ bool terminal_begin(void)
     sigaction(SIGWINCH, &action, NULL);
     struct termios raw = usual;
     raw.c_lflag &= ~(tcflag_t)(ICANON | ECHO);
+    raw.c_cc[VSUSP] = _POSIX_VDISABLE; /* a shell cannot do anything with this page */
     tcsetattr(STDIN_FILENO, TCSAFLUSH, &raw);
     fputs(BEGIN, stdout);
     fflush(stdout);
@@ -57,6 +66,16 @@ void terminal_end(void)
     fflush(stdout);
     tcsetattr(STDIN_FILENO, TCSAFLUSH, &usual);
     sigprocmask(SIG_SETMASK, &open_mask, NULL);
+}
+
+void terminal_busy(bool ends)
+{
+    sigset_t ending_only;
+    sigemptyset(&ending_only);
+    for (size_t i = 0; i < NENDING; i++)
+        sigaddset(&ending_only, ending[i]);
+    busy = ends;
+    sigprocmask(ends ? SIG_UNBLOCK : SIG_BLOCK, &ending_only, NULL);
 }
 
 void terminal_size(size_t *ret_rows, size_t *ret_columns)

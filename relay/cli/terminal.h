@@ -11,6 +11,9 @@ bool terminal_begin(void);
 /* Gives it back. */
 void terminal_end(void);
 
+/* ENDS: something takes long that nobody but a signal can end; a signal then ends the program, the terminal given back. */
+void terminal_busy(bool ends);
+
 /* How large it is now. */
 void terminal_size(size_t *ret_rows, size_t *ret_columns);
 

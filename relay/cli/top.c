@@ -38,7 +38,10 @@ struct top {
     enum order order;
     size_t marked;
     char note[LINE_SIZE]; /* what an act came to, or is about to do */
-    const char *command;  /* that waits for a "y", or NULL */
+    bool silent;          /* the daemon did not answer the last time */
+    const char *command;  /* that waits for a "y", or NULL … */
+    const char *filter;   /* … and whom it is about: the rows may move meanwhile */
+    char name[LINE_SIZE];
     struct buffer page;
     char reason[ASK_REASON_SIZE];
 };
@@ -91,10 +94,24 @@ static void choose_rows(struct top *top)
         top->marked = count ? count - 1 : 0;
 }
 
+/* Asks the daemon COMMAND, which may take minutes where it hangs: until then a signal ends the program. */
+static bool ask(struct top *top, const char *command, json_t *filters, void (*take)(void *context, const json_t *value))
+{
+    terminal_busy(true);
+    bool answered = ask_daemon(top->path, command, filters, take, top, top->reason) == ASK_DONE;
+    terminal_busy(false);
+    return answered;
+}
+
+/* While a question is open nothing takes its place on the page. */
 static void refresh(struct top *top)
 {
-    if (ask_daemon(top->path, "status", json_object(), take_status, top, top->reason) != ASK_DONE)
+    bool silent = !ask(top, "status", json_object(), take_status);
+    if (silent && !top->command)
         text_copy(top->note, sizeof top->note, span_of(top->reason));
+    else if (top->silent && !top->command)
+        top->note[0] = '\0';
+    top->silent = silent;
     choose_rows(top);
 }
 
@@ -115,6 +132,18 @@ static int64_t of_minute(const struct top *top, const char *what)
     return screen_number_at(json_object_get(json_object_get(top->status, "rates"), what), "minute");
 }
 
+/* What somebody must know before anything else, where there is such a thing. */
+static const char *alarm_of(const json_t *status)
+{
+    if (json_array_size(json_object_get(status, "unavailable")))
+        return "A role does not answer; it is being started again";
+    if (json_is_object(json_object_get(status, "stalled")))
+        return "ALARM: nothing at all is delivered, though mail waits";
+    if (strcmp(screen_text_at(json_object_get(status, "store"), "state"), "away") == 0)
+        return "Redis is away; limits count on this machine alone";
+    return "";
+}
+
 static void draw_header(struct top *top, size_t columns)
 {
     char up[32];
@@ -128,9 +157,9 @@ static void draw_header(struct top *top, size_t columns)
     line(top, columns, false, "a second: %.1f accepted, %.1f delivered, %.1f deferred, %.1f bounced",
          (double)of_minute(top, "accepted") / 60, (double)of_minute(top, "delivered") / 60,
          (double)of_minute(top, "deferred") / 60, (double)of_minute(top, "bounced") / 60);
-    line(top, columns, false, "%s", top->note);
+    line(top, columns, false, "%s", *top->note ? top->note : alarm_of(top->status));
     line(top, columns, false, "%s",
-         top->shows_accounts ? "q quit  a sites  up/down choose  h hold its mail  e let held mail go"
+         top->shows_accounts ? "q quit  a sites  up/down choose  h hold its mail  e let held mail go  r retry"
                              : "q quit  a accounts  s sort  up/down choose  h hold  e let held mail go  r retry");
     if (top->shows_accounts)
         line(top, columns, true, "%-40s %-10s %s", "account in trouble", "state", "why");
@@ -147,9 +176,10 @@ static void draw_row(struct top *top, size_t columns, const json_t *row, bool ma
              *screen_text_at(row, "limit") ? "limit " : "",
              *screen_text_at(row, "limit") ? screen_text_at(row, "limit") : screen_text_at(row, "reason"));
     else
-        line(top, columns, false, "%s%-33s %-9s %8" PRId64 " %4" PRId64 " %4" PRId64 "  %s", mark, screen_text_at(row, "site"),
+        line(top, columns, false, "%s%-33s %-9s %8" PRId64 " %4" PRId64 " %4" PRId64 "  %s%s", mark, screen_text_at(row, "site"),
              screen_text_at(row, "state"), screen_number_at(row, "waiting"), screen_number_at(row, "connections"),
-             screen_number_at(row, "failures"), screen_text_at(row, "reply"));
+             screen_number_at(row, "failures"), json_is_true(json_object_get(row, "alarm")) ? "ALARM " : "",
+             screen_text_at(row, "reply"));
 }
 
 static void draw(struct top *top)
@@ -172,20 +202,16 @@ static void draw(struct top *top)
     fflush(stdout);
 }
 
-/* What the marked row is about: the filter's name, and its value. */
-static const char *marked_name(const struct top *top, const char **ret_filter)
-{
-    const json_t *row = json_array_get(top->rows, top->marked);
-    *ret_filter = top->shows_accounts ? "account" : "site";
-    return screen_text_at(row, *ret_filter);
-}
-
+/* Asks whether to do COMMAND, in WORDS, to what the marked row is about. */
 static void propose(struct top *top, const char *command, const char *words)
 {
-    const char *filter, *name = marked_name(top, &filter);
-    top->command = *name ? command : NULL;
-    text_format(top->note, sizeof top->note, *name ? "%s of %s %s? y does it, any other key does not" : "no row is marked", words,
-                filter, name);
+    top->filter = top->shows_accounts ? "account" : "site";
+    bool named =
+        text_copy(top->name, sizeof top->name, span_of(screen_text_at(json_array_get(top->rows, top->marked), top->filter))) &&
+        *top->name;
+    top->command = named ? command : NULL;
+    text_format(top->note, sizeof top->note, named ? "%s of %s %s? y does it, any other key does not" : "no row is marked", words,
+                top->filter, top->name);
 }
 
 static void take_changed(void *context, const json_t *value)
@@ -196,8 +222,7 @@ static void take_changed(void *context, const json_t *value)
 
 static void carry_out(struct top *top)
 {
-    const char *filter, *name = marked_name(top, &filter);
-    if (ask_daemon(top->path, top->command, json_pack("{s:s}", filter, name), take_changed, top, top->reason) != ASK_DONE)
+    if (!ask(top, top->command, json_pack("{s:s}", top->filter, top->name), take_changed))
         text_copy(top->note, sizeof top->note, span_of(top->reason));
 }
 

@@ -51,7 +51,7 @@ static bool merge(const struct part *part, json_t *overview)
 static json_t *empty(enum admin_verb verb)
 {
     if (verb == ADMIN_ACCOUNT_SHOW)
-        return json_pack("{s:i, s:i, s:[]}", "queued", 0, "held", 0, "unavailable");
+        return json_pack("{s:s, s:s, s:i, s:i, s:[]}", "account", "", "state", "unknown", "queued", 0, "held", 0, "unavailable");
     return json_pack("{s:{s:i, s:i, s:i, s:i, s:i}, s:{s:i, s:[]}, s:[], s:[], s:{}, s:[]}", "queue", "messages", 0, "recipients",
                      0, "due", 0, "scheduled", 0, "held", 0, "spool", "damaged", 0, "files", "sites", "accounts", "rates",
                      "unavailable");

@@ -2,6 +2,7 @@
 import contextlib
 import fcntl
 import os
+import pathlib
 import pty
 import select
 import signal
@@ -87,6 +88,46 @@ def case_a_page_and_its_keys():
         screen.until("alice")
         screen.type(b"q")
         assert screen.end() == 0
+
+
+def case_an_answer_is_about_what_was_asked():
+    """Between the question and the y the rows move: what the question named is held, and nothing else; the question stays on the page."""
+    with office({"rcpt": "450 4.2.0 later"}, users=("alice",), queue="retry = { 1h }") as (_, daemon, _receiver):
+        ids = [submit(daemon, "alice@example.net", [to], message(to)) for to in ("bob@dead.example", "bob@example.com")]
+        wait_for(lambda: len(daemon.events("deferred")) == 2)
+        screen = Screen(daemon)
+        screen.until("mx.dead.example")
+        while not any(line.startswith(">mx.dead") for line in screen.page()):
+            screen.type(b"j")
+            screen.until("mx.dead.example")
+            wait_for(lambda: any(line.startswith(">") for line in screen.page()))
+            screen.type(b"s")
+        screen.type(b"h")
+        screen.until("site mx.dead.example? y does it")
+        before = len(screen.read())
+        daemon.cli("queue", "remove", ids[1])  # its row goes, or at least stands elsewhere
+        for n in range(3):
+            submit(daemon, "alice@example.net", [f"x{n}@example.com"], message(f"more {n}"))
+        wait_for(lambda: len(screen.read()) > before + 3000, what="some pages more")
+        screen.until("site mx.dead.example? y does it")
+        screen.type(b"y")
+        screen.until("1 messages changed")
+        held = [e["id"] for e in daemon.cli("queue", "list", json_output=True) if e["state"] == "held"]
+        assert held == [ids[0]], held
+        control = daemon.pids()["control"][0]
+        os.kill(control, signal.SIGSTOP)
+        try:
+            os.write(screen.master, b"\x1a")  # no shell gets this page
+            wait_for(lambda: is_asleep(screen.process.pid), what="its waiting for the daemon")
+            screen.process.send_signal(signal.SIGTERM)
+            assert screen.end() == 128 + signal.SIGTERM
+        finally:
+            os.kill(control, signal.SIGCONT)
+
+
+def is_asleep(pid):
+    """Does PID wait for an answer of the daemon (it reads a socket), not for a key (poll)?"""
+    return pathlib.Path(f"/proc/{pid}/syscall").read_text().split()[0] in ("0", "45", "47")
 
 
 def case_it_ends_with_whatever_ends_it():
