@@ -79,11 +79,11 @@ static void open_sharing(struct policy *policy)
         text_copy(password, sizeof password, bundle_line(policy->role->secrets, name));
     const struct sharing_settings settings = { conf->redis, password, conf->redis_timeout_ms };
     bool wanted = conf->redis_store && policy->may_connect;
+    if (policy->sharing)
+        sharing_limits(policy->sharing, decide_limits(policy->decide)); /* those that it knows are gone after a reload */
     if (policy->sharing && (!wanted || !sharing_is_by(policy->sharing, &settings)))
         sharing_free(&policy->sharing);
-    if (policy->sharing)
-        sharing_limits(policy->sharing, decide_limits(policy->decide));
-    else if (wanted)
+    if (!policy->sharing && wanted)
         policy->sharing =
             sharing_new(policy->role->loop, &settings, decide_limits(policy->decide), &machines_events, &policy->machines);
     flights_set_sharing(&policy->flights, policy->sharing);

@@ -1,5 +1,5 @@
 /* Pairs that were seen: who wrote to whom, and when last. Compact (12 bytes a place, 19 to 48 a pair), bounded, and kept by whoever writes down the changes
- * (store_seen.h).
+ * (store_local.h).
  *
  * A pair is a keyed hash of 64 bits: nobody outside can make two pairs be one, and the file says nothing of who writes to whom. */
 #ifndef POSTERN_POLICY_SEEN_H

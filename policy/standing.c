@@ -311,7 +311,8 @@ bool standing_suspend(struct standing *standing, struct span account, const char
     json_decref(evidence);
     if (!record || record->suspended)
         return false;
-    set_state(standing, record, true, reason, by, now_ms);
+    int64_t before_ms = number(record->json, "since_ms"); /* the newer word counts on all machines, whatever their clocks say */
+    set_state(standing, record, true, reason, by, now_ms > before_ms ? now_ms : before_ms + 1);
     return true;
 }
 

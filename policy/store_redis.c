@@ -181,6 +181,7 @@ static void lost(void *context, const char *why)
     if (store->said_away)
         return;
     store->said_away = true;
+    store->joined = store->unjoined = 0;
     log_say(LOG_ERROR, "error", "Redis at %s is away: %s; until it is back, limits count on this machine alone", store->where,
             why);
 }

@@ -1,5 +1,6 @@
 #include "tidings.h"
 
+#include "../relay/base/clock.h"
 #include "../relay/base/log.h"
 #include "../relay/base/text.h"
 #include "../relay/channels/submission_policy.h"
@@ -135,6 +136,8 @@ static void letter_written(void *context, struct span account, const char *to, c
     struct letter *letter = &kept->letter;
     struct span cut = span_head(span_of(text), sizeof letter->text);
     text_copy(kept->account, sizeof kept->account, account);
+    if (!policy->last_ticket)
+        policy->last_ticket = (uint64_t)clock_wall_ms() << 20;
     letter->ticket = ++policy->last_ticket;
     text_copy(letter->to, sizeof letter->to, span_of(to));
     text_copy(letter->subject, sizeof letter->subject, span_of(subject));

@@ -232,13 +232,14 @@ void carriers_close_idle(struct queue *queue)
 static bool tell_site(struct queue *queue, struct carrier *carrier, const struct verdict *verdicts, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++)
-        if (verdicts[i].cause && site_refused(queue, carrier->site, verdicts[i].cause, carrier->begun_ms))
+        if (verdicts[i].is != VERDICT_DELIVERED && verdicts[i].cause &&
+            site_refused(queue, carrier->site, verdicts[i].cause, carrier->begun_ms))
             return true;
     return false;
 }
 
 /* The transaction of CONNECTION is over; recipients without an outcome are put off because of CAUSE. */
-bool carrier_finish(struct queue *queue, struct carrier *carrier, const struct cause *cause)
+enum carrier_end carrier_finish(struct queue *queue, struct carrier *carrier, const struct cause *cause)
 {
     struct unit *unit = carrier->unit;
     struct verdict *verdicts = carrier->verdicts;
@@ -254,12 +255,12 @@ bool carrier_finish(struct queue *queue, struct carrier *carrier, const struct c
     enter(queue, carrier, BETWEEN);
     settle_unit(queue, unit, verdicts);
     if (delivered)
-        site_succeeded(queue, carrier->site);
+        site_succeeded(queue, carrier->site, carrier->begun_ms);
     bool refused = tell_site(queue, carrier, verdicts, count);
     for (uint32_t i = 0; i < count; i++)
         cause_drop(&verdicts[i].cause);
     free(verdicts);
-    return refused;
+    return refused ? CARRIER_REFUSED : delivered ? CARRIER_TOOK : CARRIER_TOLD_NOTHING;
 }
 
 /* Was nothing said of any recipient yet? */

@@ -50,9 +50,15 @@ void carrier_feed(struct queue *queue, struct carrier *carrier);
 /* Carriers of SITE that wait get to work, as far as there is any, and further ones are opened as wanted. */
 void carrier_wake(struct queue *queue, struct site *site);
 
-/* The transaction of CARRIER is over; recipients without an outcome are put off because of CAUSE. True where a reply meant that the site is to
- * get less: that is done. */
-bool carrier_finish(struct queue *queue, struct carrier *carrier, const struct cause *cause);
+/* What a transaction that is over has told its site already. */
+enum carrier_end {
+    CARRIER_TOLD_NOTHING, /* it is for the caller to say what follows */
+    CARRIER_TOOK,         /* it took the message, for somebody at least */
+    CARRIER_REFUSED       /* a reply meant that it is to get less, or to rest */
+};
+
+/* The transaction of CARRIER is over; recipients without an outcome are put off because of CAUSE. */
+enum carrier_end carrier_finish(struct queue *queue, struct carrier *carrier, const struct cause *cause);
 
 /* Was nothing said yet of any recipient of the transaction? */
 bool carrier_is_untouched(const struct carrier *carrier);

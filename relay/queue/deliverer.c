@@ -70,8 +70,8 @@ static void take_next(struct deliverer *deliverer, const void *body)
     if (carrier->phase == SENDING) {
         struct cause cause = cause_make(SPAN("4.3.0"), SPAN("this relay's delivery process told no outcome"));
         cause.site = span_of(site->name);
-        if (!carrier_finish(queue, carrier, &cause))
-            site_answered(queue, site);
+        if (carrier_finish(queue, carrier, &cause) == CARRIER_TOLD_NOTHING)
+            site_answered(queue, site, carrier->begun_ms);
     }
     carrier_feed(queue, carrier);
     if (!list_empty(&site->idle) || site->ready)
@@ -212,7 +212,7 @@ static void take_closed(struct deliverer *deliverer, const void *body)
     } else if (carrier->phase == SENDING && closed->end == DELIVERY_ENDED && carrier_is_untouched(carrier)) {
         carrier_give_back(queue, carrier);
     } else if (carrier->phase == SENDING) {
-        if (!carrier_finish(queue, carrier, &cause) && closed->end != DELIVERY_ENDED)
+        if (carrier_finish(queue, carrier, &cause) != CARRIER_REFUSED && closed->end != DELIVERY_ENDED)
             site_lost(queue, site, &cause, carrier->begun_ms);
     }
     carrier_end(queue, carrier);

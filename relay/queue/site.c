@@ -316,17 +316,24 @@ static void recover(struct queue *queue, struct site *site)
     cause_drop(&site->cause);
 }
 
-void site_succeeded(struct queue *queue, struct site *site)
+/* Did the site itself ask for the rest that it has, after a transaction of BEGUN_MS began? What that one came to does not end it. */
+static bool is_asked_for(const struct queue *queue, const struct site *site, int64_t begun_ms)
 {
-    if (site->failures || site->cause)
+    return site_rests(site) && begun_ms <= site->since_ms && site->cause &&
+           meaning_of(queue_conf(queue), site->cause).act == MEANING_REST;
+}
+
+void site_succeeded(struct queue *queue, struct site *site, int64_t begun_ms)
+{
+    if ((site->failures || site->cause) && !is_asked_for(queue, site, begun_ms))
         recover(queue, site);
     site->lost = 0;
     pace_taken(&site->pace, &site->bounds, site->open, clock_monotonic_ms());
 }
 
-void site_answered(struct queue *queue, struct site *site)
+void site_answered(struct queue *queue, struct site *site, int64_t begun_ms)
 {
-    if (site->failures)
+    if (site->failures && !is_asked_for(queue, site, begun_ms))
         recover(queue, site);
     site->lost = 0;
     pace_answered(&site->pace, clock_monotonic_ms());
@@ -473,7 +480,7 @@ void site_lost(struct queue *queue, struct site *site, const struct cause *cause
     if (site_refused(queue, site, cause, begun_ms))
         return;
     if (meaning_is_particular(meaning_of(queue_conf(queue), cause))) {
-        site_answered(queue, site);
+        site_answered(queue, site, begun_ms);
         return;
     }
     pace_broken(&site->pace);

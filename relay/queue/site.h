@@ -129,11 +129,12 @@ void site_sent(struct site *site);
 /* Does it get less than the settings allow because of what it said in the last hour? */
 bool site_is_slowed(const struct site *site);
 
-/* SITE took a message: it rests no longer, and may get more. */
-void site_succeeded(struct queue *queue, struct site *site);
+/* SITE took a message in a transaction that began at BEGUN_MS (monotonic): it rests no longer, unless it asked for that since, and may get
+ * more. */
+void site_succeeded(struct queue *queue, struct site *site, int64_t begun_ms);
 
-/* A transaction ended in another way than by success: the site is there and rests no longer; what it gets stays. */
-void site_answered(struct queue *queue, struct site *site);
+/* Such a transaction ended in another way: the site is there and rests no longer, with the same exception; what it gets stays. */
+void site_answered(struct queue *queue, struct site *site, int64_t begun_ms);
 
 /* A transaction that began at BEGUN_MS (monotonic), or the attempt to connect, had CAUSE (kept), which means that SITE is to get less, or
  * to rest. False where it does not, so that it is for the caller to say what follows. */
