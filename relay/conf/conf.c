@@ -54,13 +54,15 @@ static unsigned fit_sender(const struct conf_strings *senders, struct span sende
 static unsigned fit_account(const struct conf *conf, const struct conf_strings *accounts, struct span account)
 {
     unsigned best = 0;
-    const struct conf_account *entry = account.n ? conf_account_for(conf, account) : NULL;
-    for (size_t i = 0; i < accounts->count && account.n; i++) {
+    if (!account.n || !accounts->count)
+        return 0;
+    const struct conf_account *entry = conf_account_for(conf, account);
+    for (size_t i = 0; i < accounts->count; i++) {
         struct span pattern = span_of(accounts->items[i]);
         if (span_equal_nocase(pattern, account))
             return 2;
         if (entry && *entry->class && span_starts_nocase(pattern, SPAN("class:")) &&
-            span_equal(span_skip(pattern, 6), span_of(entry->class)))
+            span_equal_nocase(span_skip(pattern, 6), span_of(entry->class)))
             best = 1;
     }
     return best;

@@ -148,13 +148,12 @@ static enum stage nameless(struct client *client)
     return client_end(client, CLIENT_NAMELESS, &reason);
 }
 
-/* Notes what the reply answers, and the reply. A password is nobody's to read; the message itself is in the queue. */
+/* Notes what the reply answers, and the reply: of the transaction alone, and without the message, which is in the queue. */
 static void note(struct client *client)
 {
     static const char *const words[STAGES] = {
-        [STAGE_BANNER] = "(connected)", [STAGE_EHLO] = "EHLO",       [STAGE_HELO] = "HELO",     [STAGE_STARTTLS] = "STARTTLS",
-        [STAGE_LOGIN] = "AUTH (…)",     [STAGE_MAIL] = "MAIL FROM:", [STAGE_RCPT] = "RCPT TO:", [STAGE_DATA] = "DATA",
-        [STAGE_CONTENT] = "(message)",  [STAGE_DOT] = "(message) .", [STAGE_RSET] = "RSET",
+        [STAGE_MAIL] = "MAIL FROM:",   [STAGE_RCPT] = "RCPT TO:",   [STAGE_DATA] = "DATA",
+        [STAGE_CONTENT] = "(message)", [STAGE_DOT] = "(message) .", [STAGE_RSET] = "RSET",
     };
     struct transaction *transaction = client->transaction;
     char said[SMTP_ADDRESS_SIZE + 32], answer[SMTP_REPLY_TEXT_SIZE + 8];

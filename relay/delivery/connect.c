@@ -10,6 +10,7 @@
  * mail waits instead of bouncing. */
 #include "connect.h"
 
+#include "../base/clock.h"
 #include "../base/random.h"
 #include "../base/text.h"
 
@@ -92,6 +93,7 @@ void connect_restart(struct connect *connect)
         connect->hosts[i].state = HOST_UNASKED;
     connect->at = connect->prepared = connect->tries = 0;
     connect->saw_loop = connect->saw_private = connect->saw_temporary = connect->saw_rest = connect->last_resort = false;
+    connect->reason.text[0] = '\0';
 }
 
 void connect_use_ipv4(struct connect *connect)
@@ -230,7 +232,7 @@ static int next_address(struct connect *connect, const struct connect_host *host
             continue;
         if (!is_allowed(connect, address))
             connect->saw_private = connect->saw_private || (is_strict(connect) && netaddr_is_private(address));
-        else if (!connect->last_resort && reach_rests(connect->rules->reach, address))
+        else if (!connect->last_resort && reach_rests(connect->rules->reach, address, clock_monotonic_ms()))
             connect->saw_rest = true;
         else
             return (int)i;
@@ -244,7 +246,7 @@ static void take(struct connect *connect, struct connect_host *host, int index, 
     host->tries++;
     host->tried[index] = true;
     *ret_target = (struct connect_target){ host->name, host->addresses[index], NULL };
-    reach_probe(connect->rules->reach, &ret_target->address);
+    reach_probe(connect->rules->reach, &ret_target->address, clock_monotonic_ms());
 }
 
 /* Nothing could be tried since every address rests: they are not left alone for that, as the queue has rested the site long enough. */
@@ -310,7 +312,8 @@ void connect_failed(struct connect *connect, const struct reason *reason, bool c
         connect->hosts[connect->at].tries--;
     }
     connect->saw_temporary = true;
-    connect->reason = *reason;
+    if (counted || !connect->reason.text[0]) /* what a server said is worth more than that the other family leads nowhere */
+        connect->reason = *reason;
 }
 
 enum delivery_end connect_verdict(const struct connect *connect, struct reason *ret_reason)

@@ -6,6 +6,7 @@
  * or is over. */
 #include "connection.h"
 
+#include "../base/clock.h"
 #include "../base/text.h"
 #include "nameless.h"
 
@@ -70,7 +71,7 @@ static void turn(struct connection *connection)
 {
     struct pool *pool = connection->pool;
     if (connection->busy) {
-        report_dialogue(pool->queue, connection->number, &connection->transaction);
+        report_dialogue(queue_of(connection), connection->number, &connection->transaction);
         transaction_end(&connection->transaction);
         connection->busy = false;
     }
@@ -159,7 +160,7 @@ static void on_login(struct connection *connection, const struct reason *reason)
 
 static void on_silent(struct connection *connection, const struct reason *reason)
 {
-    reach_failed(connection->pool->rules.reach, &connection->target.address);
+    reach_failed(connection->pool->rules.reach, &connection->target.address, clock_monotonic_ms());
     on_refused(connection, reason);
 }
 
@@ -222,6 +223,7 @@ static void on_nameless(struct connection *connection, const struct reason *reas
     }
     reach_prefer(connection->pool->rules.reach, connection->target.host, 4, REACH_REFUSED_MS);
     connect_use_ipv4(&connection->way);
+    connect_failed(&connection->way, reason, true); /* that is why, where IPv4 leads nowhere */
     race_go(&connection->race);
 }
 
@@ -288,7 +290,7 @@ static void race_failed(void *context, const struct connect_target *target, int 
     reason_local(&reason, error == ETIMEDOUT ? "4.4.2" : "4.4.1", "%s: %s while connecting", connection->place.mx,
                  error == ETIMEDOUT ? "timed out" : strerror(error));
     if (counted)
-        reach_failed(connection->pool->rules.reach, &target->address);
+        reach_failed(connection->pool->rules.reach, &target->address, clock_monotonic_ms());
     connect_failed(&connection->way, &reason, counted);
 }
 
@@ -406,11 +408,16 @@ void connection_close(struct connection *connection)
 
 void connection_abandon(struct connection *connection)
 {
+    struct reason reason;
     connection->orphan = true;
-    /* A dot that was sent cannot be taken back; everything before it can, so that nothing is delivered whose outcome nobody would
-     * write down. */
-    if (!connection->client || !client_is_committed(connection->client))
+    /* A dot that was sent cannot be taken back; everything before it can, and so can the recipients for whom the server had no room in
+     * this transaction: nothing more is delivered whose outcome nobody would write down. */
+    if (!connection->client || !client_is_committed(connection->client)) {
         finish_well(connection, "the queue has gone");
+        return;
+    }
+    reason_local(&reason, "4.3.0", "the queue has gone");
+    transaction_settle_unsent(&connection->transaction, DELIVERY_TEMPORARY, &reason);
 }
 
 void connection_address(struct connection *connection, unsigned index, const struct dns_address *answer)

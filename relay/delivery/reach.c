@@ -13,8 +13,9 @@
 #define REFUSAL_KEY_SIZE (sizeof(struct netaddr) + SMTP_DOMAIN_SIZE)
 
 struct rest {
-    int64_t delay_ms; /* of the last failure */
-    int64_t until_ms; /* monotonic */
+    int64_t delay_ms;  /* of the last failure */
+    int64_t failed_ms; /* when it began, monotonic */
+    int64_t until_ms;  /* monotonic */
 };
 
 struct family {
@@ -74,7 +75,7 @@ static struct rest *find(const struct reach *reach, const struct netaddr *addres
     return reach ? map_get(reach->rests, key_of(address, &plain)) : NULL;
 }
 
-void reach_failed(struct reach *reach, const struct netaddr *address)
+void reach_failed(struct reach *reach, const struct netaddr *address, int64_t now_ms)
 {
     struct netaddr plain;
     struct rest *rest = find(reach, address);
@@ -84,10 +85,13 @@ void reach_failed(struct reach *reach, const struct netaddr *address)
         rest = text_zalloc(sizeof *rest);
         put(&reach->rests, REACH_ADDRESSES_MAX, key_of(address, &plain), rest);
     }
+    if (rest->delay_ms && now_ms < rest->failed_ms + rest->delay_ms)
+        return; /* the same outage, told by one more of the connections that were under way */
     rest->delay_ms = !rest->delay_ms ? REACH_REST_FIRST_MS : rest->delay_ms * 2;
     if (rest->delay_ms > REACH_REST_MAX_MS)
         rest->delay_ms = REACH_REST_MAX_MS;
-    rest->until_ms = clock_monotonic_ms() + rest->delay_ms;
+    rest->failed_ms = now_ms;
+    rest->until_ms = now_ms + rest->delay_ms;
 }
 
 void reach_answered(struct reach *reach, const struct netaddr *address)
@@ -97,17 +101,17 @@ void reach_answered(struct reach *reach, const struct netaddr *address)
         free(map_remove(reach->rests, key_of(address, &plain)));
 }
 
-bool reach_rests(const struct reach *reach, const struct netaddr *address)
+bool reach_rests(const struct reach *reach, const struct netaddr *address, int64_t now_ms)
 {
     const struct rest *rest = find(reach, address);
-    return rest && clock_monotonic_ms() < rest->until_ms;
+    return rest && now_ms < rest->until_ms;
 }
 
-void reach_probe(struct reach *reach, const struct netaddr *address)
+void reach_probe(struct reach *reach, const struct netaddr *address, int64_t now_ms)
 {
     struct rest *rest = find(reach, address);
     if (rest)
-        rest->until_ms = clock_monotonic_ms() + rest->delay_ms;
+        rest->until_ms = now_ms + rest->delay_ms;
 }
 
 /* Writes the key of a refusal into BYTES. */

@@ -29,9 +29,12 @@ void report_outcome(struct ipc *queue, uint64_t connection, const struct report_
 void report_dialogue(struct ipc *queue, uint64_t connection, const struct transaction *transaction)
 {
     const struct transcript *transcript = &transaction->transcript;
-    struct delivery_dialogue dialogue = { .connection = connection, .id = transaction->id, .size = (uint32_t)transcript->size };
+    struct delivery_dialogue dialogue; /* large, so that what is not sent is not filled either */
     if (!transaction->failed || !transcript->size)
         return;
+    dialogue.connection = connection;
+    dialogue.id = transaction->id;
+    dialogue.size = (uint32_t)transcript->size;
     memcpy(dialogue.text, transcript->text, transcript->size);
     ipc_send(queue, DELIVERY_DIALOGUE, &dialogue, offsetof(struct delivery_dialogue, text) + dialogue.size, -1);
 }

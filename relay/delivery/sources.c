@@ -83,7 +83,10 @@ enum sources_choice sources_choose(const struct sources *sources, const struct s
 void sources_rest(struct source *source, const char *why)
 {
     char text[NETADDR_TEXT_SIZE];
+    int64_t now_ms = clock_monotonic_ms();
+    if (now_ms < source->rests_until_ms)
+        return; /* chosen all the same, as all rest: it is said once in the five minutes */
     netaddr_print(&source->address, text);
-    source->rests_until_ms = clock_monotonic_ms() + SOURCES_REST_MS;
+    source->rests_until_ms = now_ms + SOURCES_REST_MS;
     log_say(LOG_WARNING, "error", "the source address %s is not used for five minutes: %s", text, why);
 }

@@ -83,11 +83,21 @@ void transaction_settle_rest(struct transaction *transaction, enum delivery_verd
         transaction_settle(transaction, i, verdict, reason);
 }
 
-void transaction_settle_sent(struct transaction *transaction, enum delivery_verdict verdict, const struct reason *reason)
+static void settle_where(struct transaction *transaction, bool sent, enum delivery_verdict verdict, const struct reason *reason)
 {
     for (unsigned i = 0; transaction->open && i < transaction->count; i++)
-        if (transaction->recipients[i].sent)
+        if (transaction->recipients[i].sent == sent)
             transaction_settle(transaction, i, verdict, reason);
+}
+
+void transaction_settle_sent(struct transaction *transaction, enum delivery_verdict verdict, const struct reason *reason)
+{
+    settle_where(transaction, true, verdict, reason);
+}
+
+void transaction_settle_unsent(struct transaction *transaction, enum delivery_verdict verdict, const struct reason *reason)
+{
+    settle_where(transaction, false, verdict, reason);
 }
 
 bool transaction_is_under_way(const struct transaction *transaction)

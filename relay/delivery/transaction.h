@@ -52,6 +52,9 @@ void transaction_settle_rest(struct transaction *transaction, enum delivery_verd
 /* The outcome of those that were sent to the server in the last transaction and have none yet. */
 void transaction_settle_sent(struct transaction *transaction, enum delivery_verdict verdict, const struct reason *reason);
 
+/* The outcome of those that were not sent to the server and have none yet. */
+void transaction_settle_unsent(struct transaction *transaction, enum delivery_verdict verdict, const struct reason *reason);
+
 /* Has one of those that were sent no outcome yet? */
 bool transaction_is_under_way(const struct transaction *transaction);
 

@@ -283,7 +283,7 @@ static void test_special_routes(void **state)
                        "route \"sales\" { domains = { \"*\" } senders = { \"@sales.example\" } via = \"a:1\" }\n"
                        "route \"the-boss\" { domains = { \"*\" } senders = { \"boss@sales.example\" } via = \"b:1\" }\n"
                        "route \"robots\" { domains = { \"*\" } accounts = { \"robot\" } via = \"c:1\" }\n"
-                       "route \"class\" { domains = { \"*\" } accounts = { \"class:bulk\" } via = \"d:1\" }\n"
+                       "route \"class\" { domains = { \"*\" } accounts = { \"class:Bulk\" } via = \"d:1\" }\n"
                        "route \"narrow\" { domains = { \"y.test\", \"both.test\" } accounts = { \"robot\" } senders = { "
                        "\"@sales.example\" } via = mx }\n"
                        "account \"batch\" { class = bulk }\n",

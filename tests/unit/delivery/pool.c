@@ -204,6 +204,40 @@ static void test_queue_gone_late(void **state)
     end("next;");
 }
 
+/* After the dot, where the server takes one recipient at a time: the others are left to the next queue. */
+static void test_queue_gone_between(void **state)
+{
+    (void)state;
+    world_init(&world);
+    world.recipients = 2;
+    begin(LINES("accept", "> 220 mx.test ESMTP", "< EHLO relay.test", "> 250-mx.test", "> 250-PIPELINING",
+                "> 250 LIMITS RCPTMAX=1", ASKED, OK, OK, "> 354 go", "content", "stall", OK, "< QUIT"));
+    world_open(&world, "mx.test", server.port, NULL);
+    run_for(150);
+    pool_queue_gone(&world.pool);
+    world.pool.queue = world.queue_back;
+    run_for(600);
+    assert_true(list_empty(&world.pool.connections));
+    end("next;");
+    assert_int_equal(server.contents, 1);
+}
+
+/* After the dot, which the server then refuses: the next queue hears nothing of the dialogue either. */
+static void test_queue_gone_refused(void **state)
+{
+    (void)state;
+    world_init(&world);
+    begin(LINES(PIPELINING, ASKED, OK, OK, "> 354 go", "content", "stall", "> 550 5.7.1 no", "< QUIT"));
+    world_open(&world, "mx.test", server.port, NULL);
+    run_for(150);
+    pool_queue_gone(&world.pool);
+    world.pool.queue = world.queue_back;
+    run_for(600);
+    assert_true(list_empty(&world.pool.connections));
+    end("next;");
+    assert_int_equal(world.dialogues, 0);
+}
+
 /* The DNS is away: the question waits for it. */
 static void test_dns_away(void **state)
 {
@@ -234,11 +268,22 @@ static void test_unknown_route(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_idle),        cmocka_unit_test(test_crossing),         cmocka_unit_test(test_closed_while_idle),
-        cmocka_unit_test(test_stale),       cmocka_unit_test(test_stale_twice),      cmocka_unit_test(test_stale_and_away),
-        cmocka_unit_test(test_close_early), cmocka_unit_test(test_assign_twice),     cmocka_unit_test(test_drain),
-        cmocka_unit_test(test_drain_empty), cmocka_unit_test(test_queue_gone_early), cmocka_unit_test(test_queue_gone_late),
-        cmocka_unit_test(test_dns_away),    cmocka_unit_test(test_unknown_route),
+        cmocka_unit_test(test_idle),
+        cmocka_unit_test(test_crossing),
+        cmocka_unit_test(test_closed_while_idle),
+        cmocka_unit_test(test_stale),
+        cmocka_unit_test(test_stale_twice),
+        cmocka_unit_test(test_stale_and_away),
+        cmocka_unit_test(test_close_early),
+        cmocka_unit_test(test_assign_twice),
+        cmocka_unit_test(test_drain),
+        cmocka_unit_test(test_drain_empty),
+        cmocka_unit_test(test_queue_gone_early),
+        cmocka_unit_test(test_queue_gone_late),
+        cmocka_unit_test(test_queue_gone_between),
+        cmocka_unit_test(test_queue_gone_refused),
+        cmocka_unit_test(test_dns_away),
+        cmocka_unit_test(test_unknown_route),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

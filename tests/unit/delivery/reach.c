@@ -101,8 +101,8 @@ static void test_refused(void **state)
     assert_true(world_run(&world, &world.closed, 20000));
     assert_string_equal(world.events, "next;ended;");
     struct netaddr dead = address_of("::1", port), good = address_of("127.0.0.1", port);
-    assert_true(reach_rests(world.pool.rules.reach, &dead));
-    assert_false(reach_rests(world.pool.rules.reach, &good));
+    assert_true(reach_rests(world.pool.rules.reach, &dead, clock_monotonic_ms()));
+    assert_false(reach_rests(world.pool.rules.reach, &good, clock_monotonic_ms()));
     world_end(&world);
     world_served(&server);
 }
@@ -221,6 +221,57 @@ static void test_nameless_without_ipv4(void **state)
     world_served(&six);
 }
 
+static const char *six_and_broadcast(const char *host)
+{
+    (void)host;
+    return "::1 255.255.255.255"; /* the kernel connects to no such address */
+}
+
+/* The host has IPv4, but this machine does not: what the host said is told, not that there is no way. */
+static void test_nameless_without_a_way(void **state)
+{
+    struct world world;
+    struct world_server six;
+    int listeners[2];
+    uint16_t port;
+    (void)state;
+    listen_both(listeners, &port, 10);
+    close(listeners[1]);
+    world_init(&world);
+    world.resolve = six_and_broadcast;
+    world_serve_on(&six, listeners[0], LINES("accept", "> 554 5.7.25 no PTR record for your address", "gone"), NULL);
+    world_begin(&world, &world_plain, NULL);
+    world_open(&world, "mx.test/10", port, NULL);
+    assert_true(world_run(&world, &world.closed, 20000));
+    assert_string_equal(world.events, "unreachable 4.7.25;");
+    assert_non_null(strstr(world.replies, "no PTR record for your address"));
+    world_end(&world);
+    world_served(&six);
+}
+
+/* Connections that fail together make an address rest as long as one does; failures one behind the other make it rest longer. */
+static void test_one_outage(void **state)
+{
+    struct reach *reach = reach_new();
+    struct netaddr address = address_of("192.0.2.1", 25);
+    int64_t now_ms = 1000;
+    (void)state;
+    for (unsigned i = 0; i < 20; i++)
+        reach_failed(reach, &address, now_ms + i);
+    assert_true(reach_rests(reach, &address, now_ms + REACH_REST_FIRST_MS - 1));
+    now_ms += REACH_REST_FIRST_MS;
+    assert_false(reach_rests(reach, &address, now_ms));
+    for (int64_t rest_ms = 2 * REACH_REST_FIRST_MS; rest_ms < 64 * REACH_REST_FIRST_MS; rest_ms *= 2) {
+        int64_t expected_ms = rest_ms < REACH_REST_MAX_MS ? rest_ms : REACH_REST_MAX_MS;
+        reach_probe(reach, &address, now_ms);
+        reach_failed(reach, &address, now_ms + 500);
+        assert_true(reach_rests(reach, &address, now_ms + 500 + expected_ms - 1));
+        now_ms += 500 + expected_ms;
+        assert_false(reach_rests(reach, &address, now_ms));
+    }
+    reach_free(&reach);
+}
+
 /* What a reply must say to be one about our name. */
 static void test_words(void **state)
 {
@@ -266,21 +317,21 @@ static void test_memory(void **state)
     struct netaddr address = address_of("192.0.2.1", 25), other = address_of("192.0.2.1", 26);
     (void)state;
     reach_answered(reach, &address);
-    assert_false(reach_rests(reach, &address));
-    reach_failed(reach, &address);
-    assert_true(reach_rests(reach, &address));
-    assert_false(reach_rests(reach, &other));
+    assert_false(reach_rests(reach, &address, clock_monotonic_ms()));
+    reach_failed(reach, &address, clock_monotonic_ms());
+    assert_true(reach_rests(reach, &address, clock_monotonic_ms()));
+    assert_false(reach_rests(reach, &other, clock_monotonic_ms()));
     reach_answered(reach, &address);
-    assert_false(reach_rests(reach, &address));
+    assert_false(reach_rests(reach, &address, clock_monotonic_ms()));
     for (unsigned i = 0; i < 3 * REACH_ADDRESSES_MAX; i++) {
         char host[64];
         address.bytes[1] = (uint8_t)(i >> 8);
         address.bytes[2] = (uint8_t)i;
         address.bytes[3] = (uint8_t)(i >> 16);
-        reach_failed(reach, &address);
+        reach_failed(reach, &address, clock_monotonic_ms());
         snprintf(host, sizeof host, "mx%u.test", i);
         reach_prefer(reach, host, 4, REACH_FAMILY_MS);
-        assert_true(reach_rests(reach, &address));
+        assert_true(reach_rests(reach, &address, clock_monotonic_ms()));
         assert_int_equal(reach_family(reach, host), 4);
     }
     assert_int_equal(reach_family(reach, "mx0.test"), 0);
@@ -288,7 +339,7 @@ static void test_memory(void **state)
     assert_int_equal(reach_family(reach, "a.test"), 0);
     reach_free(&reach);
     reach_free(&reach);
-    assert_false(reach_rests(NULL, &address));
+    assert_false(reach_rests(NULL, &address, clock_monotonic_ms()));
     assert_int_equal(reach_family(NULL, "a.test"), 0);
 }
 
@@ -299,6 +350,8 @@ int main(void)
                                         cmocka_unit_test(test_both_dead),
                                         cmocka_unit_test(test_nameless),
                                         cmocka_unit_test(test_nameless_without_ipv4),
+                                        cmocka_unit_test(test_nameless_without_a_way),
+                                        cmocka_unit_test(test_one_outage),
                                         cmocka_unit_test(test_words),
                                         cmocka_unit_test(test_lists),
                                         cmocka_unit_test(test_memory) };

@@ -79,7 +79,7 @@ struct world {
     unsigned recipients; /* of each */
     bool keep;           /* no CLOSE when there are no messages left */
     bool closed, emptied;
-    unsigned closes;
+    unsigned closes, dialogues;
     char events[WORLD_EVENTS_MAX]; /* what the queue was told, a line each, without texts */
     char replies[WORLD_EVENTS_MAX];
     char asked[1024];                         /* hosts that the DNS was asked for */
@@ -466,6 +466,8 @@ static inline void world_told(void *context, unsigned type, const void *body, si
         world_add(world->events, "%u %s %s%s;", outcome->recipient, verdicts[outcome->verdict], outcome->enhanced,
                   outcome->remote ? " remote" : "");
         world_add(world->replies, "[%s] %s (%s)\n", outcome->mx, outcome->reply, outcome->tls);
+    } else if (type == DELIVERY_DIALOGUE) {
+        world->dialogues++;
     } else if (type == DELIVERY_CLOSED) {
         const struct delivery_closed *closed = body;
         world_add(world->events, "%s%s%s;", ends[closed->end], closed->end ? " " : "", closed->end ? closed->enhanced : "");
