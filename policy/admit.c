@@ -18,7 +18,7 @@ static void refuse(const struct limit_refusal *refusal, struct policy_answer *an
 static void act(enum limit_verdict verdict, const struct limit_refusal *refusal, struct policy_answer *answer)
 {
     if (verdict == LIMIT_SLOW)
-        answer->delay_ms = (uint32_t)(refusal->wait_ms < ADMIT_DELAY_MAX_MS ? refusal->wait_ms : ADMIT_DELAY_MAX_MS);
+        answer->delay_ms = answer_delay(refusal);
     else if (verdict != LIMIT_ALLOW)
         refuse(refusal, answer);
 }
@@ -64,18 +64,16 @@ static bool is_guessed_at(struct judge *judge, const struct key_subject *subject
 
 static void welcome(struct judge *judge, const struct key_subject *subject, int64_t now_ms, struct policy_answer *answer)
 {
-    char network[KEY_SIZE], name[ANSWER_SHOWN_SIZE], reason[ANSWER_SHOWN_SIZE];
+    char network[KEY_SIZE];
     struct limit_refusal refusal;
     struct standing *standing = judge_standing(judge);
     logins_note(judge_logins(judge), &subject->client, subject->account, clock_wall_ms());
     if (!standing_is_suspended(standing, subject->account) && key_of(CONF_KEY_NETWORK, subject, network) &&
         judge_count(judge, subject, CONF_COUNT_LOGIN_NETWORKS, span_of(network), NULL, now_ms, &refusal))
         act(limit_then_verdict(refusal.limit->conf->then), &refusal, answer);
-    if (!standing_is_suspended(standing, subject->account))
-        return;
-    text_escape(name, sizeof name, subject->account);
-    text_escape(reason, sizeof reason, span_of(standing_reason(standing, subject->account)));
-    answer_say(answer, POLICY_REJECT, "525 5.7.13 account %s is suspended: %s; ask %s", name, reason, judge_postmaster(judge));
+    if (standing_is_suspended(standing, subject->account))
+        answer_suspended(answer, "525 5.7.13 ", subject->account, standing_reason(standing, subject->account),
+                         judge_postmaster(judge));
 }
 
 void admit_login(struct judge *judge, const struct policy_login *login, int64_t now_ms, struct policy_answer *ret_answer)

@@ -4,8 +4,7 @@
 
 #include "judge.h"
 
-#define ADMIT_DELAY_MAX_MS 30000
-#define ADMIT_GUESS_MS     1000 /* how long who is refused for wrong passwords waits for that, as for a first wrong one */
+#define ADMIT_GUESS_MS 1000 /* how long who is refused for wrong passwords waits for that, as for a first wrong one */
 
 /* Decides about a connection. The reply of one that may not come is a 421. */
 void admit_connect(struct judge *judge, const struct policy_connect *connect, int64_t now_ms, struct policy_answer *ret_answer);

@@ -19,6 +19,19 @@ void answer_say(struct policy_answer *answer, enum policy_verdict verdict, const
             *at = '?';
 }
 
+uint32_t answer_delay(const struct limit_refusal *refusal)
+{
+    return refusal->wait_ms < ANSWER_DELAY_MAX_MS ? (uint32_t)refusal->wait_ms : ANSWER_DELAY_MAX_MS;
+}
+
+void answer_suspended(struct policy_answer *answer, const char *code, struct span account, const char *reason, const char *ask)
+{
+    char name[ANSWER_SHOWN_SIZE], why[ANSWER_SHOWN_SIZE];
+    text_escape(name, sizeof name, account);
+    text_escape(why, sizeof why, span_of(reason));
+    answer_say(answer, POLICY_REJECT, "%saccount %s is suspended: %s; ask %s", code, name, why, ask);
+}
+
 /* "until 2026-11-24T22:15:03Z": whole seconds, the next one. */
 static void until(int64_t wait_ms, char text[CLOCK_TEXT_SIZE])
 {

@@ -13,9 +13,6 @@
 
 #include <stdlib.h>
 
-#define SHOWN_SIZE   100   /* bytes of a name or address in a reply, with a NUL */
-#define DELAY_MAX_MS 30000 /* then = slow: a client waits minutes for an answer, but not all do */
-
 struct decide {
     const struct conf *conf;
     struct account_table *accounts;
@@ -111,20 +108,20 @@ static void make_subject(const struct decide *decide, const struct policy_subjec
 }
 
 /* "account alice", or who it is that may not. */
-static const char *who(const struct subject *subject, char text[SHOWN_SIZE])
+static const char *who(const struct subject *subject, char text[ANSWER_SHOWN_SIZE])
 {
-    char name[SHOWN_SIZE - 8];
+    char name[ANSWER_SHOWN_SIZE - 8];
     if (!subject->key.account.n)
         return "a client that has not logged in";
     text_escape(name, sizeof name, subject->key.account);
-    text_format(text, SHOWN_SIZE, "account %s", name);
+    text_format(text, ANSWER_SHOWN_SIZE, "account %s", name);
     return text;
 }
 
 static bool check_address(const struct decide *decide, const struct subject *subject, struct span address, const char *role,
                           const char *code, struct policy_answer *answer)
 {
-    char shown[SHOWN_SIZE], name[SHOWN_SIZE];
+    char shown[ANSWER_SHOWN_SIZE], name[ANSWER_SHOWN_SIZE];
     if (sender_allowed(decide->conf, subject->entry, address))
         return true;
     text_escape(shown, sizeof shown, address);
@@ -134,7 +131,7 @@ static bool check_address(const struct decide *decide, const struct subject *sub
 
 static void slow(const struct limit_refusal *refusal, struct policy_answer *answer)
 {
-    answer->delay_ms = refusal->wait_ms < DELAY_MAX_MS ? (uint32_t)refusal->wait_ms : DELAY_MAX_MS;
+    answer->delay_ms = answer_delay(refusal);
 }
 
 static void hold(const struct limit_refusal *refusal, struct policy_answer *answer)
@@ -153,13 +150,11 @@ static void refuse_by_limit(const struct limit_refusal *refusal, struct policy_a
 /* Nobody learns more of a suspended account's messages than that. False: it is none. */
 static bool refuse_suspended(struct decide *decide, const struct subject *subject, struct policy_answer *answer)
 {
-    char name[SHOWN_SIZE], reason[SHOWN_SIZE];
     const struct standing *standing = decide->judge ? judge_standing(decide->judge) : NULL;
     if (!standing || !standing_is_suspended(standing, subject->key.account))
         return false;
-    text_escape(name, sizeof name, subject->key.account);
-    text_escape(reason, sizeof reason, span_of(standing_reason(standing, subject->key.account)));
-    answer_say(answer, POLICY_REJECT, "550 5.7.1 account %s is suspended: %s; ask %s", name, reason, decide->conf->postmaster);
+    answer_suspended(answer, "550 5.7.1 ", subject->key.account, standing_reason(standing, subject->key.account),
+                     decide->conf->postmaster);
     return true;
 }
 

@@ -28,10 +28,10 @@ struct frame {
 
 struct journal {
     const char *name, *magic;
-    int folder; /* -1: cannot be used */
-    int fd;     /* -1: a new file is needed */
-    bool fresh; /* fd is NAME.new */
-    int64_t size, full_size;
+    int folder;              /* -1: cannot be used */
+    int fd;                  /* -1: a new file is needed */
+    bool fresh;              /* fd is NAME.new */
+    int64_t size, full_size; /* now, and when this process wrote all of it; 0: not yet, so that a large file is replaced once */
     struct buffer out;
 };
 
@@ -80,8 +80,13 @@ static bool read_records(const struct journal *journal, struct span bytes, journ
 static int64_t read_file(const struct journal *journal, int fd, journal_take take, void *context)
 {
     struct stat known;
-    if (fstat(fd, &known) != 0 || !S_ISREG(known.st_mode) || known.st_size <= 0 || known.st_size > FILE_MAX)
+    if (fstat(fd, &known) != 0 || !S_ISREG(known.st_mode) || known.st_size <= 0)
         return 0;
+    if (known.st_size > FILE_MAX) {
+        log_say(LOG_WARNING, "notice", "%s in policy's folder is larger than any this version writes; it is left out",
+                journal->name);
+        return 0;
+    }
     size_t size = (size_t)known.st_size;
     void *bytes = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
     if (bytes == MAP_FAILED)
@@ -103,7 +108,6 @@ struct journal *journal_new(const char *folder, const char *name, const char *ma
     }
     int fd = openat(journal->folder, name, O_RDWR | O_APPEND | O_CLOEXEC | O_NOFOLLOW);
     journal->size = fd >= 0 ? read_file(journal, fd, take, context) : 0;
-    journal->full_size = journal->size;
     if (journal->size)
         journal->fd = fd;
     else if (fd >= 0)
@@ -124,13 +128,16 @@ void journal_free(struct journal **journal)
     *journal = NULL;
 }
 
-/* Gives the file up; the next journal_begin makes a new one. */
+/* Gives the file up, and the room that the new one took; the next journal_begin makes one. */
 static void fail(struct journal *journal, const char *what)
 {
+    char name[64];
     log_say(LOG_ERROR, "error", "%s in policy's folder cannot be %s: %s; it stays in memory and is tried again", journal->name,
             what, strerror(errno));
     if (journal->fd >= 0)
         close(journal->fd);
+    new_name(journal, name);
+    unlinkat(journal->folder, name, 0);
     journal->fd = -1;
     buffer_clear(&journal->out);
 }

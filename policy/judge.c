@@ -19,6 +19,7 @@
 #define GENERAL_MESSAGES 10 /* an account that sent fewer says nothing about the relay */
 #define GENERAL_SENDERS  10
 #define GENERAL_PERCENT  30
+#define GENERAL_MS       (10 * 1000) /* so long it is believed before all accounts are looked at again */
 
 struct judge {
     const struct judge_events *events;
@@ -29,6 +30,8 @@ struct judge {
     struct standing *standing;
     struct logins *logins;
     struct curve *curve;
+    const struct limit *general; /* the limit that gives no strikes … */
+    int64_t general_until_ms;    /* … until then, monotonic */
 };
 
 struct judge *judge_new(const struct judge_events *events, void *context)
@@ -57,6 +60,7 @@ void judge_settings(struct judge *judge, const struct conf *conf, const struct a
     judge->conf = conf;
     judge->accounts = accounts;
     judge->limits = limits;
+    judge->general = NULL;
 }
 
 void judge_open(struct judge *judge, const char *folder)
@@ -178,6 +182,8 @@ static void log_standing(const char *event, struct span account, const char *rea
 bool judge_suspend(struct judge *judge, struct span account, const struct judge_order *order)
 {
     int64_t wall_ms = clock_wall_ms();
+    if (standing_is_suspended(judge->standing, account))
+        return false;
     json_t *evidence =
         json_pack("{s:o, s:o}", "networks", judge_networks(judge, account), "curve", curve_show(judge->curve, account, wall_ms));
     if (!standing_suspend(judge->standing, account, order->reason, order->by, evidence,
@@ -220,18 +226,22 @@ static void add_blame(void *context, struct span key, struct share share)
 
 /* Is it the relay's own address that is called a spammer, rather than one account? Then so many get to hear it that it says nothing
  * about any of them, and to suspend them one after the other would be the greater harm. */
-static bool is_general(const struct limit *limit, int64_t wall_ms)
+static bool is_general(struct judge *judge, const struct limit *limit, int64_t now_ms)
 {
     struct blame blame = { .limit = limit->conf };
     if (limit->conf->count != CONF_COUNT_SPAM_REPLIES || !limit->shares)
         return false;
-    share_each(limit->shares, true, wall_ms, add_blame, &blame);
+    if (judge->general == limit && now_ms < judge->general_until_ms)
+        return true;
+    share_each(limit->shares, true, limit_wall_ms(judge->limits, now_ms), add_blame, &blame);
     if (blame.senders < GENERAL_SENDERS || blame.blamed * 100 < GENERAL_PERCENT * blame.senders)
         return false;
     log_say(LOG_WARNING, "notice",
             "mail of %zu accounts of %zu is called spam: this relay's address may be listed somewhere; limit %s gives no strikes "
             "meanwhile",
             blame.blamed, blame.senders, limit->conf->name);
+    judge->general = limit;
+    judge->general_until_ms = now_ms + GENERAL_MS;
     return true;
 }
 
@@ -242,7 +252,7 @@ bool judge_strike(struct judge *judge, struct span account, const struct limit_r
     if (standing_is_suspended(judge->standing, account))
         return true;
     limit_clear(judge->limits, refusal->limit, span_of(refusal->key), now_ms);
-    if (is_general(refusal->limit, limit_wall_ms(judge->limits, now_ms)))
+    if (is_general(judge, refusal->limit, now_ms))
         return false;
     text_escape(name, sizeof name, span_of(limit->name));
     values_time_print(limit->rate.per_ms, per);

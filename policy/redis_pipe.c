@@ -54,6 +54,7 @@ static void answered(void *context, const redisReply *reply)
 static void tell_lost(struct redis_pipe *pipe)
 {
     pipe->timer_ms = INT64_MAX;
+    pipe->once_more = false;
     timer_stop(&pipe->timer);
     while (pipe->count) {
         struct command command = take(pipe);

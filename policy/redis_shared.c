@@ -2,6 +2,9 @@
  * in which Redis did things, and the last one told of an account is true. Reading everything goes by HSCAN over the same pipe, begun when
  * the pipe opens and when the hearing connection does, so that no change falls between.
  *
+ * A command that Redis refuses (a user of it that may not do everything, say) does not cost the decisions their connection: all is told and
+ * read anew each second until it is not refused, and the log has it.
+ *
  * A connection over which nothing is heard for long may be dead without knowing: it is asked for a sign of life each second. */
 #include "redis_shared.h"
 
@@ -36,7 +39,8 @@ struct redis_shared {
     struct timer alive;
     bool pinged;     /* and nothing was heard since */
     bool subscribed; /* Redis has said so */
-    unsigned silent; /* so many times in turn it was not, though Redis is there */
+    bool refused;    /* something was, since the last sign of life was asked for */
+    unsigned silent; /* so many times in turn one of these was so, though Redis is there */
     char why[REDIS_LINK_WHY_SIZE];
     bool stale;       /* something could not be asked: all is to be read anew */
     unsigned reading; /* counts the readings of everything; an answer to an older one is not told */
@@ -63,6 +67,12 @@ static bool send(struct redis_shared *shared, const struct span *argv, size_t ar
 
 static void scan(struct redis_shared *shared, unsigned reading, struct span cursor);
 
+static void refuse(struct redis_shared *shared, const char *why)
+{
+    shared->refused = shared->stale = true;
+    text_copy(shared->why, sizeof shared->why, span_of(why));
+}
+
 /* Two elements of an HSCAN's answer: the next cursor, and fields with their values in turn. */
 static void tell_fields(struct redis_shared *shared, const redisReply *fields)
 {
@@ -87,7 +97,8 @@ static void scanned(void *context, const redisReply *reply)
         else
             scan(shared, asked->reading, cursor);
     } else if (!whole && reply) {
-        redis_pipe_drop(shared->pipe, "the suspended accounts cannot be read");
+        char why[REDIS_LINK_WHY_SIZE];
+        refuse(shared, redis_reply_error(reply, why, sizeof why) ? why : "it does not tell who is suspended");
     }
     free(asked);
 }
@@ -111,14 +122,13 @@ static void forget(struct redis_shared *shared, struct waiting *waiting)
     free(waiting);
 }
 
-/* Errors are told by the answer to a decision soon enough; a change is kept by its own machine, too. SHARED may be gone where no answer
- * comes. */
+/* A change that is refused is kept by its own machine, which tells it again when all was read. SHARED may be gone where no answer comes. */
 static void done(void *context, const redisReply *reply)
 {
     struct redis_shared *shared = context;
     char why[REDIS_LINK_WHY_SIZE];
     if (redis_reply_error(reply, why, sizeof why))
-        redis_pipe_drop(shared->pipe, why);
+        refuse(shared, why);
 }
 
 static bool tell(struct redis_shared *shared, struct span account, struct span json)
@@ -221,13 +231,14 @@ static void hearing_lost(void *context, const char *why)
     text_copy(shared->why, sizeof shared->why, span_of(why));
 }
 
-/* While all of Redis is away, its store says so; here only that nothing is heard though Redis is there. */
+/* While all of Redis is away, its store says so; here only that nothing is heard, or told, though Redis is there. */
 static void complain(struct redis_shared *shared)
 {
-    bool lacks = !shared->subscribed && redis_pipe_is_open(shared->pipe);
+    bool lacks = (!shared->subscribed || shared->refused) && redis_pipe_is_open(shared->pipe);
     shared->silent = lacks ? shared->silent + 1 : 0;
+    shared->refused = false;
     if (shared->silent == SILENT_MAX)
-        log_say(LOG_ERROR, "error", "what other machines suspend is not heard from Redis: %s; it is tried again", shared->why);
+        log_say(LOG_ERROR, "error", "Redis does not pass on who is suspended: %s; it is tried again", shared->why);
 }
 
 static void check_alive(void *context)

@@ -1,6 +1,7 @@
 /* Who may come in: connections, logins right and wrong, and what somebody who guesses can learn. */
 #include "../../../policy/admit.h"
 
+#include "../../../policy/answer.h"
 #include "court.h"
 
 #define TEST(test) cmocka_unit_test_setup_teardown(test, folder_make, court_close)
@@ -44,7 +45,7 @@ static void connections(void **state)
     assert_true(replied("421 4.7.0 limit rush of client 192.0.2.1 is used up: 2 connections in 1h; more from "));
     assert_int_equal(connection("192.0.2.2", 0), POLICY_ALLOW);
     assert_int_equal(connection("192.0.2.3", 0), POLICY_ALLOW);
-    assert_int_equal(answer.delay_ms, ADMIT_DELAY_MAX_MS);
+    assert_int_equal(answer.delay_ms, ANSWER_DELAY_MAX_MS);
     court.limits[0].then = CONF_THEN_REJECT;
     assert_int_equal(connection("192.0.2.1", 0), POLICY_REJECT);
 }

@@ -4,6 +4,9 @@
 #include "../../../relay/base/text.h"
 #include "folder.h"
 
+#include <signal.h>
+#include <sys/resource.h>
+
 static char got[4096];
 static unsigned records;
 
@@ -101,6 +104,50 @@ static void a_file_that_has_grown_is_replaced(void **state)
     journal_free(&journal);
 }
 
+/* Each process may stop before the file has grown to several times what it read: it does not grow from one to the next for that. */
+static void a_file_does_not_grow_over_restarts(void **state)
+{
+    static char large[JOURNAL_RECORD_MAX];
+    (void)state;
+    for (unsigned process = 0; process < 20; process++) {
+        struct journal *journal = open_journal();
+        for (unsigned i = 0; i < 400; i++) {
+            journal_begin(journal);
+            journal_add(journal, span_make(large, sizeof large));
+            journal_end(journal, false);
+        }
+        journal_free(&journal);
+        assert_in_range(folder_size("test.log"), 1, 2100000);
+    }
+}
+
+/* A disk that is full gets back what the new file took of it, and the old one stays. */
+static void a_full_disk(void **state)
+{
+    static char large[JOURNAL_RECORD_MAX];
+    struct rlimit limit, small;
+    (void)state;
+    write_all("abc");
+    folder_damage("test.log", 1 + 9); /* so that a new one is wanted */
+    struct journal *journal = open_journal();
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    small = (struct rlimit){ 65536, limit.rlim_max };
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+    assert_true(journal_begin(journal));
+    for (unsigned i = 0; i < 400; i++)
+        journal_add(journal, span_make(large, sizeof large));
+    journal_end(journal, true);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    assert_int_equal(folder_size("test.log.new"), -1);
+    read_back("a");
+    assert_true(journal_begin(journal));
+    journal_add(journal, SPAN("z"));
+    journal_end(journal, true);
+    journal_free(&journal);
+    read_back("z");
+}
+
 /* Nothing is kept then, and nothing else happens. */
 static void a_folder_that_is_not_there(void **state)
 {
@@ -140,6 +187,8 @@ int main(void)
         TEST(damage_costs_the_rest),
         TEST(another_kind_of_file_is_left_out),
         TEST(a_file_that_has_grown_is_replaced),
+        TEST(a_file_does_not_grow_over_restarts),
+        TEST(a_full_disk),
         TEST(a_folder_that_is_not_there),
         TEST(a_file_that_cannot_be_written),
     };

@@ -386,6 +386,37 @@ static void suspended_while_away(void **state)
     assert_non_null(strstr(heard[1], "begins"));
 }
 
+static void order(const char *command)
+{
+    redisReply *reply = redisCommand(redis.asks, command);
+    assert_true(reply && reply->type != REDIS_REPLY_ERROR);
+    freeReplyObject(reply);
+}
+
+/* A user of Redis who may count, but not pass on: decisions keep their connection, and who is suspended is read once he may. */
+static void may_not_pass_on(void **state)
+{
+    struct outcome outcome;
+    int64_t since_ms, end;
+    (void)state;
+    until(one, true);
+    until_heard(0, "end");
+    order("ACL SETUSER default -publish -hscan");
+    assert_true(store_redis_publish(one, SPAN("erin"), SPAN("x")));
+    end = clock_monotonic_ms() + 2500; /* so that it is tried again in between */
+    while (clock_monotonic_ms() < end) {
+        assert_true(ask(one, "meanwhile", 1, 0, &outcome));
+        redis_wait(loop, &outcome.done);
+        assert_int_equal(outcome.outcome, STORE_REDIS_DECIDED);
+        assert_true(store_redis_is_connected(one, &since_ms));
+        usleep(1000);
+    }
+    heard[0][0] = '\0';
+    order("ACL SETUSER default +publish +hscan");
+    until_heard(0, "erin=x");
+    until_heard(0, "end");
+}
+
 static void many_suspended(void **state)
 {
     char name[32];
@@ -421,6 +452,7 @@ int main(void)
         cmocka_unit_test(owes_much),
         cmocka_unit_test(suspensions),
         cmocka_unit_test(suspended_while_away),
+        cmocka_unit_test(may_not_pass_on),
         cmocka_unit_test(many_suspended),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
