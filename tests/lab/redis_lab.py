@@ -250,5 +250,19 @@ def case_a_reload_keeps_what_is_shared():
         assert name_recipients(daemons[1], 70, 40) == 60
 
 
+def case_a_reload_with_other_redis_settings():
+    """What is shared goes on over a new connection; questions that are under way then are answered, and what they count is not lost."""
+    with machines() as (_, daemons):
+        until(daemons, "connected")
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            parts = [pool.submit(name_recipients, daemons[n % 2], 10, n * 10) for n in range(4)]
+            for seconds in (9, 8, 7):
+                daemons[0].file.write_text(daemons[0].text.replace("redis-timeout = 10s", f"redis-timeout = {seconds}s"))
+                daemons[0].cli("reload")
+            assert sum(part.result() for part in parts) == 40
+        until(daemons, "connected")
+        assert name_recipients(daemons[1], 70, 40) == 60
+
+
 if __name__ == "__main__":
     sys.exit(main(sys.modules[__name__]))

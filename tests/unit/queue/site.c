@@ -131,6 +131,22 @@ static void one_connection_too_many_is_no_failure(void **state)
     world_free(&world);
 }
 
+/* What a site's rate is judged by is counted once for each transaction, whatever it came to. */
+static void a_transaction_counts_once(void **state)
+{
+    (void)state;
+    struct world *world = world_new("delivery { connections-per-site = 1 }");
+    for (unsigned i = 0; i < 5; i++)
+        world_send(world, "alice", "alice@here.example", "bob@there.example");
+    WORLD_UNTIL(world, world->nassigns == 5 && entries_count(world->queue) == 0);
+    assert_int_equal(only_site(world)->pace.since_fresh, 5);
+    world_say(world, DELIVERY_TEMPORARY, "4.2.2", "452 4.2.2 mailbox full");
+    world_send(world, "alice", "alice@here.example", "bob@there.example");
+    WORLD_UNTIL(world, world_logged(world, "event=deferred", "attempt=1") == 1);
+    assert_int_equal(only_site(world)->pace.since_fresh, 6);
+    world_free(&world);
+}
+
 /* A refusal for the rate costs that message an attempt and the others a pause; the site does not rest. */
 static void a_rate_refusal_slows(void **state)
 {
@@ -437,6 +453,7 @@ int main(void)
         WORLD_TEST(a_site_that_comes_back_is_probed),
         WORLD_TEST(an_impossible_site_bounces),
         WORLD_TEST(one_connection_too_many_is_no_failure),
+        WORLD_TEST(a_transaction_counts_once),
         WORLD_TEST(a_rate_refusal_slows),
         WORLD_TEST(a_reproach_is_no_failure_of_the_site),
         WORLD_TEST(a_full_disk_there_lets_the_site_rest),
