@@ -32,28 +32,13 @@ void admit_connect(struct judge *judge, const struct policy_connect *connect, in
     act(limit_take(judge_limits(judge), &subject, &ask, 1, now_ms, &refusal), &refusal, ret_answer);
 }
 
-/* Has ACCOUNT logged in from the network of CLIENT before? */
-static bool is_known_place(struct judge *judge, struct span account, const struct netaddr *client)
-{
-    static struct logins_network networks[LOGINS_NETWORKS_MAX];
-    char here[KEY_SIZE];
-    const struct key_subject subject = { .client = *client };
-    if (!key_of(CONF_KEY_NETWORK, &subject, here))
-        return false;
-    size_t n = logins_networks(judge_logins(judge), account, clock_wall_ms(), networks);
-    for (size_t i = 0; i < n; i++)
-        if (strcmp(networks[i].text, here) == 0)
-            return true;
-    return false;
-}
-
 /* Were there so many wrong passwords that SUBJECT is not let in? */
 static bool is_guessed_at(struct judge *judge, const struct key_subject *subject, int64_t now_ms, struct policy_answer *answer)
 {
     const struct limit_ask look = { .count = CONF_COUNT_AUTH_FAILURES, .n = 1, .look = true };
     struct key_subject asked = *subject;
     struct limit_refusal refusal;
-    if (is_known_place(judge, subject->account, &subject->client))
+    if (logins_knows(judge_logins(judge), &subject->client, subject->account, clock_wall_ms()))
         asked.account = SPAN(""); /* the account's limits say nothing here; its client's do */
     act(limit_take(judge_limits(judge), &asked, &look, 1, now_ms, &refusal), &refusal, answer);
     if (answer->verdict == POLICY_ALLOW)

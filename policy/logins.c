@@ -317,6 +317,15 @@ bool logins_of(const struct logins *logins, const struct netaddr *client, int64_
     return true;
 }
 
+bool logins_knows(const struct logins *logins, const struct netaddr *client, struct span account, int64_t wall_ms)
+{
+    struct ident ident;
+    const struct netaddr network = network_of(client);
+    const struct account *who = map_get(logins->accounts, account);
+    const struct place *place = who ? map_get(logins->by_bytes[NETWORK], ident_of(&network, who->number, &ident)) : NULL;
+    return place && place->last_ms >= wall_ms - LOGINS_AGE_MS;
+}
+
 /* The visit of the map's values as that of names. */
 struct naming {
     bool (*each)(void *context, struct span account);

@@ -35,6 +35,9 @@ void logins_note(struct logins *logins, const struct netaddr *client, struct spa
 bool logins_of(const struct logins *logins, const struct netaddr *client, int64_t wall_ms, char ret_account[ACCOUNT_NAME_SIZE],
                int64_t *ret_when_ms);
 
+/* Has ACCOUNT logged in from the network (/24 of IPv4, /48 of IPv6) of CLIENT in LOGINS_AGE_MS before WALL_MS? */
+bool logins_knows(const struct logins *logins, const struct netaddr *client, struct span account, int64_t wall_ms);
+
 /* A network (/24 of IPv4, /48 of IPv6) from which an account logged in. */
 struct logins_network {
     char text[LOGINS_NETWORK_TEXT_SIZE]; /* "192.0.2.0/24", as a limit by network has it */

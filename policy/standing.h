@@ -19,7 +19,7 @@
 #define STANDING_FULL_MS    ((int64_t)86400000)     /* a strike weighs whole for a day … */
 #define STANDING_AGE_MS     ((int64_t)7 * 86400000) /* … and nothing after a week */
 #define STANDING_REASON_MAX 400
-#define STANDING_SUSPENDED  100000                         /* accounts that may be suspended */
+#define STANDING_SUSPENDED  50000                          /* accounts that may be suspended: all are told at once to who comes */
 #define STANDING_ITEMS      50000                          /* signals and samples of all accounts together */
 #define STANDING_TIME_MAX   ((int64_t)253402300799 * 1000) /* the last second of the year 9999: a later time is none */
 

@@ -32,6 +32,9 @@ static void send_letter(struct peer *queue, const struct kept_letter *kept)
     ipc_send(queue->ipc, LETTER, &kept->letter, offsetof(struct letter, text) + kept->letter.size, -1);
 }
 
+/* A channel keeps no more messages than that for who does not read yet. */
+_Static_assert(STANDING_SUSPENDED + LETTERS_MAX <= IPC_BACKLOG_MAX, "who comes is told of all that are suspended at once");
+
 void tidings_queue(struct peer *peer)
 {
     struct policy *policy = peer->policy;

@@ -120,6 +120,28 @@ static void an_account_has_so_many_networks(void **state)
     logins_free(&logins);
 }
 
+static bool knows(const struct logins *logins, const char *client, const char *account, int64_t wall_ms)
+{
+    struct netaddr address;
+    assert_true(netaddr_parse(span_of(client), &address));
+    return logins_knows(logins, &address, span_of(account), wall_ms);
+}
+
+static void networks_are_known(void **state)
+{
+    (void)state;
+    struct logins *logins = logins_new();
+    note(logins, "192.0.2.1", "alice", NOW);
+    note(logins, "2001:db8:1:2::3", "alice", NOW);
+    note(logins, "198.51.100.1", "bob", NOW);
+    assert_true(knows(logins, "192.0.2.77", "alice", NOW) && knows(logins, "2001:db8:1:ff::9", "alice", NOW));
+    assert_false(knows(logins, "192.0.3.1", "alice", NOW) || knows(logins, "2001:db8:2::", "alice", NOW));
+    assert_false(knows(logins, "198.51.100.1", "alice", NOW) || knows(logins, "192.0.2.1", "nobody", NOW));
+    assert_true(knows(logins, "192.0.2.1", "alice", NOW + LOGINS_AGE_MS));
+    assert_false(knows(logins, "192.0.2.1", "alice", NOW + LOGINS_AGE_MS + 1));
+    logins_free(&logins);
+}
+
 static void all_of_it_is_bounded(void **state)
 {
     enum { MORE = 5000 };
@@ -188,8 +210,13 @@ static void logins_are_kept(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(the_last_account_of_an_address),  TEST(the_networks_of_an_account), TEST(what_is_old_is_forgotten),
-        TEST(an_account_has_so_many_networks), TEST(all_of_it_is_bounded),       TEST(logins_are_kept),
+        TEST(the_last_account_of_an_address),
+        TEST(the_networks_of_an_account),
+        TEST(what_is_old_is_forgotten),
+        TEST(an_account_has_so_many_networks),
+        TEST(networks_are_known),
+        TEST(all_of_it_is_bounded),
+        TEST(logins_are_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -136,6 +136,11 @@ static void suspended_and_resumed(void **state)
     assert_int_equal(standing_suspended(standing), 0);
     assert_string_equal(member("alice", "state"), "\"active\"");
     assert_string_equal(standing_reason(standing, SPAN("alice")), "");
+    assert_true(standing_suspend(standing, SPAN("bob"), "x", "y", NULL, NOW + 5000)); /* by a machine whose clock is ahead */
+    assert_true(standing_resume(standing, SPAN("bob"), "administrator", NOW + 5000));
+    assert_true(standing_suspend(standing, SPAN("bob"), "x", "y", NULL, NOW));
+    assert_int_equal(standing_since(standing, SPAN("bob")), NOW + 5002); /* the newer word, for all machines */
+    assert_true(standing_resume(standing, SPAN("bob"), "administrator", NOW));
     assert_int_equal(standing_weight(standing, SPAN("alice"), NOW), 0);
     assert_non_null(strstr(member("alice", "strikes"), "\"forgiven\":true"));
     assert_string_equal(member("nobody", "state"), "\"active\"");
