@@ -8,6 +8,9 @@
  * is more than one server the question goes to a second channel, which knows them from the last to the first and asks each until
  * one does better. When none does, the first answer's reason stands.
  *
+ * A question that is lost comes again after a timeout of seconds. So that none is, those that were sent since the tick before the last and
+ * are not answered may be so many only: who answers slowly has taken them from its socket by then.
+ *
  * The channels live as long as the process. They seed their ids from /dev/urandom when they are made, which the sandbox forbids
  * later, and would silently fall back to rand(3): so a reload changes the servers of these channels and never makes others. c-ares
  * takes new servers only while nothing is in flight; the questions are cancelled, kept, and asked again. */
@@ -31,12 +34,13 @@
 #define SILENT_QUESTIONS 20     /* so many failures in a row are worth a log line */
 
 struct query {
-    struct list node; /* in `waiting` or `flight` */
+    struct list node; /* in `waiting`, or in flight: in `fresh`, then `older` */
     struct resolve *resolve;
     char name[SMTP_DOMAIN_SIZE];
     enum answer_type type;
     enum dns_status reason; /* what the first channel's server failed with, once the second is asked; else DNS_OK */
-    int64_t asked_ms;
+    bool fresh;             /* it is in that list */
+    int64_t asked_ms, sent_ms;
     resolve_done done;
     void *context;
 };
@@ -57,8 +61,9 @@ struct resolve {
     struct channel first, second;
     struct timer tick;
     struct list waiting;
-    struct list flight;
-    size_t nwaiting, nflight;
+    struct list fresh; /* sent a moment ago */
+    struct list older;
+    size_t nwaiting, nflight, nfresh;
     bool ticking, changing, closing;
     unsigned silent; /* questions in a row that no server answered */
     unsigned nservers;
@@ -114,11 +119,26 @@ static void expire_waiting(struct resolve *resolve)
     }
 }
 
+static void age_fresh(struct resolve *resolve)
+{
+    int64_t limit = clock_monotonic_ms() - TICK_MS;
+    while (!list_empty(&resolve->fresh)) {
+        struct query *query = LIST_ENTRY(resolve->fresh.next, struct query, node);
+        if (query->sent_ms > limit)
+            return;
+        list_remove(&query->node);
+        list_append(&resolve->older, &query->node);
+        query->fresh = false;
+        resolve->nfresh--;
+    }
+}
+
 static void tick(void *context)
 {
     struct resolve *resolve = context;
     resolve->ticking = false;
     expire_waiting(resolve);
+    age_fresh(resolve);
     ares_process_fd(resolve->first.ares, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
     ares_process_fd(resolve->second.ares, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
     fill_flight(resolve);
@@ -173,8 +193,12 @@ static void answered(void *context, int status, int timeouts, unsigned char *byt
 
 static void send_query(struct query *query, struct channel *channel)
 {
-    list_append(&query->resolve->flight, &query->node);
-    query->resolve->nflight++;
+    struct resolve *resolve = query->resolve;
+    list_append(&resolve->fresh, &query->node);
+    query->fresh = true;
+    query->sent_ms = clock_monotonic_ms();
+    resolve->nfresh++;
+    resolve->nflight++;
     ares_query(channel->ares, query->name, ns_c_in, (int)query->type, answered, query);
 }
 
@@ -194,6 +218,7 @@ static void answered(void *context, int ares_status, int timeouts, unsigned char
     (void)timeouts;
     list_remove(&query->node);
     resolve->nflight--;
+    resolve->nfresh -= query->fresh;
     if (resolve->changing) {
         wait_again(query);
         return;
@@ -214,7 +239,7 @@ static void answered(void *context, int ares_status, int timeouts, unsigned char
 
 static void fill_flight(struct resolve *resolve)
 {
-    while (resolve->nflight < RESOLVE_FLIGHT_MAX && !list_empty(&resolve->waiting)) {
+    while (resolve->nflight < RESOLVE_FLIGHT_MAX && resolve->nfresh < RESOLVE_BURST_MAX && !list_empty(&resolve->waiting)) {
         struct query *query = LIST_ENTRY(resolve->waiting.next, struct query, node);
         list_remove(&query->node);
         resolve->nwaiting--;
@@ -328,7 +353,8 @@ struct resolve *resolve_new(struct loop *loop, const struct conf_dns *settings)
     resolve->timeout_ms = settings->timeout_ms;
     resolve->tries = settings->tries;
     list_init(&resolve->waiting);
-    list_init(&resolve->flight);
+    list_init(&resolve->fresh);
+    list_init(&resolve->older);
     ares_library_init(ARES_LIB_INIT_ALL);
     if (open_channel(&resolve->first, resolve, ARES_FLAG_NOCHECKRESP, timeout_ms, (int)settings->tries) &&
         open_channel(&resolve->second, resolve, 0, timeout_ms, 1)) {

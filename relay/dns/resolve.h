@@ -7,8 +7,10 @@
 #include "../conf/conf.h"
 #include "answer.h"
 
-#define RESOLVE_FLIGHT_MAX 400   /* questions at the servers at one time; the others wait in order */
-#define RESOLVE_WAIT_MS    30000 /* a question that did not get its turn in this time is answered DNS_TIMEOUT */
+#define RESOLVE_FLIGHT_MAX 400 /* questions at the servers at one time; the others wait in order */
+#define RESOLVE_BURST_MAX                                                                                                        \
+    150 /* of them, sent a moment ago: the socket of a name server holds some 200, and loses what is beyond */
+#define RESOLVE_WAIT_MS 30000 /* a question that did not get its turn in this time is answered DNS_TIMEOUT */
 
 struct resolve;
 

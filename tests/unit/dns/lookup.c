@@ -340,6 +340,41 @@ static void a_thousand_names(void **state)
     assert_int_equal(heard.status, DNS_NXDOMAIN);
 }
 
+/* How many questions a server that answers none has got by now. */
+static unsigned arrived(const struct server *silent)
+{
+    char bytes[512];
+    unsigned count = 0;
+    while (recv(silent->udp, bytes, sizeof bytes, MSG_DONTWAIT) >= 0)
+        count++;
+    return count;
+}
+
+/* A server that is about to read its socket finds no more there than the socket surely holds; one that is slow gets more. */
+static void bursts_are_bounded(void **state)
+{
+    struct server silent;
+    struct heard heard = { .count = 0 };
+    char name[40];
+    (void)state;
+    assert_true(server_bind(&silent, NULL, 0));
+    address.port = silent.port;
+    resolve_settings(resolve, &conf.dns);
+    for (unsigned i = 0; i < 1000; i++) {
+        snprintf(name, sizeof name, "name%u.example", i);
+        ask(CACHE_MX, name, &heard);
+    }
+    unsigned count = arrived(&silent);
+    assert_int_equal(count, RESOLVE_BURST_MAX);
+    while (count == RESOLVE_BURST_MAX) {
+        loop_once(loop, true);
+        count += arrived(&silent);
+    }
+    assert_in_range(count, RESOLVE_BURST_MAX + 1, 2 * RESOLVE_BURST_MAX);
+    assert_true(server_answer(&silent));
+    server_stop(&silent);
+}
+
 /* A reload moves what is in flight to the new servers, and keeps what is known. */
 static void other_servers(void **state)
 {
@@ -462,6 +497,7 @@ int main(void)
         WITH_SERVER(noes_and_trouble_are_kept),
         WITH_SERVER(who_has_gone_is_not_told),
         WITH_SERVER(a_thousand_names),
+        WITH_SERVER(bursts_are_bounded),
         WITH_SERVER(other_servers),
         WITH_SERVER(own_name_changes),
         WITH_SERVER(second_server_does_better),
