@@ -21,14 +21,16 @@
 
 struct carriers {
     struct map *by_number;
+    struct list waiting; /* those that wait for work, the one that does so longest first */
     uint64_t last_number;
-    unsigned busy;
+    unsigned in_phase[PHASES];
 };
 
 struct carriers *carriers_new(void)
 {
     struct carriers *carriers = text_zalloc(sizeof *carriers);
     carriers->by_number = map_new(0);
+    list_init(&carriers->waiting);
     return carriers;
 }
 
@@ -62,9 +64,14 @@ size_t carriers_count(const struct queue *queue)
     return map_count(queue->carriers->by_number);
 }
 
+unsigned carriers_waiting(const struct queue *queue)
+{
+    return queue->carriers->in_phase[WAITING];
+}
+
 unsigned carriers_busy(const struct queue *queue)
 {
-    return queue->carriers->busy;
+    return queue->carriers->in_phase[SENDING];
 }
 
 static struct span number_key(const uint64_t *number)
@@ -84,15 +91,18 @@ static void enter(struct queue *queue, struct carrier *carrier, enum phase phase
     site->open -= carrier->phase != CLOSING;
     site->opening -= carrier->phase == OPENING;
     site->busy -= carrier->phase == SENDING;
-    queue->carriers->busy -= carrier->phase == SENDING;
+    queue->carriers->in_phase[carrier->phase]--;
     list_remove(&carrier->in_idle);
+    list_remove(&carrier->in_waiting);
     carrier->phase = phase;
     site->open += phase != CLOSING;
     site->opening += phase == OPENING;
     site->busy += phase == SENDING;
-    queue->carriers->busy += phase == SENDING;
-    if (phase == WAITING)
+    queue->carriers->in_phase[phase]++;
+    if (phase == WAITING) {
         list_prepend(&site->idle, &carrier->in_idle); /* the last used first, so that those that are not needed end */
+        list_append(&queue->carriers->waiting, &carrier->in_waiting);
+    }
 }
 
 static bool send_open(struct deliverer *deliverer, const struct site *site, uint64_t number)
@@ -107,7 +117,7 @@ static bool send_open(struct deliverer *deliverer, const struct site *site, uint
         text_copy(open.hosts[i].name, sizeof open.hosts[i].name, span_of(site->hosts[i].name));
     }
     size_t size = offsetof(struct delivery_open, hosts) + site->nhosts * sizeof *open.hosts;
-    return ipc_send(deliverer->ipc, DELIVERY_OPEN, &open, size, -1);
+    return ipc_send_soon(deliverer->ipc, DELIVERY_OPEN, &open, size);
 }
 
 bool carrier_open(struct queue *queue, struct site *site)
@@ -120,11 +130,13 @@ bool carrier_open(struct queue *queue, struct site *site)
     *carrier = (struct carrier){ .number = ++carriers->last_number, .site = site, .deliverer = deliverer };
     carrier->begun_ms = clock_monotonic_ms();
     list_init(&carrier->in_idle);
+    list_init(&carrier->in_waiting);
     list_append(&deliverer->carriers, &carrier->in_deliverer);
     deliverer->count++;
     site->connections++;
     site->open++;
     site->opening++;
+    carriers->in_phase[OPENING]++;
     map_put(carriers->by_number, number_key(&carrier->number), carrier, NULL);
     return true;
 }
@@ -134,6 +146,7 @@ void carrier_end(struct queue *queue, struct carrier *carrier)
 {
     struct site *site = carrier->site;
     enter(queue, carrier, CLOSING);
+    queue->carriers->in_phase[CLOSING]--;
     map_remove(queue->carriers->by_number, number_key(&carrier->number));
     list_remove(&carrier->in_deliverer);
     carrier->deliverer->count--;
@@ -184,7 +197,7 @@ static enum assigned assign(struct queue *queue, struct carrier *carrier, struct
 static void close_politely(struct queue *queue, struct carrier *carrier)
 {
     struct delivery_close message = { carrier->number };
-    ipc_send(carrier->deliverer->ipc, DELIVERY_CLOSE, &message, sizeof message, -1);
+    ipc_send_soon(carrier->deliverer->ipc, DELIVERY_CLOSE, &message, sizeof message);
     enter(queue, carrier, CLOSING);
 }
 
@@ -214,18 +227,17 @@ void carrier_wake(struct queue *queue, struct site *site)
     site_fill(queue, site);
 }
 
-static bool close_idle(void *context, struct span key, void *value)
-{
-    struct carrier *carrier = value;
-    (void)key;
-    if (carrier->phase == WAITING)
-        close_politely(context, carrier);
-    return true;
-}
-
 void carriers_close_idle(struct queue *queue)
 {
-    map_each(queue->carriers->by_number, close_idle, queue);
+    LIST_EACH(node, &queue->carriers->waiting)
+        close_politely(queue, LIST_ENTRY(node, struct carrier, in_waiting));
+}
+
+void carriers_make_room(struct queue *queue, unsigned places)
+{
+    struct carriers *carriers = queue->carriers;
+    while (carriers->in_phase[CLOSING] < places && !list_empty(&carriers->waiting))
+        close_politely(queue, LIST_ENTRY(carriers->waiting.next, struct carrier, in_waiting));
 }
 
 /* What the replies to a transaction mean for its site: the first that means anything. */

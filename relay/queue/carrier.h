@@ -16,7 +16,8 @@ enum phase {
     WAITING, /* for work */
     SENDING, /* in a transaction */
     BETWEEN, /* a transaction is over, what comes next follows at once */
-    CLOSING  /* no use any more; its CLOSED, or the end of its process, is awaited */
+    CLOSING, /* no use any more; its CLOSED, or the end of its process, is awaited */
+    PHASES
 };
 
 struct carrier {
@@ -25,7 +26,8 @@ struct carrier {
     struct site *site;
     struct deliverer *deliverer;
     struct list in_deliverer;
-    struct list in_idle;
+    struct list in_idle;      /* of its site */
+    struct list in_waiting;   /* of all sites */
     struct unit *unit;        /* SENDING */
     struct verdict *verdicts; /* SENDING: one a recipient of the unit */
     int64_t begun_ms;         /* when the connection was asked for, then when its last transaction began (monotonic) */
@@ -72,8 +74,15 @@ void carrier_end(struct queue *queue, struct carrier *carrier);
 /* Closes those that wait: the settings have changed, or the role drains. */
 void carriers_close_idle(struct queue *queue);
 
+/* Closes so many of those that wait, whatever their site, for others to take their places; of these, those that are being closed already
+ * are left out, and those that wait longest go first. */
+void carriers_make_room(struct queue *queue, unsigned places);
+
 /* How many there are, to all sites together. */
 size_t carriers_count(const struct queue *queue);
+
+/* How many of them wait for work. */
+unsigned carriers_waiting(const struct queue *queue);
 
 /* How many are in a transaction. */
 unsigned carriers_busy(const struct queue *queue);

@@ -138,12 +138,18 @@ static bool is_needed(const struct site *site)
            pace_remembers(&site->pace, clock_monotonic_ms());
 }
 
+static void leave_line(struct queue *queue, struct site *site)
+{
+    queue->sites->in_line -= !list_empty(&site->in_line);
+    list_remove(&site->in_line);
+}
+
 void site_consider(struct queue *queue, struct site *site)
 {
     if (is_needed(site))
         return;
     schedule_remove(queue->turns, &site->turn);
-    list_remove(&site->in_line);
+    leave_line(queue, site);
     map_remove(queue->sites->by_key, span_make(site->key, site->key_size));
     site_free(site);
 }
@@ -167,11 +173,23 @@ bool site_is_slowed(const struct site *site)
     return site->slowing && pace_is_slowed(&site->pace) && pace_remembers(&site->pace, clock_monotonic_ms());
 }
 
-/* How many connections SITE may have beside the others': a part of those that are free, so that slow sites, however many they are, leave some
- * for those that have none yet. */
+static void stand_in_line(struct queue *queue, struct site *site)
+{
+    queue->sites->in_line += list_empty(&site->in_line);
+    if (list_empty(&site->in_line))
+        list_append(&queue->sites->line, &site->in_line);
+}
+
+static bool is_room(const struct queue *queue)
+{
+    return carriers_count(queue) < queue_conf(queue)->delivery.connections;
+}
+
+/* How many connections SITE may have beside the others': a part of those that are free or wait for work, so that slow sites, however many
+ * they are, leave some for those that have none yet. */
 static uint64_t share(const struct queue *queue, const struct site *site)
 {
-    uint64_t all = queue_conf(queue)->delivery.connections, used = carriers_count(queue);
+    uint64_t all = queue_conf(queue)->delivery.connections, used = carriers_count(queue) - carriers_waiting(queue);
     uint64_t part = used < all ? (all - used) / SITE_PART : 0;
     bool first = used < all && !site->open;
     return part || !first ? part : 1;
@@ -221,11 +239,13 @@ void site_fill(struct queue *queue, struct site *site)
 {
     if (site->ready && list_empty(&site->idle))
         site_may_send(queue, site); /* comes again when it is the next message's turn */
-    while (site_wanted(queue, site))
+    while (site_wanted(queue, site) && is_room(queue))
         if (!carrier_open(queue, site))
             return;
-    if (aim(queue, site) > site->open && list_empty(&site->in_line))
-        list_append(&queue->sites->line, &site->in_line);
+    if (aim(queue, site) > site->open)
+        stand_in_line(queue, site);
+    if (site_wanted(queue, site))
+        carriers_make_room(queue, queue->sites->in_line);
 }
 
 void sites_feed(struct queue *queue)
@@ -233,7 +253,7 @@ void sites_feed(struct queue *queue)
     struct list *line = &queue->sites->line;
     for (unsigned n = 0; n < SITES_FED_MAX && !list_empty(line); n++) {
         struct site *site = LIST_ENTRY(line->next, struct site, in_line);
-        list_remove(&site->in_line);
+        leave_line(queue, site);
         site_fill(queue, site); /* to the end, where it wants more */
     }
 }

@@ -73,6 +73,7 @@ struct sites {
     struct map *by_key;
     struct map *flows; /* fair.c's */
     struct list line;  /* those that want connections and got none */
+    unsigned in_line;  /* how many they are */
 };
 
 /* No site yet. */

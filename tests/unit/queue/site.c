@@ -1,5 +1,6 @@
 /* Sites: how many connections, in whose turn, and what happens when nobody answers. */
 #include "../../../relay/queue/site.h"
+#include "../../../relay/queue/carrier.h"
 #include "../../../relay/queue/fair.h"
 #include "world.h"
 
@@ -339,6 +340,46 @@ static void slow_sites_take_turns(void **state)
     world_free(&world);
 }
 
+/* What waits for more work of its site makes room as soon as another site has none. */
+static void idle_connections_make_room(void **state)
+{
+    (void)state;
+    struct world *world = world_new("delivery { connections = 4 }");
+    for (unsigned i = 1; i <= 12; i++) {
+        char to[64];
+        text_format(to, sizeof to, "bob@site%u.example", i);
+        world_send(world, "alice", "alice@here.example", to);
+        WORLD_UNTIL(world, world->nassigns == i && entries_count(world->queue) == 0);
+        assert_in_range(carriers_count(world->queue), 1, 4);
+    }
+    assert_int_equal(world->opens, 12);
+    assert_in_range(world->closes, 8, 9);
+    world_free(&world);
+}
+
+/* The same for one that has some and wants more; those at work are left alone. */
+static void idle_connections_make_room_for_a_busy_site(void **state)
+{
+    (void)state;
+    struct world *world = world_new("delivery { connections = 40 }");
+    for (unsigned i = 1; i <= 40; i++) {
+        char to[64];
+        text_format(to, sizeof to, "bob@site%u.example", i);
+        world_send(world, "alice", "alice@here.example", to);
+        WORLD_UNTIL(world, world->nassigns == i && entries_count(world->queue) == 0);
+    }
+    assert_int_equal(carriers_waiting(world->queue), 40);
+    world->manual = true;
+    only_site(world)->pace.limit = 20;
+    for (unsigned i = 0; i < 20; i++)
+        world_send(world, "alice", "alice@here.example", "bob@there.example");
+    WORLD_UNTIL(world, entries_count(world->queue) == 20 && world->opens == 44);
+    world_serve(world, 30);
+    assert_int_equal(only_site(world)->open, 4); /* (40 - 3) / 8 are four, (40 - 4) / 8 no more */
+    assert_in_range(carriers_count(world->queue), 36, 40);
+    world_free(&world);
+}
+
 static void one_site_gets_no_more_than_a_part(void **state)
 {
     (void)state;
@@ -463,6 +504,8 @@ int main(void)
         WORLD_TEST(a_delivery_process_goes),
         WORLD_TEST(an_idle_connection_that_closes_gives_its_unit_back),
         WORLD_TEST(slow_sites_take_turns),
+        WORLD_TEST(idle_connections_make_room),
+        WORLD_TEST(idle_connections_make_room_for_a_busy_site),
         WORLD_TEST(one_site_gets_no_more_than_a_part),
         WORLD_TEST(work_is_spread_over_processes),
         WORLD_TEST(lies_are_ignored),
