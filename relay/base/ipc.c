@@ -239,7 +239,7 @@ void ipc_free(struct ipc **ipc)
 
 size_t ipc_backlog(const struct ipc *ipc)
 {
-    return ipc ? ipc->nbacklog : 0;
+    return ipc ? ipc->nbacklog + ipc->ngathered : 0;
 }
 
 static void send_backlog(struct ipc *ipc)

@@ -74,7 +74,7 @@ bool ipc_send(struct ipc *ipc, unsigned type, const void *body, size_t size, int
  * told of by `closed`. On a channel of secrets it is ipc_send. */
 bool ipc_send_soon(struct ipc *ipc, unsigned type, const void *body, size_t size);
 
-/* How many messages wait because the other side does not read. */
+/* How many messages wait to be sent: since the other side does not read, or for the loop. */
 size_t ipc_backlog(const struct ipc *ipc);
 
 /* Two connected sockets for a channel, non-blocking, close-on-exec. False where the kernel gives none (errno). */

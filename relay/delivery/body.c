@@ -12,8 +12,7 @@
 
 #include <unistd.h>
 
-#define BODY_KEEP       (16u * 1024) /* memory kept between messages */
-#define BODY_FIRST_READ (8u * 1024)  /* header and, mostly, all that follows */
+#define BODY_FIRST_READ (8u * 1024 - 1) /* header and, mostly, all that follows; a buffer has room for one byte more */
 
 const char body_unreadable[] = "it cannot be read";
 
@@ -35,18 +34,6 @@ void body_fini(struct body *body)
     close_segment(body);
     buffer_fini(&body->bytes);
     body_init(body);
-}
-
-void body_reset(struct body *body)
-{
-    struct buffer kept = body->bytes;
-    if (kept.capacity > BODY_KEEP) {
-        body_fini(body);
-        return;
-    }
-    close_segment(body);
-    *body = (struct body){ .fd = -1, .bytes = kept };
-    buffer_clear(&body->bytes);
 }
 
 void body_rewind(struct body *body)

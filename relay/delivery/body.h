@@ -31,11 +31,8 @@ enum body_progress {
 /* An empty body in place. */
 void body_init(struct body *body);
 
-/* Frees what it holds, closes its descriptor. */
+/* Frees what it holds, closes its descriptor, and makes it ready for the next message. */
 void body_fini(struct body *body);
-
-/* Makes it ready for the next message: as body_fini, but memory of ordinary size is kept. */
-void body_reset(struct body *body);
 
 /* What body_load says where the disk fails, or FD is -1: nothing is known to be wrong with the message. */
 extern const char body_unreadable[];

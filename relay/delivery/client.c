@@ -206,12 +206,6 @@ static void drained(void *context)
         enter(client, next);
 }
 
-static void connected(void *context)
-{
-    struct client *client = context;
-    enter(client, greet_connected(client));
-}
-
 static void secured(void *context)
 {
     struct client *client = context;
@@ -243,7 +237,7 @@ static void ended(void *context, enum stream_end why)
 }
 
 static const struct stream_events stream_events = {
-    .readable = readable, .drained = drained, .secured = secured, .connected = connected, .ended = ended
+    .readable = readable, .drained = drained, .secured = secured, .ended = ended
 };
 
 struct client *client_new(const struct client_setup *setup, int fd, const struct client_events *events, void *context)
@@ -254,9 +248,12 @@ struct client *client_new(const struct client_setup *setup, int fd, const struct
     client->context = context;
     text_copy(client->tls, sizeof client->tls, SPAN("none"));
     client->stream = stream_new(setup->loop, fd, CLIENT_INPUT_MAX, &stream_events, client);
-    stream_connecting(client->stream);
-    enter(client, STAGE_CONNECT);
     return client;
+}
+
+void client_begin(struct client *client)
+{
+    enter(client, greet_begin(client));
 }
 
 void client_free(struct client **client)

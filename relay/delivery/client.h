@@ -47,8 +47,11 @@ struct client_events {
     void (*ended)(void *context, enum client_end end, const struct reason *reason);
 };
 
-/* A session over FD, on which connect() is in progress; FD is the client's from here on. EVENTS come from the loop. */
+/* A session over FD, a connected socket, which is the client's from here on. Nothing happens before client_begin. */
 struct client *client_new(const struct client_setup *setup, int fd, const struct client_events *events, void *context);
+
+/* Begins. Events come from the loop, or `ended` from within this call. */
+void client_begin(struct client *client);
 
 /* Closes the connection at once, frees *CLIENT and nulls it. NULL is fine. */
 void client_free(struct client **client);

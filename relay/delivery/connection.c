@@ -108,8 +108,6 @@ static void client_ready(void *context)
         turn(connection);
 }
 
-static bool connect_again(struct connection *connection);
-
 /* An address of ours that the host has on a list is left alone there for a while; where there is another one, the host is asked again at
  * once. */
 static bool try_other_source(struct connection *connection, const struct reason *reason)
@@ -118,7 +116,7 @@ static bool try_other_source(struct connection *connection, const struct reason 
         connection->others == CONNECTION_SOURCES_MAX)
         return false;
     connection->others++;
-    return connect_again(connection);
+    return race_again(&connection->race, &connection->target);
 }
 
 static void on_refused(struct connection *connection, const struct reason *reason)
@@ -169,7 +167,7 @@ static void retry_plain(struct connection *connection, const struct reason *reas
     (void)reason;
     tls_remember_plain(connection->pool->tls, connection->target.host);
     connection->plain = true;
-    if (!connect_again(connection))
+    if (!race_again(&connection->race, &connection->target))
         race_go(&connection->race);
 }
 
@@ -177,7 +175,7 @@ static void retry_helo(struct connection *connection, const struct reason *reaso
 {
     (void)reason;
     connection->helo = true;
-    if (!connect_again(connection))
+    if (!race_again(&connection->race, &connection->target))
         race_go(&connection->race);
 }
 
@@ -263,7 +261,7 @@ static void set_place(struct connection *connection, const struct connect_target
     text_copy(connection->place.tls, sizeof connection->place.tls, SPAN("none"));
 }
 
-/* Begins a session with the target over FD, which is the session's from here on. */
+/* Begins a session with the target over FD, which is the session's from here on. May free CONNECTION. */
 static void begin_session(struct connection *connection, int fd)
 {
     struct pool *pool = connection->pool;
@@ -279,6 +277,7 @@ static void begin_session(struct connection *connection, int fd)
                                   .helo = connection->helo,
                                   .ipv4_instead = target->address.family == 6 && connect_has_other(&connection->way, target) };
     connection->client = client_new(&setup, fd, &client_events, connection);
+    client_begin(connection->client);
 }
 
 static void race_failed(void *context, const struct connect_target *target, int error, bool at_once)
@@ -294,23 +293,16 @@ static void race_failed(void *context, const struct connect_target *target, int 
     connect_failed(&connection->way, &reason, counted);
 }
 
-/* The same target once more, on a new connection. False, and noted as failed, where the kernel refuses at once. */
-static bool connect_again(struct connection *connection)
-{
-    int fd = connect_socket(&connection->way, &connection->target);
-    if (fd >= 0)
-        begin_session(connection, fd);
-    else
-        race_failed(connection, &connection->target, errno, true);
-    return fd >= 0;
-}
-
 static void race_won(void *context, int fd, const struct connect_target *target)
 {
     struct connection *connection = context;
+    if (target->host != connection->target.host || !netaddr_same_host(&target->address, &connection->target.address)) {
+        connection->helo = false;
+        connection->plain =
+            connection->route.tls == CONF_DELIVERY_OPPORTUNISTIC && tls_is_plain(connection->pool->tls, target->host);
+    }
+    connection->learnt = false;
     connection->target = *target;
-    connection->helo = connection->learnt = false;
-    connection->plain = connection->route.tls == CONF_DELIVERY_OPPORTUNISTIC && tls_is_plain(connection->pool->tls, target->host);
     set_place(connection, target);
     begin_session(connection, fd);
 }

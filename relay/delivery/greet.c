@@ -1,4 +1,4 @@
-/* From the TCP connection to a session that takes mail: greeting, EHLO, STARTTLS and EHLO again, AUTH.
+/* From a new TCP connection to a session that takes mail: greeting, EHLO, STARTTLS and EHLO again, AUTH.
  *
  * Three promises are kept here. Where the route demands TLS (encrypt, verify), nothing but EHLO and STARTTLS is ever said in clear:
  * a server that does not offer STARTTLS or refuses it fails. What a server says before the handshake counts for nothing after it:
@@ -21,17 +21,9 @@ static bool is_implicit(const struct client *client)
     return client->setup.port == ROUTE_SMTPS_PORT && client->setup.route->tls != CONF_DELIVERY_NONE;
 }
 
-enum stage greet_connected(struct client *client)
+enum stage greet_begin(struct client *client)
 {
     return is_implicit(client) ? STAGE_HANDSHAKE : STAGE_BANNER;
-}
-
-static enum stage connect_lost(struct client *client)
-{
-    struct reason reason;
-    reason_local(&reason, client->timed_out ? "4.4.2" : "4.4.1", "%s: %s while connecting", client->setup.host,
-                 stream_problem(client->stream));
-    return client_fail(client, &reason);
 }
 
 static enum stage banner_lost(struct client *client)
@@ -249,7 +241,6 @@ static enum stage login_refused(struct client *client)
 }
 
 const struct stage_row greet_stages[STAGES] = {
-    [STAGE_CONNECT] = { "connecting", STAGE_TIMEOUT(connect_timeout_ms), NULL, { NULL }, connect_lost },
     [STAGE_BANNER] = { "waiting for the greeting",
                        STAGE_TIMEOUT(command_timeout_ms),
                        NULL,

@@ -92,7 +92,7 @@ void pool_ask(struct pool *pool, uint64_t serial, unsigned index, const char *ho
 {
     struct dns_ask_address question = { .ticket = serial << POOL_INDEX_BITS | index };
     text_copy(question.host, sizeof question.host, span_of(host));
-    ipc_send(pool->dns, DNS_ASK_ADDRESS, &question, sizeof question, -1);
+    ipc_send_soon(pool->dns, DNS_ASK_ADDRESS, &question, sizeof question);
 }
 
 void pool_address(struct pool *pool, const struct dns_address *answer)

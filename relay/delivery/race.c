@@ -110,6 +110,12 @@ void race_go(struct race *race)
     }
 }
 
+bool race_again(struct race *race, const struct connect_target *target)
+{
+    struct connect_target again = *target;
+    return start(race, &again);
+}
+
 /* LANE came to nothing. */
 static void lose(struct race_lane *lane, int error)
 {

@@ -51,6 +51,10 @@ void race_fini(struct race *race);
 /* Tries the next address; an event follows, perhaps from within this call. Nothing must be running. */
 void race_go(struct race *race);
 
+/* Tries TARGET, which was had before, once more; an event follows. Nothing must be running. False, and told by `failed`, where the kernel
+ * refuses at once. */
+bool race_again(struct race *race, const struct connect_target *target);
+
 /* Is an address being tried? */
 bool race_is_on(const struct race *race);
 

@@ -23,7 +23,7 @@ void report_outcome(struct ipc *queue, uint64_t connection, const struct report_
     text_copy(outcome.mx, sizeof outcome.mx, span_of(place->mx));
     text_copy(outcome.tls, sizeof outcome.tls, span_of(place->tls));
     size_t size = put_tail(outcome.reply, sizeof outcome.reply, offsetof(struct delivery_outcome, reply), reason->text);
-    ipc_send(queue, DELIVERY_OUTCOME, &outcome, size, -1);
+    ipc_send_soon(queue, DELIVERY_OUTCOME, &outcome, size);
 }
 
 void report_dialogue(struct ipc *queue, uint64_t connection, const struct transaction *transaction)
@@ -36,7 +36,7 @@ void report_dialogue(struct ipc *queue, uint64_t connection, const struct transa
     dialogue.id = transaction->id;
     dialogue.size = (uint32_t)transcript->size;
     memcpy(dialogue.text, transcript->text, transcript->size);
-    ipc_send(queue, DELIVERY_DIALOGUE, &dialogue, offsetof(struct delivery_dialogue, text) + dialogue.size, -1);
+    ipc_send_soon(queue, DELIVERY_DIALOGUE, &dialogue, offsetof(struct delivery_dialogue, text) + dialogue.size);
 }
 
 void report_next(struct ipc *queue, uint64_t connection, const struct report_place *place)
@@ -44,7 +44,7 @@ void report_next(struct ipc *queue, uint64_t connection, const struct report_pla
     struct delivery_next next = { .connection = connection };
     text_copy(next.mx, sizeof next.mx, span_of(place->mx));
     text_copy(next.tls, sizeof next.tls, span_of(place->tls));
-    ipc_send(queue, DELIVERY_NEXT, &next, sizeof next, -1);
+    ipc_send_soon(queue, DELIVERY_NEXT, &next, sizeof next);
 }
 
 void report_closed(struct ipc *queue, uint64_t connection, const struct report_place *place, enum delivery_end end,
@@ -54,5 +54,5 @@ void report_closed(struct ipc *queue, uint64_t connection, const struct report_p
     text_copy(closed.enhanced, sizeof closed.enhanced, span_of(reason->enhanced));
     text_copy(closed.mx, sizeof closed.mx, span_of(place->mx));
     size_t size = put_tail(closed.reply, sizeof closed.reply, offsetof(struct delivery_closed, reply), reason->text);
-    ipc_send(queue, DELIVERY_CLOSED, &closed, size, -1);
+    ipc_send_soon(queue, DELIVERY_CLOSED, &closed, size);
 }

@@ -15,7 +15,6 @@
 #define SESSION_DOMAINS_MAX 64 /* a server that takes more of one session gets no more in ours */
 
 enum stage {
-    STAGE_CONNECT,
     STAGE_BANNER,
     STAGE_EHLO,
     STAGE_HELO,
@@ -72,8 +71,8 @@ struct stage_row {
 extern const struct stage_row greet_stages[STAGES];
 extern const struct stage_row post_stages[STAGES];
 
-/* What greet begins with once TCP is connected: the server's greeting (RFC 5321 3.1), or the handshake of implicit TLS. */
-enum stage greet_connected(struct client *client);
+/* What greet begins with: the server's greeting (RFC 5321 3.1), or the handshake of implicit TLS. */
+enum stage greet_begin(struct client *client);
 
 /* What greet goes on with once TLS is there: EHLO anew, as nothing that was said in clear counts (RFC 3207 4.2); with implicit TLS the
  * greeting. */

@@ -111,7 +111,5 @@ bool transaction_is_under_way(const struct transaction *transaction)
 void transaction_end(struct transaction *transaction)
 {
     assert(transaction->open == 0);
-    envelope_fini(&transaction->envelope);
-    body_reset(&transaction->body);
-    transaction->count = 0;
+    transaction_fini(transaction);
 }

@@ -32,7 +32,8 @@ static void mx_found(void *context, uint64_t ticket, const struct found *found)
     struct peer *peer = context;
     struct dns_mx mx;
     size_t size = mx_unpack(found, ticket, &mx);
-    ipc_send(peer->ipc, DNS_MX, &mx, size, -1); /* where it fails, the peer has gone, or is so far behind that it must not wait */
+    ipc_send_soon(peer->ipc, DNS_MX, &mx,
+                  size); /* where it fails, the peer has gone, or is so far behind that it must not wait */
 }
 
 static void address_found(void *context, uint64_t ticket, const struct found *found)
@@ -40,7 +41,7 @@ static void address_found(void *context, uint64_t ticket, const struct found *fo
     struct peer *peer = context;
     struct dns_address address;
     size_t size = addresses_unpack(found, ticket, &address);
-    ipc_send(peer->ipc, DNS_ADDRESS, &address, size, -1);
+    ipc_send_soon(peer->ipc, DNS_ADDRESS, &address, size);
 }
 
 static void ask_mx(struct peer *peer, const void *body)

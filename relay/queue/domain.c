@@ -224,7 +224,7 @@ static void ask(struct domains *domains)
         struct domain *domain = of_line(domains->line.next);
         struct dns_ask_mx question = { .ticket = ++domains->last_ticket };
         text_copy(question.domain, sizeof question.domain, span_make(domain->name, domain->name_size));
-        if (!ipc_send(domains->dns, DNS_ASK_MX, &question, sizeof question, -1))
+        if (!ipc_send_soon(domains->dns, DNS_ASK_MX, &question, sizeof question))
             return;
         domain->ticket = question.ticket;
         domain->since_ms = clock_monotonic_ms();

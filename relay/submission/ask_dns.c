@@ -105,7 +105,7 @@ bool ask_dns_domain(struct session *session, struct span domain, wait_then then)
     if (ask_dns_needless(session->front, domain) || !text_copy(question.domain, sizeof question.domain, domain))
         return false;
     question.ticket = wait_ask(session, WAIT_DNS, then);
-    if (ipc_send(dns->peer, DNS_ASK_MX, &question, sizeof question, -1))
+    if (ipc_send_soon(dns->peer, DNS_ASK_MX, &question, sizeof question))
         return true;
     wait_stop(session);
     return false;

@@ -143,6 +143,7 @@ static void hear(struct loop *loop, struct tls *tls, const struct conf *conf, in
     transaction_begin(&hearing.transaction, &assign, dup(segment));
     require(hearing.transaction.open == RECIPIENTS);
     hearing.client = client_new(&setup, ends[0], &events, &hearing);
+    client_begin(hearing.client);
     spin(loop);
     speak(&hearing, loop, span_skip(bytes, 1));
     client_free(&hearing.client);
