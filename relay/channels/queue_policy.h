@@ -3,7 +3,8 @@
  *
  * When the two meet, policy names every suspended account (ACCOUNT_HOLD) and ends the list with ACCOUNTS_TOLD: what the queue holds of
  * others because of a suspension is free then. If policy goes: the queue holds what it holds, and what it would have told is lost. If
- * queue goes: the next one gets the letters that it has not stored yet; one may come twice. */
+ * queue goes: the next one gets the letters that it has not stored yet. Whichever goes, one may come twice: the next policy process writes
+ * those again of which it is not known that they were stored. */
 #ifndef POSTERN_CHANNELS_QUEUE_POLICY_H
 #define POSTERN_CHANNELS_QUEUE_POLICY_H
 

@@ -26,6 +26,7 @@ struct letters {
     struct list all;
     unsigned count;
     struct timer again;
+    bool failing; /* the last one that was tried could not be stored */
 };
 
 struct letters *letters_new(void)
@@ -41,7 +42,8 @@ void letters_free(struct letters **letters)
         return;
     timer_fini(&(*letters)->again);
     if ((*letters)->count)
-        log_say(LOG_ERROR, "error", "%u letters about accounts could not be stored and are lost", (*letters)->count);
+        log_say(LOG_ERROR, "error", "%u letters about accounts are not stored yet; policy has to hand them over again",
+                (*letters)->count);
     LIST_EACH(node, &(*letters)->all)
         free(LIST_ENTRY(node, struct waiting, node));
     free(*letters);
@@ -83,7 +85,45 @@ static bool is_ascii(struct span text)
     return true;
 }
 
-static void start_waiting(void *context);
+static void store(struct queue *queue, struct waiting *waiting);
+
+/* Tries the first that waits: where the disk takes it, the others follow. */
+static void try_again(void *context)
+{
+    struct queue *queue = context;
+    LIST_EACH(node, &queue->letters->all) {
+        struct waiting *waiting = LIST_ENTRY(node, struct waiting, node);
+        if (waiting->running || queue->role->draining)
+            continue;
+        store(queue, waiting);
+        return;
+    }
+}
+
+/* WAITING stays, behind the others, so that none keeps them from being tried. */
+static void keep_waiting(struct queue *queue, struct waiting *waiting)
+{
+    struct letters *letters = queue->letters;
+    if (!letters->failing)
+        log_say(LOG_ERROR, "error", "a letter about an account could not be stored; it is tried again every %d seconds",
+                AGAIN_MS / 1000);
+    letters->failing = true;
+    list_remove(&waiting->node);
+    list_append(&letters->all, &waiting->node);
+    timer_set(&letters->again, queue->loop, AGAIN_MS, try_again, queue);
+}
+
+/* The disk takes letters again: all that wait are stored. */
+static void store_all(struct queue *queue)
+{
+    queue->letters->failing = false;
+    log_say(LOG_INFO, "notice", "letters about accounts can be stored again");
+    LIST_EACH(node, &queue->letters->all) {
+        struct waiting *waiting = LIST_ENTRY(node, struct waiting, node);
+        if (!waiting->running && !queue->role->draining)
+            store(queue, waiting);
+    }
+}
 
 static void stored(void *context, enum writer_verdict verdict, const struct writer_place *place)
 {
@@ -91,9 +131,7 @@ static void stored(void *context, enum writer_verdict verdict, const struct writ
     struct queue *queue = waiting->queue;
     waiting->running = false;
     if (verdict != WRITER_STORED) {
-        log_say(LOG_ERROR, "error", "a letter about an account could not be stored; it is tried again in %d seconds",
-                AGAIN_MS / 1000);
-        timer_set(&queue->letters->again, queue->loop, AGAIN_MS, start_waiting, queue);
+        keep_waiting(queue, waiting);
         return;
     }
     list_remove(&waiting->node);
@@ -111,6 +149,8 @@ static void stored(void *context, enum writer_verdict verdict, const struct writ
     log_end(&entry);
     free(waiting);
     arrive_stored(queue, place->segment, place->record.offset, place->record.id);
+    if (queue->letters->failing)
+        store_all(queue);
 }
 
 static void store(struct queue *queue, struct waiting *waiting)
@@ -140,16 +180,6 @@ static void store(struct queue *queue, struct waiting *waiting)
     envelope_fini(&envelope);
 }
 
-static void start_waiting(void *context)
-{
-    struct queue *queue = context;
-    LIST_EACH(node, &queue->letters->all) {
-        struct waiting *waiting = LIST_ENTRY(node, struct waiting, node);
-        if (!waiting->running && !queue->role->draining)
-            store(queue, waiting);
-    }
-}
-
 static bool is_control(char byte)
 {
     return (unsigned char)byte < ' ' || byte == 0x7f;
@@ -174,8 +204,10 @@ static void make_text(char *text, size_t size)
 
 void letters_take(struct queue *queue, const struct letter *letter)
 {
-    if (queue->letters->count >= LETTERS_MAX || letter->size > sizeof letter->text) {
-        log_say(LOG_ERROR, "error", "a letter about an account is dropped: too many wait for the disk");
+    bool is_sound = letter->size <= sizeof letter->text;
+    if (!is_sound || queue->letters->count >= LETTERS_MAX) {
+        log_say(LOG_ERROR, "error", "a letter about an account is dropped: %s",
+                is_sound ? "too many wait for the disk" : "its size is none that a letter can have");
         return;
     }
     struct waiting *waiting = text_zalloc(sizeof *waiting);
@@ -186,5 +218,6 @@ void letters_take(struct queue *queue, const struct letter *letter)
     make_text(waiting->letter.text, waiting->letter.size);
     list_append(&queue->letters->all, &waiting->node);
     queue->letters->count++;
-    start_waiting(queue);
+    if (!queue->role->draining)
+        store(queue, waiting);
 }

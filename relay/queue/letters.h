@@ -12,10 +12,12 @@ struct letters;
 /* No letter yet. */
 struct letters *letters_new(void);
 
-/* Frees *LETTERS and nulls it; what was not stored yet is lost, which is logged. NULL is fine. */
+/* Frees *LETTERS and nulls it; what was not stored yet is forgotten, which is logged: policy keeps it until it hears that it is stored. NULL
+ * is fine. */
 void letters_free(struct letters **letters);
 
-/* Stores LETTER and queues it; where it cannot be stored now, it is tried again. */
+/* Stores LETTER and queues it. Where the disk does not take it, it waits: one of those that wait is tried every half minute, and the
+ * others once a letter was stored. That they wait is logged once, and that they wait no more. */
 void letters_take(struct queue *queue, const struct letter *letter);
 
 /* Is one being stored just now? */

@@ -465,6 +465,8 @@ static void letters_wait_for_the_disk(void **state)
     WORLD_UNTIL(world, world_logged(world, "event=error", "a letter about an account is dropped") == 3);
     WORLD_UNTIL(world, world_logged(world, "event=error", "a letter about an account could not be stored") > 0 &&
                            !letters_running(world->queue));
+    world_serve(world, 20);
+    assert_int_equal(world_logged(world, "event=error", "a letter about an account could not be stored"), 1);
     assert_int_equal(entries_count(world->queue), 0);
     end(&world);
     world = quiet();
@@ -477,6 +479,10 @@ static void letters_wait_for_the_disk(void **state)
     WORLD_UNTIL(world, world->space == 1);
     write_letter("postmaster@here.example", "x", "text\n");
     WORLD_UNTIL(world, entries_count(world->queue) == 2);
+    assert_int_equal(world_logged(world, "event=notice", "letters about accounts can be stored again"), 1);
+    write_letter("postmaster@here.example", "x", "text\n");
+    WORLD_UNTIL(world, entries_count(world->queue) == 3);
+    assert_int_equal(world_logged(world, "event=notice", "letters about accounts can be stored again"), 1);
     end(&world);
 }
 
