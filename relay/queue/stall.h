@@ -17,8 +17,8 @@
 /* Something that was well before could not be reached because of CAUSE (kept). */
 void stall_failed(struct queue *queue, const struct cause *cause);
 
-/* Once a second: raises the alarm when the time of queue.stall-alarm has passed in trouble, and ends it with the next delivery, or when there
- * is no mail left. */
+/* Once a second: raises the alarm when the time of queue.stall-alarm has passed in trouble, and ends it with the trouble: with the next
+ * delivery, when no mail waits any more but what is held, or when what was due was tried and waits for a place or two that are dead. */
 void stall_tick(struct queue *queue);
 
 /* {"since", "reply"} of the alarm, or null where there is none: the caller's. */

@@ -37,6 +37,37 @@ static void nothing_is_delivered(void **state)
     world_free(&world);
 }
 
+/* Once nothing waits any more there is nothing that could be delivered. */
+static void nothing_waits_any_more(void **state)
+{
+    (void)state;
+    struct world *world = begin();
+    ipc_free(&world->processes[0].ipc);
+    struct uid id = world_send(world, "alice", "alice@here.example", "a@one.example");
+    WORLD_UNTIL(world, world_logged(world, "event=error", alarm_text) == 1);
+    assert_int_equal(world_ask_id(world, ADMIN_QUEUE_REMOVE, id), ADMIN_DONE);
+    WORLD_UNTIL(world, world_logged(world, "event=notice", "is over") == 1);
+    assert_non_null(strstr(status(world), "\"stalled\":null"));
+    world_free(&world);
+}
+
+/* The same where it is held, until it is let go. */
+static void what_waits_is_held(void **state)
+{
+    (void)state;
+    struct world *world = begin();
+    ipc_free(&world->processes[0].ipc);
+    struct uid id = world_send(world, "alice", "alice@here.example", "a@one.example");
+    WORLD_UNTIL(world, world_logged(world, "event=error", alarm_text) == 1);
+    assert_int_equal(world_ask_id(world, ADMIN_QUEUE_HOLD, id), ADMIN_DONE);
+    WORLD_UNTIL(world, world_logged(world, "event=notice", "is over") == 1);
+    world_serve(world, 1100);
+    assert_int_equal(world_logged(world, alarm_text, NULL), 1);
+    assert_int_equal(world_ask_id(world, ADMIN_QUEUE_RELEASE, id), ADMIN_DONE);
+    WORLD_UNTIL(world, world_logged(world, alarm_text, NULL) == 2);
+    world_free(&world);
+}
+
 /* Who waits for two dead hosts, however often they are tried, has no outage; nor has who holds mail. */
 static void a_quiet_relay_is_none(void **state)
 {
@@ -96,7 +127,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         WORLD_TEST(nothing_is_delivered),      WORLD_TEST(a_quiet_relay_is_none), WORLD_TEST(a_smart_host_is_down),
-        WORLD_TEST(the_name_servers_are_down), WORLD_TEST(nobody_delivers),
+        WORLD_TEST(the_name_servers_are_down), WORLD_TEST(nobody_delivers),       WORLD_TEST(nothing_waits_any_more),
+        WORLD_TEST(what_waits_is_held),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
