@@ -31,6 +31,8 @@ struct journal {
     int folder;              /* -1: cannot be used */
     int fd;                  /* -1: a new file is needed */
     bool fresh;              /* fd is NAME.new */
+    unsigned failures;       /* one after the other … */
+    unsigned rest;           /* … and so often journal_begin does nothing now */
     int64_t size, full_size; /* now, and when this process wrote all of it; 0: not yet, so that a large file is replaced once */
     struct buffer out;
 };
@@ -128,12 +130,16 @@ void journal_free(struct journal **journal)
     *journal = NULL;
 }
 
-/* Gives the file up, and the room that the new one took; the next journal_begin makes one. */
+/* Gives the file up, and the room that the new one took; a journal_begin makes one, the next or, after more failures, a later one. */
 static void fail(struct journal *journal, const char *what)
 {
     char name[64];
-    log_say(LOG_ERROR, "error", "%s in policy's folder cannot be %s: %s; it stays in memory and is tried again", journal->name,
-            what, strerror(errno));
+    if (!journal->failures)
+        log_say(LOG_ERROR, "error", "%s in policy's folder cannot be %s: %s; it stays in memory and is tried again",
+                journal->name, what, strerror(errno));
+    journal->rest = (1u << journal->failures) - 1;
+    if (journal->rest < JOURNAL_REST_MAX)
+        journal->failures++;
     if (journal->fd >= 0)
         close(journal->fd);
     new_name(journal, name);
@@ -158,12 +164,16 @@ static void write_out(struct journal *journal)
     }
 }
 
-bool journal_begin(struct journal *journal)
+bool journal_begin(struct journal *journal, bool sync)
 {
     char name[64], magic[JOURNAL_MAGIC_SIZE + 1] = "";
     bool grown = journal->size > SIZE_MIN && journal->size > GROWTH * journal->full_size;
     if (journal->folder < 0 || (journal->fd >= 0 && !grown))
         return false;
+    if (journal->rest && !sync) {
+        journal->rest--;
+        return false;
+    }
     if (journal->fd >= 0)
         close(journal->fd);
     new_name(journal, name);
@@ -212,4 +222,8 @@ void journal_end(struct journal *journal, bool sync)
         fail(journal, "synced");
     if (journal->fd >= 0 && sync && fsync(journal->folder) != 0)
         fail(journal, "synced");
+    if (journal->fd >= 0 && journal->failures) {
+        log_say(LOG_INFO, "notice", "%s in policy's folder is written again", journal->name);
+        journal->failures = journal->rest = 0;
+    }
 }

@@ -10,6 +10,7 @@
 
 #define JOURNAL_RECORD_MAX 2048 /* bytes of a record */
 #define JOURNAL_MAGIC_SIZE 16
+#define JOURNAL_REST_MAX   63 /* times that journal_begin does nothing, between two attempts of a disk that fails */
 
 struct journal;
 
@@ -24,8 +25,10 @@ struct journal *journal_new(const char *folder, const char *name, const char *ma
 /* Frees *JOURNAL and nulls it. NULL is fine. */
 void journal_free(struct journal **journal);
 
-/* Begins to write. True: everything is to be written now, since a new file was begun; false: what has changed. */
-bool journal_begin(struct journal *journal);
+/* Begins to write. True: everything is to be written now, since a new file was begun; false: what has changed. After a failure the next call
+ * tries again, after more of them in a row every second, fourth … one; with SYNC each does. The first of such failures is logged, and that
+ * it works again. */
+bool journal_begin(struct journal *journal, bool sync);
 
 /* Writes RECORD, at most JOURNAL_RECORD_MAX bytes. */
 void journal_add(struct journal *journal, struct span record);

@@ -289,7 +289,7 @@ void logins_flush(struct logins *logins, bool sync)
 {
     if (!logins->journal)
         return;
-    bool all = journal_begin(logins->journal);
+    bool all = journal_begin(logins->journal, sync);
     for (unsigned kind = 0; kind < KINDS; kind++) {
         struct list *end = &logins->places[kind], *node = end;
         while (node->previous != end && (all || LIST_ENTRY(node->previous, struct place, node)->changed))

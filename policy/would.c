@@ -229,7 +229,7 @@ void would_flush(struct would *would, bool sync)
 {
     if (!would->journal)
         return;
-    bool all = journal_begin(would->journal);
+    bool all = journal_begin(would->journal, sync);
     flush(would, &would->pairs, all);
     flush(would, &would->limits, all);
     journal_end(would->journal, sync);

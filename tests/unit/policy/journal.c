@@ -4,11 +4,44 @@
 #include "../../../relay/base/text.h"
 #include "folder.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/resource.h>
 
 static char got[4096];
 static unsigned records;
+
+/* What was logged of TEXT, in what `begin_log` and `end_log` stand around. */
+static int log_before;
+
+static void begin_log(void)
+{
+    char path[400];
+    snprintf(path, sizeof path, "%s/said", folder);
+    log_before = dup(2);
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
+    dup2(fd, 2);
+    close(fd);
+}
+
+static void end_log(void)
+{
+    dup2(log_before, 2);
+    close(log_before);
+}
+
+static unsigned logged(const char *text)
+{
+    char path[400], line[1000];
+    unsigned count = 0;
+    snprintf(path, sizeof path, "%s/said", folder);
+    FILE *file = fopen(path, "r");
+    assert_non_null(file);
+    while (fgets(line, sizeof line, file))
+        count += strstr(line, text) != NULL;
+    fclose(file);
+    return count;
+}
 
 static void take(void *context, struct span record)
 {
@@ -29,7 +62,7 @@ static struct journal *open_journal(void)
 static bool write_all(const char *texts)
 {
     struct journal *journal = open_journal();
-    bool all = journal_begin(journal);
+    bool all = journal_begin(journal, false);
     for (; *texts; texts++)
         journal_add(journal, span_make(texts, 1));
     journal_end(journal, true);
@@ -79,7 +112,7 @@ static void another_kind_of_file_is_left_out(void **state)
     (void)state;
     write_all("abc");
     struct journal *journal = journal_new(folder, "test.log", "postern other 1", take, NULL);
-    assert_true(journal_begin(journal));
+    assert_true(journal_begin(journal, false));
     journal_end(journal, false);
     journal_free(&journal);
     read_back("");
@@ -92,7 +125,7 @@ static void a_file_that_has_grown_is_replaced(void **state)
     struct journal *journal = open_journal();
     unsigned replaced = 0;
     for (unsigned i = 0; i < 4000; i++) {
-        replaced += journal_begin(journal);
+        replaced += journal_begin(journal, false);
         journal_add(journal, span_make(large, sizeof large));
         journal_end(journal, false);
         assert_in_range(folder_size("test.log"), 1, 1100000);
@@ -112,7 +145,7 @@ static void a_file_does_not_grow_over_restarts(void **state)
     for (unsigned process = 0; process < 20; process++) {
         struct journal *journal = open_journal();
         for (unsigned i = 0; i < 400; i++) {
-            journal_begin(journal);
+            journal_begin(journal, false);
             journal_add(journal, span_make(large, sizeof large));
             journal_end(journal, false);
         }
@@ -134,14 +167,14 @@ static void a_full_disk(void **state)
     small = (struct rlimit){ 65536, limit.rlim_max };
     signal(SIGXFSZ, SIG_IGN);
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
-    assert_true(journal_begin(journal));
+    assert_true(journal_begin(journal, false));
     for (unsigned i = 0; i < 400; i++)
         journal_add(journal, span_make(large, sizeof large));
     journal_end(journal, true);
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
     assert_int_equal(folder_size("test.log.new"), -1);
     read_back("a");
-    assert_true(journal_begin(journal));
+    assert_true(journal_begin(journal, false));
     journal_add(journal, SPAN("z"));
     journal_end(journal, true);
     journal_free(&journal);
@@ -153,7 +186,7 @@ static void a_folder_that_is_not_there(void **state)
 {
     (void)state;
     struct journal *journal = journal_new("/nonexistent/folder", "test.log", "postern test 1", take, NULL);
-    assert_false(journal_begin(journal));
+    assert_false(journal_begin(journal, false));
     journal_add(journal, SPAN("a"));
     journal_end(journal, true);
     journal_free(&journal);
@@ -167,15 +200,55 @@ static void a_file_that_cannot_be_written(void **state)
     snprintf(path, sizeof path, "%s/test.log.new", folder);
     assert_int_equal(mkdir(path, 0700), 0);
     struct journal *journal = open_journal();
-    assert_false(journal_begin(journal));
+    assert_false(journal_begin(journal, false));
     journal_add(journal, SPAN("a"));
     journal_end(journal, false);
     assert_int_equal(rmdir(path), 0);
-    assert_true(journal_begin(journal));
+    assert_true(journal_begin(journal, false));
     journal_add(journal, SPAN("a"));
     journal_end(journal, false);
     journal_free(&journal);
     read_back("a");
+}
+
+/* One round of what is done every few seconds. True where all was asked for. */
+static bool round_of(struct journal *journal, bool sync)
+{
+    bool all = journal_begin(journal, sync);
+    journal_add(journal, SPAN("a"));
+    journal_end(journal, sync);
+    return all;
+}
+
+/* Tried again ever more rarely, which is logged once, until it works, which is logged too. */
+static void a_long_outage(void **state)
+{
+    char path[400];
+    unsigned rounds = 0;
+    (void)state;
+    snprintf(path, sizeof path, "%s/test.log.new", folder);
+    for (unsigned outage = 1; outage <= 2; outage++) {
+        begin_log();
+        struct journal *journal = open_journal();
+        assert_int_equal(mkdir(path, 0700), 0);
+        for (unsigned i = 0; i < 300; i++)
+            assert_false(round_of(journal, false));
+        assert_int_equal(rmdir(path), 0);
+        if (outage == 1) {
+            for (rounds = 0; !round_of(journal, false); rounds++)
+                assert_in_range(rounds, 0, JOURNAL_REST_MAX);
+            assert_in_range(rounds, 10, JOURNAL_REST_MAX);
+        } else {
+            assert_true(round_of(journal, true)); /* the last time it is not waited for */
+        }
+        assert_false(round_of(journal, false));
+        end_log();
+        assert_int_equal(logged("event=error"), 1);
+        assert_int_equal(logged("is written again"), 1);
+        journal_free(&journal);
+        snprintf(got, sizeof got, "%s/test.log", folder);
+        assert_int_equal(unlink(got), 0);
+    }
 }
 
 #define TEST(test) cmocka_unit_test_setup_teardown(test, folder_make, folder_remove)
@@ -191,6 +264,7 @@ int main(void)
         TEST(a_full_disk),
         TEST(a_folder_that_is_not_there),
         TEST(a_file_that_cannot_be_written),
+        TEST(a_long_outage),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
