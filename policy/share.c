@@ -18,7 +18,8 @@ struct counted {
 struct share_table {
     int64_t per_ms;
     struct map *keys;
-    struct list used; /* the last noted at the front */
+    struct list used;  /* the last noted at the front */
+    struct list *walk; /* the next that share_walk visits: it goes to the front, so that it meets again what moves there */
 };
 
 struct share_table *share_new(int64_t per_ms)
@@ -27,6 +28,7 @@ struct share_table *share_new(int64_t per_ms)
     table->per_ms = per_ms < 1 ? 1 : per_ms;
     table->keys = map_new(0);
     list_init(&table->used);
+    table->walk = &table->used;
     return table;
 }
 
@@ -44,10 +46,18 @@ static struct span key_of(const struct counted *counted)
     return span_make(counted->key, counted->key_size);
 }
 
+/* COUNTED leaves its place in the list. */
+static void leave(struct share_table *table, struct counted *counted)
+{
+    if (table->walk == &counted->node)
+        table->walk = counted->node.previous;
+    list_remove(&counted->node);
+}
+
 static void drop(struct share_table *table, struct counted *counted)
 {
     map_remove(table->keys, key_of(counted));
-    list_remove(&counted->node);
+    leave(table, counted);
     free(counted);
 }
 
@@ -80,7 +90,7 @@ static uint32_t sum(uint32_t a, uint32_t b)
     return a > UINT32_MAX - b ? UINT32_MAX : a + b;
 }
 
-void share_note(struct share_table *table, struct span key, struct share more, int64_t now_ms)
+static struct counted *note(struct share_table *table, struct span key, struct share more, int64_t now_ms)
 {
     key = span_head(key, UINT8_MAX);
     struct counted *counted = map_get(table->keys, key);
@@ -93,8 +103,20 @@ void share_note(struct share_table *table, struct span key, struct share more, i
     counted->now.all = sum(counted->now.all, more.all);
     counted->now.asked = sum(counted->now.asked, more.asked);
     counted->changed = true;
-    list_remove(&counted->node);
+    leave(table, counted);
     list_prepend(&table->used, &counted->node);
+    return counted;
+}
+
+void share_note(struct share_table *table, struct span key, struct share more, int64_t now_ms)
+{
+    note(table, key, more, now_ms);
+}
+
+void share_restore(struct share_table *table, struct span key, struct share share, int64_t then_ms)
+{
+    share_forget(table, key);
+    note(table, key, share, then_ms)->changed = false; /* it comes from where changes are written to */
 }
 
 static uint32_t part(uint32_t count, int64_t left_ms, int64_t per_ms)
@@ -143,4 +165,17 @@ void share_each(struct share_table *table, bool all, int64_t now_ms,
             counted->changed = false;
         each(context, key_of(counted), look(table, counted, now_ms));
     }
+}
+
+bool share_walk(struct share_table *table, size_t *cursor, int64_t now_ms,
+                void (*each)(void *context, struct span key, struct share share), void *context)
+{
+    if (!*cursor)
+        table->walk = table->used.previous;
+    for (unsigned n = 0; n < SHARE_WALK && table->walk != &table->used; n++, ++*cursor) {
+        const struct counted *counted = LIST_ENTRY(table->walk, struct counted, node);
+        table->walk = table->walk->previous;
+        each(context, key_of(counted), look(table, counted, now_ms));
+    }
+    return table->walk != &table->used;
 }

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #define SHARE_KEYS 100000
+#define SHARE_WALK 4096 /* of one share_walk */
 
 struct share_table;
 
@@ -37,11 +38,20 @@ void share_note(struct share_table *table, struct span key, struct share more, i
 /* What counts for KEY at NOW_MS; all zero where nothing is known. */
 struct share share_of(const struct share_table *table, struct span key, int64_t now_ms);
 
+/* Enters what an earlier process knew: SHARE counted for KEY at THEN_MS. It is no change. */
+void share_restore(struct share_table *table, struct span key, struct share share, int64_t then_ms);
+
 /* Forgets KEY. */
 void share_forget(struct share_table *table, struct span key);
 
-/* Calls EACH with every key (ALL), or with those that were noted since the last call, and what counts for it at NOW_MS. */
+/* Calls EACH with every key (ALL), or with those that were noted since the last call, and what counts for it at NOW_MS. EACH must not
+ * change the table. */
 void share_each(struct share_table *table, bool all, int64_t now_ms,
+                void (*each)(void *context, struct span key, struct share share), void *context);
+
+/* The same for some keys, at most SHARE_WALK, from *CURSOR (0 at first) on, which moves; true while there are more. A key that is there from
+ * the first to the last call is visited at least once. One walk of a table at a time. */
+bool share_walk(struct share_table *table, size_t *cursor, int64_t now_ms,
                 void (*each)(void *context, struct span key, struct share share), void *context);
 
 #endif

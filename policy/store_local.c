@@ -68,7 +68,9 @@ struct store_local {
     size_t nfiles;
     int64_t size, full_size;
     bool rewriting;
-    size_t limit, cursor; /* how far it has come */
+    size_t limit;   /* how far it has come: to this one … */
+    bool at_shares; /* … of which the buckets are written … */
+    size_t cursor;  /* … and so much of the buckets, shares or pairs */
     int64_t flushed_ms, retry_ms;
     struct buffer out;
     struct buffer pairs;
@@ -130,8 +132,7 @@ static void restore_share(struct limit_set *limits, const struct record *record,
                            .asked = (uint32_t)(record->used & SHARE_MOST) };
     if (!limit || !limit->shares)
         return;
-    share_forget(limit->shares, key);
-    share_note(limit->shares, key, share, record->wall_ms);
+    share_restore(limit->shares, key, share, record->wall_ms);
 }
 
 size_t store_local_read(struct limit_set *limits, struct seen *seen, struct span bytes)
@@ -300,6 +301,13 @@ static void write_pairs(struct store_local *store)
     buffer_clear(&store->pairs);
 }
 
+/* The walk over everything begins at its beginning. */
+static void begin_anew(struct store_local *store)
+{
+    store->limit = store->cursor = 0;
+    store->at_shares = false;
+}
+
 /* Begins the next file, into which everything is to be written. */
 static void begin(struct store_local *store)
 {
@@ -315,7 +323,7 @@ static void begin(struct store_local *store)
     }
     add_file(store, number);
     store->rewriting = true;
-    store->limit = store->cursor = 0;
+    begin_anew(store);
     store->size = 0;
     buffer_clear(&store->out);
     buffer_add(&store->out, SPAN(MAGIC));
@@ -339,29 +347,41 @@ static void finish(struct store_local *store)
     store->full_size = store->size;
 }
 
+/* Writes some more of the limit at hand: its buckets, then its shares. False where that was all. */
+static bool write_some(struct store_local *store)
+{
+    store->writing = limit_at(store->limits, store->limit);
+    if (store->at_shares)
+        return share_walk(store->writing->shares, &store->cursor, store->wall_ms, write_share, store);
+    if (bucket_walk(store->writing->buckets, &store->cursor, clock_monotonic_ms(), write_bucket, store))
+        return true;
+    store->at_shares = store->writing->shares != NULL;
+    store->cursor = 0;
+    return store->at_shares;
+}
+
 /* Writes some more of everything: the limits one by one, then the pairs. */
 static void step(struct store_local *store)
 {
     size_t limits = limit_number(store->limits);
-    if (store->limit == limits) {
-        bool more = seen_walk(store->seen, &store->cursor, &store->pairs);
-        write_pairs(store);
-        store->limit += !more;
-        if (write_out(store) && fdatasync(store->fd) != 0)
-            fail(store, "what limits have counted cannot be synced");
-    } else if (store->limit < limits) {
-        store->writing = limit_at(store->limits, store->limit);
-        if (!bucket_walk(store->writing->buckets, &store->cursor, clock_monotonic_ms(), write_bucket, store)) {
-            if (store->writing->shares)
-                share_each(store->writing->shares, true, store->wall_ms, write_share, store);
-            store->limit++;
-            store->cursor = 0;
-        }
-        if (write_out(store) && fdatasync(store->fd) != 0)
-            fail(store, "what limits have counted cannot be synced");
-    } else {
+    if (store->limit > limits) {
         finish(store);
+        return;
     }
+    bool more;
+    if (store->limit < limits) {
+        more = write_some(store);
+    } else {
+        more = seen_walk(store->seen, &store->cursor, &store->pairs);
+        write_pairs(store);
+    }
+    if (!more) {
+        store->limit++;
+        store->cursor = 0;
+        store->at_shares = false;
+    }
+    if (write_out(store) && fdatasync(store->fd) != 0)
+        fail(store, "what limits have counted cannot be synced");
 }
 
 void store_local_flush(struct store_local *store)
@@ -419,7 +439,7 @@ struct store_local *store_local_new(struct loop *loop, const char *folder, struc
 void store_local_limits(struct store_local *store, struct limit_set *limits)
 {
     store->limits = limits;
-    store->limit = store->cursor = 0;
+    begin_anew(store);
 }
 
 void store_local_free(struct store_local **store)

@@ -89,6 +89,58 @@ static void changes_are_told_once(void **state)
     assert_int_equal(count, 5);
 }
 
+static unsigned char visited[3 * SHARE_WALK];
+
+static void mark(void *context, struct span key, struct share share)
+{
+    unsigned *count = context;
+    uint64_t number = 0;
+    assert_true(text_number(key, 0, COUNT(visited) - 1, &number));
+    assert_true(share.all > 0);
+    visited[number] = true;
+    ++*count;
+}
+
+static void note_number(unsigned number)
+{
+    char key[32];
+    text_format(key, sizeof key, "%u", number);
+    share_note(table, span_of(key), (struct share){ .all = 1 }, 0);
+}
+
+/* In steps that are no larger than was said; whatever is noted or forgotten in between, what stays is visited. */
+static void walked_in_steps(void **state)
+{
+    char key[32];
+    unsigned steps = 0, next = 0;
+    size_t cursor = 0;
+    bool more = true;
+    (void)state;
+    for (unsigned i = 0; i < COUNT(visited); i++)
+        note_number(i);
+    while (more) {
+        unsigned count = 0;
+        more = share_walk(table, &cursor, 0, mark, &count);
+        assert_in_range(count, 1, SHARE_WALK);
+        assert_in_range(++steps, 1, 4);
+        while (next < COUNT(visited) && visited[next])
+            next++;
+        if (next + 1 >= COUNT(visited))
+            continue;
+        text_format(key, sizeof key, "%u", next); /* the next in turn goes, and the one behind it moves */
+        visited[next] = true;
+        share_forget(table, span_of(key));
+        note_number(next + 1);
+    }
+    assert_int_equal(steps, 3);
+    for (unsigned i = 0; i < COUNT(visited); i++)
+        assert_true(visited[i]);
+    cursor = 0;
+    share_free(&table);
+    table = share_new(1000);
+    assert_false(share_walk(table, &cursor, 0, mark, &steps));
+}
+
 static void memory_is_bounded(void **state)
 {
     char key[32];
@@ -108,6 +160,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(of_what_a_share_is_taken, set_up, tear_down),
         cmocka_unit_test_setup_teardown(sums_do_not_wrap, set_up, tear_down),
         cmocka_unit_test_setup_teardown(changes_are_told_once, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(walked_in_steps, set_up, tear_down),
         cmocka_unit_test_setup_teardown(memory_is_bounded, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

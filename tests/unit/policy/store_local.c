@@ -257,6 +257,39 @@ static void many_keys_in_steps(void **state)
     assert_int_equal(bucket_keys(table(0)), 20000);
 }
 
+/* Shares as well: no turn of the loop writes more than a part of them. */
+static void many_shares_in_steps(void **state)
+{
+    enum { MANY = 40000 };
+    char last[300], name[32];
+    struct stat file;
+    int64_t wall_ms = clock_wall_ms(), until = clock_monotonic_ms() + 20000;
+    (void)state;
+    rows[0].count = CONF_COUNT_SPAM_REPLIES;
+    rows[0].share = 10;
+    rows[0].rate.per_ms = 30 * 24 * (int64_t)HOUR;
+    start();
+    settle();
+    for (unsigned i = 0; i < MANY; i++) {
+        snprintf(name, sizeof name, "account%u", i);
+        share_note(limit_at(limits, 0)->shares, span_of(name), (struct share){ .bad = 1, .all = 1 + i % 50 }, wall_ms);
+    }
+    end();
+    start();
+    for (int64_t size = 0; files(last) != 1; size = file.st_size) {
+        assert_int_equal(stat(last, &file), 0);
+        assert_in_range(file.st_size - size, 0, 8192 * 100);
+        loop_once(loop, true);
+        assert_true(clock_monotonic_ms() < until);
+    }
+    end();
+    start();
+    struct share share = share_of(limit_at(limits, 0)->shares, SPAN("account0"), clock_wall_ms());
+    assert_int_equal(share.bad, 1);
+    share = share_of(limit_at(limits, 0)->shares, SPAN("account39999"), clock_wall_ms());
+    assert_int_equal(share.all, 50);
+}
+
 /* Whom somebody wrote to is known after an end, and when all was written anew. */
 static void pairs_outlive(void **state)
 {
@@ -342,16 +375,9 @@ static void folder_is_made_or_not(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(outlives_an_end),
-        TEST(outlives_a_kill),
-        TEST(written_each_second),
-        TEST(damage),
-        TEST(strangers_in_the_folder),
-        TEST(many_keys_in_steps),
-        TEST(pairs_outlive),
-        TEST(limits_change),
-        TEST(disk_fails),
-        TEST(folder_is_made_or_not),
+        TEST(outlives_an_end),         TEST(outlives_a_kill),    TEST(written_each_second),   TEST(damage),
+        TEST(strangers_in_the_folder), TEST(many_keys_in_steps), TEST(many_shares_in_steps),  TEST(pairs_outlive),
+        TEST(limits_change),           TEST(disk_fails),         TEST(folder_is_made_or_not),
     };
     log_setup(LOG_LOGFMT, LOG_ERROR, "test");
     return cmocka_run_group_tests(tests, NULL, NULL);
