@@ -54,7 +54,7 @@ static void welcome(struct judge *judge, const struct key_subject *subject, int6
     struct standing *standing = judge_standing(judge);
     logins_note(judge_logins(judge), &subject->client, subject->account, clock_wall_ms());
     if (!standing_is_suspended(standing, subject->account) && key_of(CONF_KEY_NETWORK, subject, network) &&
-        judge_count(judge, subject, CONF_COUNT_LOGIN_NETWORKS, span_of(network), NULL, now_ms, &refusal))
+        judge_count(judge, subject, CONF_COUNT_LOGIN_NETWORKS, span_of(network), now_ms, &refusal))
         act(limit_then_verdict(refusal.limit->conf->then), &refusal, answer);
     if (standing_is_suspended(standing, subject->account))
         answer_suspended(answer, "525 5.7.13 ", subject->account, standing_reason(standing, subject->account),
@@ -74,5 +74,5 @@ void admit_login(struct judge *judge, const struct policy_login *login, int64_t 
     if (login->accepted)
         welcome(judge, &subject, now_ms, ret_answer);
     else
-        judge_count(judge, &subject, CONF_COUNT_AUTH_FAILURES, SPAN(""), NULL, now_ms, &refusal);
+        judge_count(judge, &subject, CONF_COUNT_AUTH_FAILURES, SPAN(""), now_ms, &refusal);
 }

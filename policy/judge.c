@@ -143,7 +143,7 @@ json_t *judge_networks(const struct judge *judge, struct span account)
     return list;
 }
 
-static void write_letters(const struct judge *judge, struct span account)
+void judge_write(struct judge *judge, struct span account)
 {
     const struct conf_account *entry = account_find(judge->accounts, account);
     json_t *record = standing_show(judge->standing, account, clock_wall_ms());
@@ -161,11 +161,6 @@ static void write_letters(const struct judge *judge, struct span account)
     }
     buffer_fini(&text);
     json_decref(record);
-}
-
-void judge_write(struct judge *judge, struct span account)
-{
-    write_letters(judge, account);
 }
 
 static void log_standing(const char *event, struct span account, const char *reason, const char *by)
@@ -194,7 +189,7 @@ bool judge_suspend(struct judge *judge, struct span account, const struct judge_
     if (order->elsewhere)
         standing_told(judge->standing, account);
     else
-        write_letters(judge, account);
+        judge_write(judge, account);
     return true;
 }
 
@@ -279,14 +274,9 @@ static bool count(struct judge *judge, const struct key_subject *subject, const 
 }
 
 bool judge_count(struct judge *judge, const struct key_subject *subject, enum conf_limit_count what, struct span whom,
-                 const char *text, int64_t now_ms, struct limit_refusal *ret_refusal)
+                 int64_t now_ms, struct limit_refusal *ret_refusal)
 {
     const struct limit_ask ask = { .count = what, .n = 1, .whom = whom };
-    if (text)
-        standing_signal(
-            judge->standing, subject->account,
-            json_pack("{s:s, s:o, s:s}", "kind", limit_count_name(what), "client", shown_client(&subject->client), "text", text),
-            clock_wall_ms());
     return count(judge, subject, &ask, now_ms, ret_refusal);
 }
 

@@ -43,7 +43,8 @@ struct curve *judge_curve(struct judge *judge);
 struct limit_set *judge_limits(struct judge *judge);
 const char *judge_postmaster(const struct judge *judge);
 
-/* Writes the letters about ACCOUNT, which is suspended, again: it is not known whether they left. */
+/* Writes the letters about ACCOUNT, which is suspended: to the postmaster, and to its contact. Once more where it is not known whether they
+ * left. */
 void judge_write(struct judge *judge, struct span account);
 
 /* Who ACCOUNT (in normal form; must outlive *RET_SUBJECT) at CLIENT is to limits. */
@@ -62,10 +63,10 @@ void judge_report(struct judge *judge, struct span account, const struct policy_
 /* A watched account sent something. */
 void judge_sample(struct judge *judge, const struct policy_sample *sample);
 
-/* N of COUNT, about WHOM where that matters, have happened to SUBJECT: a signal without more to tell than TEXT. Returns whether a limit
- * that does not suspend is reached; then *RET_REFUSAL says which. */
+/* One of COUNT, about WHOM where that matters, has happened to SUBJECT; no evidence is kept of it. Returns whether a limit that does not
+ * suspend is reached; then *RET_REFUSAL says which. */
 bool judge_count(struct judge *judge, const struct key_subject *subject, enum conf_limit_count count, struct span whom,
-                 const char *text, int64_t now_ms, struct limit_refusal *ret_refusal);
+                 int64_t now_ms, struct limit_refusal *ret_refusal);
 
 /* REFUSAL, of a limit that suspends, is reached by ACCOUNT. Returns whether it is suspended now. */
 bool judge_strike(struct judge *judge, struct span account, const struct limit_refusal *refusal, int64_t now_ms);
