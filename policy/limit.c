@@ -41,19 +41,20 @@ enum how { HOW_ALL, HOW_UNIQUE, HOW_FIRST };
 static const struct {
     const char *name;
     enum how how;
+    bool by_looks; /* it is counted as it happens, and what it leads to is asked for by looks alone: at MAIL, at a login */
 } counts[] = {
-    [CONF_COUNT_MESSAGES] = { "messages", HOW_ALL },
-    [CONF_COUNT_RECIPIENTS] = { "recipients", HOW_ALL },
-    [CONF_COUNT_BYTES] = { "bytes", HOW_ALL },
-    [CONF_COUNT_UNIQUE_RECIPIENTS] = { "unique-recipients", HOW_UNIQUE },
-    [CONF_COUNT_FIRST_TIME_RECIPIENTS] = { "first-time-recipients", HOW_FIRST },
-    [CONF_COUNT_UNIQUE_DOMAINS] = { "unique-domains", HOW_UNIQUE },
-    [CONF_COUNT_HARD_BOUNCES] = { "hard-bounces", HOW_ALL },
-    [CONF_COUNT_SPAM_REPLIES] = { "spam-replies", HOW_ALL },
-    [CONF_COUNT_AUTH_FAILURES] = { "auth-failures", HOW_ALL },
-    [CONF_COUNT_CONNECTIONS] = { "connections", HOW_ALL },
-    [CONF_COUNT_LOGIN_NETWORKS] = { "login-networks", HOW_UNIQUE },
-    [CONF_COUNT_ABUSE_REPORTS] = { "abuse-reports", HOW_ALL },
+    [CONF_COUNT_MESSAGES] = { "messages", HOW_ALL, false },
+    [CONF_COUNT_RECIPIENTS] = { "recipients", HOW_ALL, false },
+    [CONF_COUNT_BYTES] = { "bytes", HOW_ALL, false },
+    [CONF_COUNT_UNIQUE_RECIPIENTS] = { "unique-recipients", HOW_UNIQUE, false },
+    [CONF_COUNT_FIRST_TIME_RECIPIENTS] = { "first-time-recipients", HOW_FIRST, false },
+    [CONF_COUNT_UNIQUE_DOMAINS] = { "unique-domains", HOW_UNIQUE, false },
+    [CONF_COUNT_HARD_BOUNCES] = { "hard-bounces", HOW_ALL, true },
+    [CONF_COUNT_SPAM_REPLIES] = { "spam-replies", HOW_ALL, true },
+    [CONF_COUNT_AUTH_FAILURES] = { "auth-failures", HOW_ALL, true },
+    [CONF_COUNT_CONNECTIONS] = { "connections", HOW_ALL, false },
+    [CONF_COUNT_LOGIN_NETWORKS] = { "login-networks", HOW_UNIQUE, false },
+    [CONF_COUNT_ABUSE_REPORTS] = { "abuse-reports", HOW_ALL, true },
 };
 #define DAY_S 86400 /* a pair that is in use is noted again after */
 
@@ -294,11 +295,13 @@ static bool share_is_reached(const struct limit_set *set, const struct limit *li
     return volume >= limit->conf->at_least && (uint64_t)share.bad * 100 >= limit->conf->share * volume;
 }
 
-/* All that is refused counts, and what would have been; but a look that does not refuse is followed by the question itself. */
+/* Each question that is refused counts, and each that would have been, once: a look that does not refuse is followed by the question itself,
+ * unless there is none. What has happened is no question, but where a limit suspends for it. */
 static void note_would(struct limit_set *set, const struct limit_refusal *refusal, bool is_look)
 {
     const struct limit *limit = refusal->limit;
-    if (set->would && (!is_look || verdict_of(refusal) >= LIMIT_REFUSE))
+    bool by_looks = counts[limit->conf->count].by_looks && limit->conf->then != CONF_THEN_SUSPEND;
+    if (set->would && (by_looks ? is_look : !is_look || verdict_of(refusal) >= LIMIT_REFUSE))
         would_note(set->would, limit->conf, limit->enforced, refusal->key, refusal->n, clock_wall_ms());
 }
 

@@ -376,6 +376,50 @@ static void a_wrong_password_is_noted_once(void **state)
     would_be(0, 5);
 }
 
+static void bounces(unsigned n)
+{
+    const struct key_subject subject = { .account = SPAN("alice") };
+    const struct limit_ask ask = { .count = CONF_COUNT_HARD_BOUNCES, .n = 1 };
+    struct limit_refusal refusal;
+    while (n--)
+        limit_note(decide_limits(decide), &subject, &ask, 0, &refusal);
+}
+
+/* Of what has happened each message is noted that is not taken for it, or would not be, and not what happens beyond the limit; but where
+ * that suspends it is all there is. */
+static void what_has_happened_is_noted_by_message(void **state)
+{
+    struct conf_limit limits[] = { limit_of("bounces", CONF_KEY_ACCOUNT, CONF_COUNT_HARD_BOUNCES, 2, 2, CONF_THEN_DEFER) };
+    struct conf conf = { .limits = limits, .nlimits = 1 };
+    (void)state;
+    limits[0].mode = CONF_MODE_OBSERVE;
+    decide = decide_new(&conf);
+    assert_int_equal(mail("alice", "", 0, 0), POLICY_ALLOW);
+    bounces(4);
+    would_be(0, 0);
+    for (unsigned i = 0; i < 3; i++)
+        assert_int_equal(mail("alice", "", 0, 0), POLICY_ALLOW);
+    assert_int_equal(mail("bob", "", 0, 0), POLICY_ALLOW);
+    would_be(3, 0);
+    limits[0].mode = CONF_MODE_ENFORCE;
+    decide_settings(decide, &conf);
+    bounces(1);
+    would_be(3, 0);
+    for (unsigned i = 0; i < 2; i++)
+        assert_int_equal(mail("alice", "", 0, 0), POLICY_DEFER);
+    would_be(3, 2);
+    limits[0].then = CONF_THEN_HOLD;
+    decide_settings(decide, &conf);
+    assert_int_equal(mail("alice", "", 0, 0), POLICY_HOLD);
+    would_be(3, 3);
+    limits[0].then = CONF_THEN_SUSPEND;
+    limits[0].mode = CONF_MODE_OBSERVE;
+    decide_settings(decide, &conf);
+    bounces(2);
+    assert_int_equal(mail("alice", "", 0, 0), POLICY_ALLOW);
+    would_be(5, 3);
+}
+
 static void observed_only(void **state)
 {
     struct conf_limit limits[] = {
@@ -625,6 +669,7 @@ int main(void)
         TEST(observed_only),
         TEST(all_that_would_be_refused_is_noted),
         TEST(a_wrong_password_is_noted_once),
+        TEST(what_has_happened_is_noted_by_message),
         TEST(reload_keeps_counts),
         TEST(recipients_of_a_domain),
         TEST(unique_recipients_and_domains),
