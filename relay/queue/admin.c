@@ -312,7 +312,7 @@ static enum step tell_site(struct queue *queue, struct job_of_admin *job)
         return STEP_REST;
     }
     const struct conf_route *route = conf_route_for(queue_conf(queue), name);
-    json_t *answer = site ? describe_site(site) : json_pack("{s:s, s:s}", "site", "", "state", "unknown");
+    json_t *answer = site ? describe_site(queue, site) : json_pack("{s:s, s:s}", "site", "", "state", "unknown");
     json_object_set_new(answer, "route", route ? describe_text(span_of(route->name)) : json_string(""));
     send_json(job, answer);
     return finish(job, ADMIN_DONE, "");

@@ -192,20 +192,21 @@ static const struct cause *cause_of_site(const struct site *site)
     return site_is_slowed(site) ? site->slowing : NULL;
 }
 
-json_t *describe_site(const struct site *site)
+json_t *describe_site(const struct queue *queue, const struct site *site)
 {
     const struct cause *cause = cause_of_site(site);
     double rate = pace_rate(&site->pace, &site->bounds);
-    return json_pack("{s:s, s:s, s:b, s:s, s:i, s:i, s:i, s:o, s:i, s:o, s:s, s:o}", "site", site->name, "source", site->source,
-                     "alarm", site_alarms(site), "state", state_of_site(site), "waiting", (int)site->recipients, "connections",
-                     (int)site->open, "limit", (int)pace_connections(&site->pace, &site->bounds), "rate",
-                     rate > 0 ? json_real(rate) : json_null(), "failures", (int)site->failures, "next",
-                     describe_time(site_rests(site) ? retry_wall(site->next_ms) : 0), "row", cause ? site->row : "", "reply",
-                     cause ? describe_text(cause->reply) : json_string(""));
+    return json_pack(
+        "{s:s, s:s, s:b, s:s, s:i, s:i, s:i, s:o, s:i, s:o, s:s, s:o}", "site", site->name, "source", site->source, "alarm",
+        site_alarms(site), "state", state_of_site(site), "waiting", (int)site->recipients, "connections", (int)site->open,
+        "limit", (int)pace_connections(&site->pace, &site->bounds), "rate", rate > 0 ? json_real(rate) : json_null(), "failures",
+        (int)site->failures, "next", describe_time(site_rests(site) ? retry_wall(site->next_ms) : 0), "row",
+        cause ? meaning_of(queue_conf(queue), cause).row : "", "reply", cause ? describe_text(cause->reply) : json_string(""));
 }
 
 /* What a status gathers from all sites. */
 struct survey {
+    const struct queue *queue;
     json_t *troubled;
     json_t *working;
 };
@@ -217,7 +218,7 @@ static bool survey_site(void *context, struct span key, void *value)
     (void)key;
     json_t *list = site->failures || site_is_slowed(site) ? survey->troubled : survey->working;
     if ((site->failures || site->ready || site->open || site_is_slowed(site)) && json_array_size(list) < DESCRIBE_SITES_MAX)
-        json_array_append_new(list, describe_site(site));
+        json_array_append_new(list, describe_site(survey->queue, site));
     return true;
 }
 
@@ -239,7 +240,7 @@ static json_t *describe_spool(const struct store *store)
 
 json_t *describe_status(const struct queue *queue)
 {
-    struct survey survey = { json_array(), json_array() };
+    struct survey survey = { queue, json_array(), json_array() };
     map_each(queue->sites->by_key, survey_site, &survey);
     for (size_t i = 0; i < json_array_size(survey.working) && json_array_size(survey.troubled) < DESCRIBE_SITES_MAX; i++)
         json_array_append(survey.troubled, json_array_get(survey.working, i));

@@ -25,9 +25,10 @@ json_t *describe_entry(struct queue *queue, const struct entry *entry);
 json_t *describe_headers(struct queue *queue, const struct entry *entry);
 
 /* {"site", "source", "alarm", "state", "waiting", "connections", "limit", "rate" (messages a second or null), "failures", "next", "row", "reply"}. */
-json_t *describe_site(const struct site *site);
+json_t *describe_site(const struct queue *queue, const struct site *site);
 
-/* {"queue": {…}, "sites": […], "spool": {…}, "stalled": {…} or null}: of sites those in trouble, then those with work, DESCRIBE_SITES_MAX at most. */
+/* {"queue": {…}, "sites": […], "spool": {…}, "rates": {…}, "stalled": {…} or null}: of sites those in trouble, then those with work,
+ * DESCRIBE_SITES_MAX at most. */
 json_t *describe_status(const struct queue *queue);
 
 /* The name of the site where mail of ENVELOPE for ADDRESS goes, as far as is known without asking; "" where it is not. */

@@ -95,7 +95,6 @@ static struct site *make(struct queue *queue, const struct site_plan *plan, stru
     list_init(&site->idle);
     list_init(&site->in_line);
     pace_init(&site->pace);
-    site->row = "";
     site->is_mx = plan->is_mx;
     site->nhosts = plan->nhosts;
     site->hosts = text_zalloc(plan->nhosts * sizeof *site->hosts);
@@ -419,7 +418,6 @@ static void rest(struct queue *queue, struct site *site, const struct cause *cau
     if (site->failures == 1 || !site->is_mx)
         stall_failed(queue, cause);
     pace_rest(&site->pace);
-    site->row = meaning_of(queue_conf(queue), cause).row;
     int64_t delay_ms = retry_delay(queue_conf(queue), site->failures);
     site->since_ms = clock_monotonic_ms();
     site->next_ms = site->since_ms + (delay_ms < SITE_REST_MAX_MS ? delay_ms : SITE_REST_MAX_MS);
@@ -477,7 +475,6 @@ bool site_refused(struct queue *queue, struct site *site, const struct cause *ca
     if (news) {
         cause_drop(&site->slowing);
         site->slowing = cause_keep(cause);
-        site->row = meaning.row;
         log_slowed(site, cause, meaning);
     }
     if ((meaning.act == MEANING_REST || pace_is_hopeless(&site->pace)) && !site_rests(site))

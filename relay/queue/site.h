@@ -58,7 +58,6 @@ struct site {
     struct heap_node turn;         /* the next message's, where a rate is kept to */
     struct cause *cause;           /* of the last failure */
     struct cause *slowing;         /* the last reply that slowed it */
-    const char *row;               /* of meaning.h's table, which acted last; "" */
     char route[SMTP_DOMAIN_SIZE];  /* the route whose tls, user and password count; "" = none */
     char source[SMTP_DOMAIN_SIZE]; /* the pool of sources that connections come from; "" = delivery.source */
     bool is_mx;

@@ -182,6 +182,40 @@ static void a_rate_refusal_slows(void **state)
     world_free(&world);
 }
 
+/* What is told of a site is of one piece: the row is that of the reply, when a rest has come and gone as well. */
+static void a_slowed_site_rests_and_comes_back(void **state)
+{
+    (void)state;
+    struct world *world = world_new("delivery { connections-per-site = 1 }");
+    world->manual = true;
+    for (unsigned i = 0; i < 5; i++)
+        world_send(world, "alice", "alice@here.example", "bob@there.example");
+    WORLD_UNTIL(world, entries_count(world->queue) == 5 && world->opens == 1);
+    world_next(world, 0, 1);
+    WORLD_UNTIL(world, world->nassigns == 1);
+    world_say(world, DELIVERY_TEMPORARY, "4.7.0", "421 4.7.0 rate limit exceeded");
+    world_outcome(world, 0, &world->assigns[0].assign, 0, "");
+    world_close(world, 0, 1, DELIVERY_LOST, "4.7.0", "421 4.7.0 rate limit exceeded");
+    WORLD_UNTIL(world, world->opens == 2); /* behind the pause */
+    world_next(world, 0, 2);
+    WORLD_UNTIL(world, world->nassigns == 2);
+    world_say(world, DELIVERY_TEMPORARY, "4.3.1", "452 4.3.1 Insufficient system storage");
+    world_outcome(world, 0, &world->assigns[1].assign, 0, "");
+    world_close(world, 0, 2, DELIVERY_ENDED, "", "");
+    WORLD_UNTIL(world, world_logged(world, "event=site-backoff", "row=storage") == 1);
+    struct site *site = only_site(world);
+    assert_int_equal(world_ask(world, &(struct admin_ask){ .ticket = 1, .verb = ADMIN_STATUS }), ADMIN_DONE);
+    assert_non_null(strstr(world->answer, "\"row\":\"storage\",\"reply\":\"452 4.3.1 "));
+    world_say(world, DELIVERY_DONE, "2.0.0", "250 ok");
+    world->manual = false;
+    site_retry(world->queue, site, clock_monotonic_ms());
+    WORLD_UNTIL(world, world_logged(world, "event=site-recovered", NULL) == 1);
+    assert_true(site_is_slowed(site));
+    assert_int_equal(world_ask(world, &(struct admin_ask){ .ticket = 1, .verb = ADMIN_STATUS }), ADMIN_DONE);
+    assert_non_null(strstr(world->answer, "\"row\":\"rate\",\"reply\":\"421 4.7.0 "));
+    world_free(&world);
+}
+
 /* A reproach of one account in a 421 says nothing of the site, however often. */
 static void a_reproach_is_no_failure_of_the_site(void **state)
 {
@@ -496,6 +530,7 @@ int main(void)
         WORLD_TEST(one_connection_too_many_is_no_failure),
         WORLD_TEST(a_transaction_counts_once),
         WORLD_TEST(a_rate_refusal_slows),
+        WORLD_TEST(a_slowed_site_rests_and_comes_back),
         WORLD_TEST(a_reproach_is_no_failure_of_the_site),
         WORLD_TEST(a_full_disk_there_lets_the_site_rest),
         WORLD_TEST(bounds_of_a_site),
