@@ -66,11 +66,9 @@ static void enter_fresh(struct queue *queue, struct pair *pair, const struct rec
         unit->parts[i].recipient = i;
     if (held)
         intervene_hold(queue, entry, "policy");
-    else
-        accounts_consider(queue, entry, envelope);
     envelopes_keep(queue, entry, envelope);
-    if (!entry->held)
-        place_unit(queue, unit);
+    if (!held)
+        place_unit(queue, unit); /* which looks whether its account is suspended */
 }
 
 /* Reads and enters the message at OFFSET; ID is what must lie there, or NULL. */
