@@ -55,7 +55,7 @@ struct policy_sample {
     char account[POLICY_ACCOUNT_SIZE];
     char sender[SMTP_ADDRESS_SIZE];
     char recipient[SMTP_ADDRESS_SIZE]; /* the first */
-    char subject[POLICY_SUBJECT_SIZE]; /* the field's value, cut; as the client wrote it */
+    char subject[POLICY_SUBJECT_SIZE]; /* the first such field's value: unfolded, escaped, cut */
 };
 
 /* Told: a report of abuse came in, at a listener that takes no logins, and says this of a message of ours (message/feedback.h). Nothing

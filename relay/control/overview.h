@@ -6,9 +6,10 @@
 
 #include <jansson.h>
 
-/* Takes the overview, which is its own from here on. Of ADMIN_STATUS: {"version", "since", "queue", "spool", "sites", "accounts",
- * "unavailable"}; of ADMIN_ACCOUNT_SHOW: {"account", "state", …, "queued", "held", "unavailable"}. The last is the list of roles that did
- * not answer; what they would have said is empty. */
+/* Takes the overview, which is its own from here on. Of ADMIN_STATUS: {"version", "since", "queue", "spool", "sites", "rates", "stalled"
+ * (null where mail moves), "accounts", "store" (where limits count), "unavailable"}; of ADMIN_ACCOUNT_SHOW: {"account", "state", …, "queued",
+ * "held", "unavailable"}. The last is the list of roles that did not answer; what they would have said is empty, and "stalled" and "store" are
+ * not there. */
 typedef void (*overview_done)(void *context, json_t *overview);
 
 struct overview;
