@@ -9,6 +9,9 @@
  * dt * count / per would leave the doubles' exact range: `muldiv` multiplies in steps of 13 bits, so that no product passes 2^52. What
  * is surely empty is told by floating point before, with a margin; so whole numbers never have to hold more than a bucket can.
  *
+ * Redis's clock may go back, or that of the one that takes over may be behind. What was written by a time that is yet to come is as full as
+ * it was, and drains from now on: it is written anew, or nothing would drain from it until that time.
+ *
  * Known is believed only where it is well above what Redis has: a machine's own view may be some milliseconds of drain behind, and to
  * lift a bucket by so little again and again would stop its draining. */
 #include "redis_script.h"
@@ -59,6 +62,7 @@ static const char script[] =
     "      if r >= p then u, r = u + 1, 0 end\n"
     "    end\n"
     "    local dt = now - tonumber(at)\n"
+    "    changed[i] = dt < 0\n"
     "    u, r = drain(u, r, c, p, dt < 315576000000 and dt or 315576000000)\n"
     "  end\n"
     "  if known > most[i] then known = most[i] end\n"

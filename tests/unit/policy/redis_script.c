@@ -237,6 +237,28 @@ static void known_heals_a_loss(void **state)
     assert_int_equal(used, 100);
 }
 
+/* A bucket that was written by a clock far ahead is as full as it was, and drains from now on. */
+static void a_clock_that_was_ahead(void **state)
+{
+    const struct bucket_rule rule = { 100, 3600000, 100, 0 };
+    uint64_t used;
+    (void)state;
+    set_clock(1000 + BUCKET_TIME_MAX);
+    assert_int_equal(one("ahead", rule, 100, REDIS_REFUSE, 0, &used), 0);
+    set_clock(1000);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(one("ahead", rule, 1, REDIS_REFUSE, 0, &used), 36000);
+        assert_int_equal(used, 100);
+    }
+    set_clock(1000 + 36000);
+    assert_int_equal(one("ahead", rule, 1, REDIS_REFUSE, 0, &used), 0);
+    assert_int_equal(one("ahead", rule, 1, REDIS_REFUSE, 0, &used), 36000);
+    set_clock(1000 + 3600000 + 36000);
+    assert_int_equal(one("ahead", rule, 100, REDIS_REFUSE, 0, &used), 0);
+    assert_int_equal(one("ahead", rule, 1, REDIS_REFUSE, 0, &used), 36000);
+    set_clock(1000);
+}
+
 static void foreign_values_count_as_empty(void **state)
 {
     static const char *const values[] = {
@@ -316,15 +338,11 @@ static void by_redis_own_clock(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(groups_stops_and_clears),
-        cmocka_unit_test(burst_is_exact),
-        cmocka_unit_test(all_or_nothing),
-        cmocka_unit_test(same_as_on_one_machine),
-        cmocka_unit_test(rates_may_differ),
-        cmocka_unit_test(known_heals_a_loss),
-        cmocka_unit_test(foreign_values_count_as_empty),
-        cmocka_unit_test(expires_when_drained),
-        cmocka_unit_test(a_batch_at_its_limits),
+        cmocka_unit_test(groups_stops_and_clears), cmocka_unit_test(burst_is_exact),
+        cmocka_unit_test(all_or_nothing),          cmocka_unit_test(same_as_on_one_machine),
+        cmocka_unit_test(rates_may_differ),        cmocka_unit_test(known_heals_a_loss),
+        cmocka_unit_test(a_clock_that_was_ahead),  cmocka_unit_test(foreign_values_count_as_empty),
+        cmocka_unit_test(expires_when_drained),    cmocka_unit_test(a_batch_at_its_limits),
         cmocka_unit_test(by_redis_own_clock),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
