@@ -3,7 +3,8 @@
  * server that answers with quotes, blanks, NULs or control bytes in a name has given no host name.
  *
  * A compression pointer must point to before the place where the present run of labels began. Each jump therefore goes to a
- * lower place, and no chain can be longer than the message or come back. */
+ * lower place, and no chain can come back. Their number is bounded as well: thousands of records whose owners begin at the far end of a
+ * chain as long as the message would take a second to read. */
 #include "name.h"
 
 #include "../base/text.h"
@@ -11,6 +12,7 @@
 #include <string.h>
 
 #define POINTER_BITS 0xc0u
+#define POINTERS_MAX 127 /* of one name, as many as it may have labels */
 
 static char lower(char byte)
 {
@@ -91,6 +93,7 @@ bool name_read(struct span message, size_t *at, struct name_wire *ret_wire)
 {
     struct name_wire wire = { .size = 0 };
     size_t here = *at, begin = here, behind = 0; /* behind: where *AT goes once a pointer was followed */
+    unsigned pointers = 0;
     for (;;) {
         if (here >= message.n)
             return false;
@@ -101,7 +104,7 @@ bool name_read(struct span message, size_t *at, struct name_wire *ret_wire)
             if (here >= message.n)
                 return false;
             size_t target = (byte & ~POINTER_BITS) << 8 | (unsigned char)message.p[here++];
-            if (target >= begin)
+            if (target >= begin || ++pointers > POINTERS_MAX)
                 return false;
             behind = behind ? behind : here;
             here = begin = target;

@@ -29,7 +29,7 @@ bool name_from_wire(const struct name_wire *wire, char dest[SMTP_DOMAIN_SIZE]);
 bool name_equal(const struct name_wire *a, const struct name_wire *b);
 
 /* Reads the name at *AT of MESSAGE, following compression pointers (RFC 1035 4.1.4), and moves *AT behind it. Pointers must lead
- * back, so that a chain ends. False where the name leaves the message or is longer than a name may be. */
+ * back, so that a chain ends. False where the name leaves the message, is longer than a name may be, or takes more of them than that has labels. */
 bool name_read(struct span message, size_t *at, struct name_wire *ret_wire);
 
 #endif

@@ -130,6 +130,22 @@ static void long_chain_of_pointers(void **state)
     }
 }
 
+/* Each adds nothing, and costs whoever reads it: no more of them than a name may have labels. */
+static void pointers_that_add_nothing(void **state)
+{
+    char bytes[2000] = "\1a\0";
+    size_t size = 3, last = 0;
+    struct name_wire wire;
+    (void)state;
+    for (unsigned i = 0; i < 200; i++) {
+        size_t from = size;
+        bytes[size++] = (char)(0xc0 | last >> 8);
+        bytes[size++] = (char)(last & 0xff);
+        last = from;
+        assert_int_equal(name_read(span_make(bytes, size), &from, &wire), i < 127);
+    }
+}
+
 static void odd_bytes_are_no_host(void **state)
 {
     static const char *const labels[] = { "a b", "a\"b", "a\r\nb", "a.b", "a\x80", "a\x7f", "a/b" };
@@ -154,6 +170,7 @@ int main(void)
         cmocka_unit_test(wire_and_back),
         cmocka_unit_test(read_names),
         cmocka_unit_test(long_chain_of_pointers),
+        cmocka_unit_test(pointers_that_add_nothing),
         cmocka_unit_test(odd_bytes_are_no_host),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
