@@ -140,7 +140,8 @@ static void finish_mx(struct question *question, const struct mx_set *set, enum 
 }
 
 /* The addresses of a domain without MX are known: they, or what is wrong with them, are the answer. What says that there are none
- * says it of the name, so a "no" of the address question stands for "no mail" too. */
+ * says it of the name, so a "no" of the address question stands for "no mail" too. That there is no MX is a "no" as well, and the answer
+ * holds no longer than this one. */
 static void implicit_answered(void *context, uint64_t ticket, const struct found *found)
 {
     struct question *question = context;
@@ -150,7 +151,8 @@ static void implicit_answered(void *context, uint64_t ticket, const struct found
     mx_init(&set, question->lookup->own_name);
     if (status == DNS_OK)
         status = mx_implicit(&set, span_of(name_of(question)));
-    if (!question->mx.has_ttl || found->ttl_s < question->mx.ttl_s)
+    question->mx.ttl_s = lifetime(question->lookup, DNS_NO_MAIL, question->mx.has_ttl, question->mx.ttl_s);
+    if (found->ttl_s < question->mx.ttl_s)
         question->mx.ttl_s = found->ttl_s;
     question->mx.has_ttl = true;
     finish_mx(question, &set, status, true);

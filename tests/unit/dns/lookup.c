@@ -48,6 +48,22 @@ static void one_aaaa(struct message *message, const char *name)
     message_aaaa(message, name, 300, 7);
 }
 
+static void nothing_said(struct message *message, const char *name)
+{
+    (void)message;
+    (void)name;
+}
+
+static void no_data_for_long(struct message *message, const char *name)
+{
+    message_soa(message, name, 86400, 86400);
+}
+
+static void one_a_for_long(struct message *message, const char *name)
+{
+    message_a(message, name, 86400, 0xc0000201);
+}
+
 static void five_hundred(struct message *message, const char *name)
 {
     char host[64];
@@ -74,6 +90,12 @@ static struct server_rule rules[] = {
     { OWN, 15, 0, no_data, SERVER_PLAIN, 0 },
     { OWN, 1, 0, one_a, SERVER_PLAIN, 0 },
     { OWN, 28, 0, no_data, SERVER_PLAIN, 0 },
+    { "bare.example", 15, 0, nothing_said, SERVER_PLAIN, 0 },
+    { "bare.example", 1, 0, one_a_for_long, SERVER_PLAIN, 0 },
+    { "bare.example", 28, 0, no_data, SERVER_PLAIN, 0 },
+    { "long.example", 15, 0, no_data_for_long, SERVER_PLAIN, 0 },
+    { "long.example", 1, 0, one_a_for_long, SERVER_PLAIN, 0 },
+    { "long.example", 28, 0, no_data_for_long, SERVER_PLAIN, 0 },
     { "nothing.example", 15, 0, no_data, SERVER_PLAIN, 0 },
     { "nothing.example", 1, 0, no_data, SERVER_PLAIN, 0 },
     { "nothing.example", 28, 0, no_data, SERVER_PLAIN, 0 },
@@ -120,6 +142,7 @@ struct heard {
     unsigned count;
     enum dns_status status;
     bool implicit;
+    uint32_t ttl_s;
     char hosts[DNS_HOSTS_MAX * SMTP_DOMAIN_SIZE]; /* names or addresses, blanks between */
 };
 
@@ -132,6 +155,7 @@ static void hear(void *context, const struct found *found, bool is_mx)
     heard->count++;
     heard->status = found->status;
     heard->implicit = found->implicit;
+    heard->ttl_s = found->ttl_s;
     heard->hosts[0] = '\0';
     if (is_mx)
         mx_unpack(found, 0, &mx);
@@ -305,6 +329,30 @@ static void noes_and_trouble_are_kept(void **state)
     assert_int_equal(heard.count, 4);
     assert_int_equal(heard.status, DNS_NXDOMAIN);
     assert_int_equal(atomic_load(&server.asked), before + 1);
+}
+
+/* Where there is no MX the address serves for as long as that "no" holds, and no longer: tomorrow there may be one (RFC 2308 5). */
+static void an_implicit_mx_holds_as_long_as_the_no(void **state)
+{
+    static const struct {
+        enum cache_kind kind;
+        const char *name;
+        uint32_t ttl_s;
+    } cases[] = {
+        { CACHE_MX, "implicit.example", 300 },
+        { CACHE_MX, "bare.example", LOOKUP_NEGATIVE_S },
+        { CACHE_MX, "long.example", 900 },
+        { CACHE_ADDRESS, "long.example", 3600 },
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct heard heard = { .count = 0 };
+        ask(cases[i].kind, cases[i].name, &heard);
+        wait_for(&heard, 1);
+        assert_int_equal(heard.status, DNS_OK);
+        if (heard.ttl_s != cases[i].ttl_s)
+            fail_msg("%s holds for %u s", cases[i].name, heard.ttl_s);
+    }
 }
 
 static void who_has_gone_is_not_told(void **state)
@@ -495,6 +543,7 @@ int main(void)
         WITH_SERVER(large_set_by_tcp),
         WITH_SERVER(asked_once),
         WITH_SERVER(noes_and_trouble_are_kept),
+        WITH_SERVER(an_implicit_mx_holds_as_long_as_the_no),
         WITH_SERVER(who_has_gone_is_not_told),
         WITH_SERVER(a_thousand_names),
         WITH_SERVER(bursts_are_bounded),
