@@ -23,6 +23,7 @@ struct cache {
     struct map *map;
     struct list used; /* the most recent at the front */
     size_t max;
+    size_t bytes; /* of all keys and bodies */
 };
 
 /* A key is the kind's letter and the name, so that one map holds both. */
@@ -57,8 +58,14 @@ void cache_free(struct cache **cache)
     *cache = NULL;
 }
 
+static size_t size_of(const struct cached *cached)
+{
+    return sizeof *cached + cached->key_size + cached->body_size;
+}
+
 static void drop(struct cache *cache, struct cached *cached)
 {
+    cache->bytes -= size_of(cached);
     map_remove(cache->map, span_make(cached->bytes, cached->key_size));
     list_remove(&cached->node);
     free(cached);
@@ -85,9 +92,15 @@ bool cache_get(struct cache *cache, enum cache_kind kind, struct span name, int6
     return true;
 }
 
-static void shrink(struct cache *cache, size_t max)
+static bool is_too_large(const struct cache *cache)
 {
-    while (map_count(cache->map) > max)
+    size_t count = map_count(cache->map);
+    return count > cache->max || (count > 1 && cache->bytes / CACHE_ANSWER_BYTES >= cache->max);
+}
+
+static void shrink(struct cache *cache)
+{
+    while (is_too_large(cache))
         drop(cache, LIST_ENTRY(cache->used.previous, struct cached, node));
 }
 
@@ -107,11 +120,13 @@ void cache_put(struct cache *cache, enum cache_kind kind, struct span name, int6
     memcpy(cached->bytes + at.n, found->body.p, found->body.n);
     struct cached *before = map_put(cache->map, at, cached, NULL);
     list_prepend(&cache->used, &cached->node);
+    cache->bytes += size_of(cached);
     if (before) {
+        cache->bytes -= size_of(before);
         list_remove(&before->node);
         free(before);
     }
-    shrink(cache, cache->max);
+    shrink(cache);
 }
 
 void cache_drop(struct cache *cache, enum cache_kind kind)
@@ -126,7 +141,7 @@ void cache_drop(struct cache *cache, enum cache_kind kind)
 void cache_resize(struct cache *cache, size_t max)
 {
     cache->max = max ? max : 1;
-    shrink(cache, cache->max);
+    shrink(cache);
 }
 
 size_t cache_count(const struct cache *cache)

@@ -1,10 +1,12 @@
-/* What is known about names, for as long as it holds: bounded, the least recently used go first. */
+/* What is known about names, for as long as it holds: bounded in number and in memory, the least recently used go first. */
 #ifndef POSTERN_DNS_CACHE_H
 #define POSTERN_DNS_CACHE_H
 
 #include "../channels/dns.h"
 
 #include <stddef.h>
+
+#define CACHE_ANSWER_BYTES 512 /* of memory for each answer, on the average; the largest take eight times as much */
 
 /* What was asked: mail hosts or addresses. */
 enum cache_kind { CACHE_MX = 'm', CACHE_ADDRESS = 'a' };
@@ -19,7 +21,7 @@ struct found {
 
 struct cache;
 
-/* An empty cache for at most MAX answers (at least 1). */
+/* An empty cache for at most MAX answers (at least 1), and as many times CACHE_ANSWER_BYTES of their texts. */
 struct cache *cache_new(size_t max);
 
 /* Frees *CACHE and nulls it. NULL is fine. */

@@ -101,6 +101,34 @@ static void many(void **state)
     assert_false(knows("host18999.example", "x", 1));
 }
 
+/* Answers as large as they come take the room of many. */
+static void large_ones(void **state)
+{
+    static char body[4000];
+    char name[40];
+    (void)state;
+    cache_resize(cache, 1000);
+    memset(body, 'x', sizeof body - 1);
+    for (unsigned i = 0; i < 1000; i++) {
+        snprintf(name, sizeof name, "host%u.example", i);
+        put(name, DNS_OK, 10, i % 2 ? body : "x", 0);
+    }
+    assert_in_range(cache_count(cache), 200, 1000 * CACHE_ANSWER_BYTES / 2000);
+    assert_true(knows("host999.example", body, 1));
+    for (unsigned i = 0; i < 1000; i++)
+        put("host999.example", DNS_OK, 10, body, 0);
+    assert_in_range(cache_count(cache), 200, 1000 * CACHE_ANSWER_BYTES / 2000);
+    for (unsigned i = 0; i < 1000; i++) {
+        snprintf(name, sizeof name, "small%u.example", i);
+        put(name, DNS_OK, 10, "x", 0);
+    }
+    assert_int_equal(cache_count(cache), 1000);
+    cache_resize(cache, 1);
+    put("large.example", DNS_OK, 10, body, 0);
+    assert_int_equal(cache_count(cache), 1);
+    assert_true(knows("large.example", body, 1));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -109,6 +137,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(replaces, set_up, tear_down),
         cmocka_unit_test_setup_teardown(least_used_leaves, set_up, tear_down),
         cmocka_unit_test_setup_teardown(many, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(large_ones, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
