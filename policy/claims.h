@@ -23,6 +23,7 @@ struct claim {
     unsigned group;   /* of claims for the same pair: the index of the first of them, plus one; 0: none. See redis_script.h */
     unsigned counted; /* of a group's first: the question that was allowed, plus one; 0: none yet */
     bool look;
+    bool noted;             /* that it did not fit: a question may be settled twice */
     uint64_t n;             /* 0: what is asked for was counted before */
     uint64_t pair;          /* in seen.h; 0: it does not matter who */
     size_t whom, whom_size; /* of a pair that others are to be told of: in `texts` */

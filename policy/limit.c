@@ -373,7 +373,7 @@ static bool fits(const struct limit_settling *settling, size_t i, int64_t *ret_w
 static void look(struct limit_set *set, const struct limit_settling *settling, size_t i, const struct key_subject *subject,
                  struct limit_refusal *worst)
 {
-    const struct claim *claim = &settling->claims->items[i];
+    struct claim *claim = &settling->claims->items[i];
     const struct claim_target *target = &settling->claims->targets[claim->target];
     int64_t wait_ms;
     if (fits(settling, i, &wait_ms) || !target->acts)
@@ -382,7 +382,9 @@ static void look(struct limit_set *set, const struct limit_settling *settling, s
     memcpy(refusal.key, target->key, sizeof refusal.key);
     bucket_refused(target->limit->buckets, span_of(refusal.key), settling->now_ms);
     tell(set, &refusal, subject, settling->now_ms);
-    note_would(set, &refusal, claim->look);
+    if (!claim->noted)
+        note_would(set, &refusal, claim->look);
+    claim->noted = true;
     if (target->limit->enforced && (!worst->limit || is_worse(worst, &refusal)))
         *worst = refusal;
 }

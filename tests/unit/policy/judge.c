@@ -275,6 +275,43 @@ static void suspended_within_a_batch(void **state)
     decide_free(&decide);
 }
 
+static bool count_questions(void *context, const struct would_row *row)
+{
+    uint64_t *questions = context;
+    if (row->value)
+        questions[row->enforced] += row->questions;
+    return true;
+}
+
+/* A question that brings a strike is settled once more, but stands once in what limits would have refused. */
+static void a_strike_is_one_question(void **state)
+{
+    static struct policy_rcpt ask = { .ticket = 5, .count = 6 };
+    static struct policy_rcpt_answer answer;
+    uint64_t questions[2] = { 0 };
+    (void)state;
+    struct conf_limit limits[] = { court_limit("strikes", CONF_KEY_ACCOUNT, CONF_COUNT_RECIPIENTS, 4, CONF_THEN_SUSPEND),
+                                   court_limit("watched", CONF_KEY_ACCOUNT, CONF_COUNT_RECIPIENTS, 1, CONF_THEN_DEFER) };
+    limits[0].weight = 10;
+    limits[1].mode = CONF_MODE_OBSERVE;
+    court_new(limits, 2);
+    struct decide *decide = decide_new(&court.conf);
+    decide_set_judge(decide, court.judge);
+    text_copy(ask.subject.account, sizeof ask.subject.account, SPAN("alice"));
+    for (unsigned i = 0; i < ask.count; i++)
+        snprintf(ask.recipients[i], sizeof ask.recipients[i], "r%u@example.com", i);
+    decide_rcpt(decide, &ask, 0, &answer);
+    for (unsigned i = 0; i < ask.count; i++)
+        assert_int_equal(answer.each[i].verdict, POLICY_ALLOW);
+    would_each(decide_would(decide), clock_wall_ms(), count_questions, questions);
+    assert_int_equal(questions[0], 5);
+    assert_int_equal(questions[1], 1);
+    court.set = limit_new(&court.conf, court.seen, &court.set);
+    judge_settings(court.judge, &court.conf, court.table, court.set);
+    decide_set_judge(decide, NULL);
+    decide_free(&decide);
+}
+
 /* Samples are wanted of an account that something speaks against, also where nothing is asked about recipients. */
 static void watched_at_mail(void **state)
 {
@@ -323,6 +360,7 @@ int main(void)
         TEST(new_settings),
         TEST(odd_names),
         TEST(suspended_within_a_batch),
+        TEST(a_strike_is_one_question),
         TEST(watched_at_mail),
         TEST(decided_elsewhere),
     };
