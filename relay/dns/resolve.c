@@ -4,9 +4,9 @@
  * packet when it wants to be called next would cost a walk over all questions.
  *
  * Left to itself, c-ares 1.18 also turns to the next server when one answers SERVFAIL, NOTIMP or REFUSED, but then forgets what it
- * was told and reports a refused connection. So the first channel passes such an answer on (ARES_FLAG_NOCHECKRESP), and where there
- * is more than one server the question goes to a second channel, which knows them from the last to the first and asks each until
- * one does better. When none does, the first answer's reason stands.
+ * was told and reports a refused connection. So the first channel passes such an answer on (ARES_FLAG_NOCHECKRESP), and where it is
+ * one of these or FORMERR, and there is more than one server, the question goes to a second channel, which knows them from the last
+ * to the first and asks each until one does better. When none does, the first answer's reason stands.
  *
  * A question that is lost comes again after a timeout of seconds. So that none is, those that were sent since the tick before the last and
  * are not answered may be so many only: who answers slowly has taken them from its socket by then.
@@ -205,7 +205,8 @@ static void send_query(struct query *query, struct channel *channel)
 /* Is STATUS worth asking another server? */
 static bool may_do_better(const struct query *query, enum dns_status status)
 {
-    return (status == DNS_SERVFAIL || status == DNS_REFUSED) && query->reason == DNS_OK && query->resolve->nservers > 1;
+    bool is_of_server = status == DNS_SERVFAIL || status == DNS_REFUSED || status == DNS_MALFORMED;
+    return is_of_server && query->reason == DNS_OK && query->resolve->nservers > 1;
 }
 
 static void answered(void *context, int ares_status, int timeouts, unsigned char *bytes, int size)

@@ -110,6 +110,7 @@ static struct server_rule rules[] = {
     { "fails.example", 1, 2, NULL, SERVER_PLAIN, 0 },
     { "fails.example", 28, 2, NULL, SERVER_PLAIN, 0 },
     { "refused.example", 15, 5, NULL, SERVER_PLAIN, 0 },
+    { "odd.example", 15, 1, NULL, SERVER_PLAIN, 0 },
     { "silent.example", 15, 0, NULL, SERVER_SILENT, 0 },
     { "slow.example", 15, 0, two_hosts, SERVER_SLOW, 0 },
     { "wrong-id.example", 15, 0, two_hosts, SERVER_WRONG_ID, 0 },
@@ -250,6 +251,7 @@ static void each_kind_of_answer(void **state)
         { CACHE_MX, "absent.example", DNS_NXDOMAIN, "", false },
         { CACHE_MX, "fails.example", DNS_SERVFAIL, "", false },
         { CACHE_MX, "refused.example", DNS_REFUSED, "", false },
+        { CACHE_MX, "odd.example", DNS_MALFORMED, "", false },
         { CACHE_MX, "silent.example", DNS_TIMEOUT, "", false },
         { CACHE_MX, "wrong-id.example", DNS_OK, "mx1.example mx2.example", false },
         { CACHE_MX, "wrong-q.example", DNS_OK, "mx1.example mx2.example", false },
@@ -464,9 +466,8 @@ static void own_name_changes(void **state)
 static void second_server_does_better(void **state)
 {
     static struct server_rule other[] = {
-        { "fails.example", 15, 0, own_second, SERVER_PLAIN, 0 },
-        { "refused.example", 15, 2, NULL, SERVER_PLAIN, 0 },
-        { "half.example", 1, 0, NULL, SERVER_SILENT, 0 },
+        { "fails.example", 15, 0, own_second, SERVER_PLAIN, 0 }, { "refused.example", 15, 2, NULL, SERVER_PLAIN, 0 },
+        { "odd.example", 15, 0, own_second, SERVER_PLAIN, 0 },   { "half.example", 1, 0, NULL, SERVER_SILENT, 0 },
         { "half.example", 28, 0, NULL, SERVER_SILENT, 0 },
     };
     struct server second;
@@ -488,6 +489,10 @@ static void second_server_does_better(void **state)
     ask(CACHE_ADDRESS, "half.example", &heard);
     wait_for(&heard, 3);
     assert_int_equal(heard.status, DNS_SERVFAIL);
+    ask(CACHE_MX, "odd.example", &heard);
+    wait_for(&heard, 4);
+    assert_int_equal(heard.status, DNS_OK);
+    assert_string_equal(heard.hosts, "primary.example");
     server_stop(&second);
 }
 
