@@ -214,7 +214,7 @@ static struct decision *begin(const struct subject *subject, uint64_t ticket, ui
     decision->ticket = ticket;
     decision->count = count;
     for (uint32_t i = 0; i < count; i++)
-        decision->answers[i] = (struct policy_answer){ .ticket = ticket, .verdict = POLICY_ALLOW };
+        decision->answers[i].ticket = ticket; /* else they are zero, and so allow */
     return decision;
 }
 
@@ -314,9 +314,9 @@ struct decision *decide_begin_rcpt(struct decide *decide, const struct policy_rc
     make_subject(decide, &rcpt->subject, &subject);
     struct decision *decision = begin(&subject, rcpt->ticket, count);
     decision->batch = true;
+    size_t at = 0;
     for (uint32_t i = 0; i < count; i++)
-        gather_recipient(decide, &subject, span_of_array(rcpt->recipients[i], sizeof rcpt->recipients[i]), i, now_ms,
-                         &decision->claims);
+        gather_recipient(decide, &subject, policy_rcpt_next(rcpt, &at), i, now_ms, &decision->claims);
     return decision;
 }
 

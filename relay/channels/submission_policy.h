@@ -89,8 +89,9 @@ struct policy_mail {
 struct policy_rcpt {
     uint64_t ticket;
     struct policy_subject subject;
-    uint32_t count;                                       /* 1 to POLICY_BATCH_MAX */
-    char recipients[POLICY_BATCH_MAX][SMTP_ADDRESS_SIZE]; /* sent in part */
+    uint32_t count;                                        /* 1 to POLICY_BATCH_MAX */
+    uint32_t size;                                         /* bytes used of … */
+    char recipients[POLICY_BATCH_MAX * SMTP_ADDRESS_SIZE]; /* the addresses, each with its NUL; sent in part */
 };
 
 /* Behind the header: the From (and Sender) addresses, and the message's real size. */
@@ -131,6 +132,16 @@ static inline bool policy_is_plain(const struct policy_answer *answer)
 {
     return answer->verdict == POLICY_ALLOW && !answer->delay_ms;
 }
+
+/* Names RECIPIENT in QUESTION, which must have fewer than POLICY_BATCH_MAX. Of a question to be sent, all but `recipients` must have been
+ * set before. */
+void policy_rcpt_add(struct policy_rcpt *question, const char *recipient);
+
+/* The recipient at *AT (0: the first), which moves to the next one; "" where there is none. */
+struct span policy_rcpt_next(const struct policy_rcpt *question, size_t *at);
+
+/* How many bytes of QUESTION are to be sent. */
+size_t policy_rcpt_size(const struct policy_rcpt *question);
 
 /* How many bytes of ANSWER are to be sent: up to the last one that is not plain, since what is not sent reads as zeros, and so as plain. */
 size_t policy_rcpt_answer_size(const struct policy_rcpt_answer *answer);

@@ -266,13 +266,10 @@ enum command_fault command_parse_mail(struct span argument, struct command_mail 
 
 enum command_fault command_parse_rcpt(struct span argument, bool smtputf8, struct command_rcpt *ret_rcpt)
 {
-    struct command_rcpt rcpt = { .notify = 0 };
-    enum command_fault fault = take_path(&argument, SPAN("TO:"), false, smtputf8, rcpt.recipient);
-    if (fault == COMMAND_FINE)
-        fault = parse_parameters(argument, rcpt_parameters, &rcpt);
-    if (fault == COMMAND_FINE)
-        *ret_rcpt = rcpt;
-    return fault;
+    ret_rcpt->notify = 0;
+    ret_rcpt->recipient[0] = ret_rcpt->orcpt[0] = '\0'; /* the rest is left alone: a message may name thousands */
+    enum command_fault fault = take_path(&argument, SPAN("TO:"), false, smtputf8, ret_rcpt->recipient);
+    return fault == COMMAND_FINE ? parse_parameters(argument, rcpt_parameters, ret_rcpt) : fault;
 }
 
 bool command_is_helo_name(struct span argument)

@@ -72,7 +72,7 @@ struct command_rcpt {
  * for the path too. RFC 1870, 6152, 6531, 4954 (the AUTH parameter is checked as xtext and forgotten), 3461 4. */
 enum command_fault command_parse_mail(struct span argument, struct command_mail *ret_mail);
 
-/* Parses the argument of RCPT ("TO:<…> …"); *ret_rcpt is written on COMMAND_FINE only. SMTPUTF8 says whether the transaction
+/* Parses the argument of RCPT ("TO:<…> …"); *ret_rcpt holds something of use on COMMAND_FINE only. SMTPUTF8 says whether the transaction
  * has it. RFC 3461 4. */
 enum command_fault command_parse_rcpt(struct span argument, bool smtputf8, struct command_rcpt *ret_rcpt);
 

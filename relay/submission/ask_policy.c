@@ -207,8 +207,7 @@ bool ask_policy_counts_recipients(const struct session *session)
 void ask_policy_rcpt(struct session *session, struct policy_rcpt *question, wait_then then)
 {
     set_subject(&question->subject, session);
-    ask(session, POLICY_RCPT, question,
-        offsetof(struct policy_rcpt, recipients) + question->count * sizeof question->recipients[0], then);
+    ask(session, POLICY_RCPT, question, policy_rcpt_size(question), then);
 }
 
 /* Is there one From field with one address that every reader takes for the same? */

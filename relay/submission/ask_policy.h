@@ -44,7 +44,7 @@ enum ask_policy_result ask_policy_mail(struct session *session, uint64_t size_by
 /* Would policy be asked about SESSION's recipients at all? */
 bool ask_policy_counts_recipients(const struct session *session);
 
-/* May it have the recipients of QUESTION, of which `count` and so many recipients are set, too? The answer is a struct
+/* May it have the recipients of QUESTION, whose subject is filled in here, too? The answer is a struct
  * policy_rcpt_answer, for one recipient at least, or NULL. Else as ask_policy_mail. To be asked only where recipients count. */
 void ask_policy_rcpt(struct session *session, struct policy_rcpt *question, wait_then then);
 

@@ -1,13 +1,12 @@
-/* The commands behind the one in hand are looked at without being taken: they stay in the input and are carried out in their turn, each
- * with the answer that is there by then. What a client has sent cannot change any more, so the same recipients come in the same order;
- * nevertheless each answer is compared with the name that it is for, so that none is ever given to somebody else.
+/* The commands behind the one in hand are read where they lie in the input, which stays as it is while policy is asked: they are carried
+ * out, and taken from there, when the answer has come. What was read of them is kept close together, since a client may name many and
+ * policy be slow.
  *
  * Only what is sure to get as far as policy is looked at: the first other command, a RCPT with a fault, a domain that DNS has to be
  * asked about, or one recipient more than the listener allows ends the batch. All in it was asked for by the client and counts as
  * such, even if it goes away before the answer. */
 #include "batch.h"
 
-#include "../base/map.h"
 #include "../base/text.h"
 #include "../smtp/line.h"
 #include "ask_policy.h"
@@ -17,48 +16,71 @@
 
 #include <stdlib.h>
 
-struct batch {
-    uint32_t count, next;
-    struct policy_answer *answers; /* COUNT of them; NULL where all are plain, as mostly */
-    uint64_t names[];              /* hashes of the recipients behind the first */
+/* What is kept of a command, in front of its two texts. */
+struct kept {
+    size_t size;
+    unsigned notify;
 };
 
-static struct batch *batch_new(const struct policy_rcpt *question)
-{
-    uint32_t count = question->count - 1;
-    struct batch *batch = text_zalloc(sizeof *batch + count * sizeof *batch->names);
-    for (; batch->count < count; batch->count++)
-        batch->names[batch->count] = map_hash(span_of(question->recipients[batch->count + 1]));
-    return batch;
-}
+#define KEPT_MAX (sizeof(struct kept) + sizeof(struct command_rcpt)) /* bytes of one command */
+
+struct batch {
+    struct buffer bytes;
+    size_t taken; /* of them */
+};
 
 void batch_free(struct batch **batch)
 {
     if (!*batch)
         return;
-    free((*batch)->answers);
+    buffer_fini(&(*batch)->bytes);
     free(*batch);
     *batch = NULL;
 }
 
-static void add(struct policy_rcpt *question, const char *recipient)
+static void keep_text(struct batch *batch, const char *text)
 {
-    char *place = question->recipients[question->count++];
-    memset(place, 0, sizeof question->recipients[0]);
-    text_copy(place, sizeof question->recipients[0], span_of(recipient));
+    buffer_add(&batch->bytes, span_make(text, strlen(text) + 1));
 }
 
-/* Takes the next line off *INPUT. False where it is no RCPT that would have to be asked about. */
-static bool next_recipient(const struct session *session, struct span *input, struct command_rcpt *rcpt)
+static void keep(struct batch *batch, const struct command_rcpt *rcpt, size_t size)
+{
+    const struct kept kept = { size, rcpt->notify };
+    buffer_add(&batch->bytes, span_make((const char *)&kept, sizeof kept));
+    keep_text(batch, rcpt->recipient);
+    keep_text(batch, rcpt->orcpt);
+}
+
+static const char *take_text(struct span *bytes)
+{
+    const char *text = bytes->p;
+    *bytes = span_skip(*bytes, strlen(text) + 1);
+    return text;
+}
+
+bool batch_take(struct batch *batch, struct batch_recipient *ret_recipient)
+{
+    struct span bytes = batch ? span_skip(buffer_span(&batch->bytes), batch->taken) : SPAN("");
+    struct kept kept;
+    if (!bytes.n)
+        return false;
+    memcpy(&kept, bytes.p, sizeof kept);
+    bytes = span_skip(bytes, sizeof kept);
+    *ret_recipient = (struct batch_recipient){ .notify = kept.notify, .size = kept.size };
+    ret_recipient->address = take_text(&bytes);
+    ret_recipient->orcpt = take_text(&bytes);
+    batch->taken = buffer_size(&batch->bytes) - bytes.n;
+    return true;
+}
+
+/* Reads the next line of INPUT, *RET_SIZE bytes. False where it is no RCPT that would have to be asked about. */
+static bool next_recipient(const struct session *session, struct span input, struct command_rcpt *rcpt, size_t *ret_size)
 {
     struct span line;
     struct command command;
-    size_t used;
-    if (line_next(*input, SMTP_COMMAND_LINE_MAX, &line, &used) != LINE_DONE || !command_parse(line, &command) ||
-        command.verb != COMMAND_RCPT || rcpt_parse(session, command.argument, rcpt) != COMMAND_FINE)
-        return false;
-    *input = span_skip(*input, used);
-    return rcpt_is_settled(session, rcpt->recipient);
+    return line_next(input, SMTP_COMMAND_LINE_MAX, &line, ret_size) == LINE_DONE && command_parse(line, &command) &&
+           command.verb == COMMAND_RCPT && rcpt_parse(session, command.argument, rcpt) == COMMAND_FINE &&
+           rcpt_is_settled(session, rcpt->recipient);
 }
 
 /* How many recipients may be asked about at once: an answer that allows them all must not be for more than there is room. */
@@ -74,44 +96,18 @@ void batch_ask(struct session *session, wait_then then)
     struct span input = span_skip(stream_input(session->stream), session->in_hand);
     struct policy_rcpt question;
     struct command_rcpt rcpt;
+    size_t size;
     memset(&question, 0, offsetof(struct policy_rcpt, recipients)); /* of the rest, only what is used is sent */
-    add(&question, transaction->rcpt.recipient);
-    while (question.count < most(session) && next_recipient(session, &input, &rcpt))
-        add(&question, rcpt.recipient);
+    policy_rcpt_add(&question, transaction->rcpt.recipient);
     batch_free(&transaction->batch);
-    if (question.count > 1)
-        transaction->batch = batch_new(&question);
+    while (question.count < most(session) && next_recipient(session, input, &rcpt, &size)) {
+        if (!transaction->batch) {
+            transaction->batch = text_zalloc(sizeof *transaction->batch);
+            buffer_init(&transaction->batch->bytes, POLICY_BATCH_MAX * KEPT_MAX);
+        }
+        keep(transaction->batch, &rcpt, size);
+        policy_rcpt_add(&question, rcpt.recipient);
+        input = span_skip(input, size);
+    }
     ask_policy_rcpt(session, &question, then);
-}
-
-static bool all_plain(const struct policy_answer *answers, uint32_t count)
-{
-    while (count && policy_is_plain(&answers[count - 1]))
-        count--;
-    return count == 0;
-}
-
-void batch_answered(struct batch *batch, const struct policy_rcpt_answer *answer)
-{
-    if (!batch)
-        return;
-    uint32_t count = answer ? answer->count - 1 : 0;
-    if (count < batch->count)
-        batch->count = count;
-    if (!batch->count || all_plain(answer->each + 1, batch->count))
-        return;
-    batch->answers = text_zalloc(batch->count * sizeof *batch->answers);
-    memcpy(batch->answers, answer->each + 1, batch->count * sizeof *batch->answers);
-}
-
-const struct policy_answer *batch_take(struct batch *batch, const char *recipient)
-{
-    static const struct policy_answer plain = { .verdict = POLICY_ALLOW };
-    if (!batch || batch->next == batch->count)
-        return NULL;
-    uint32_t at = batch->next++;
-    if (batch->names[at] == map_hash(span_of(recipient)))
-        return batch->answers ? &batch->answers[at] : &plain;
-    batch->next = batch->count;
-    return NULL;
 }

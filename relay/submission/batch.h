@@ -4,21 +4,27 @@
 #ifndef POSTERN_SUBMISSION_BATCH_H
 #define POSTERN_SUBMISSION_BATCH_H
 
-#include "../channels/submission_policy.h"
 #include "wait.h"
 
+#include <stdbool.h>
+#include <stddef.h>
+
 struct batch;
+
+/* A RCPT behind the one in hand, which has no fault. */
+struct batch_recipient {
+    const char *address;
+    unsigned notify;
+    const char *orcpt;
+    size_t size; /* bytes of its line, at the front of the input */
+};
 
 /* Asks policy about the recipient in SESSION's transaction->rcpt and those behind it; THEN gets a struct policy_rcpt_answer, or NULL. */
 void batch_ask(struct session *session, wait_then then);
 
-/* The first in ANSWER (NULL: there is none) is for the recipient in hand and the caller's business; those behind it are kept for
- * batch_take. BATCH may be NULL: there is nobody behind it. */
-void batch_answered(struct batch *batch, const struct policy_rcpt_answer *answer);
-
-/* The answer for RECIPIENT, the next that the client named, where it came with an earlier one; NULL: it has to be asked for.
- * Borrowed until the next call. */
-const struct policy_answer *batch_take(struct batch *batch, const char *recipient);
+/* Takes the next of those behind the one in hand out of BATCH (NULL: there are none). Its texts are borrowed until BATCH is freed. False
+ * where there is none left. */
+bool batch_take(struct batch *batch, struct batch_recipient *ret_recipient);
 
 /* Frees *BATCH and nulls it. NULL is fine. */
 void batch_free(struct batch **batch);

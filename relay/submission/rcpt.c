@@ -12,47 +12,61 @@
 #define RCPT_EXCESS_MAX 1000 /* recipients beyond the maximum that are answered 452; then 421 */
 #define RCPT_REPLY_SIZE 256
 
-static void accept_recipient(struct session *session)
+/* The one in hand, as those behind it are. */
+static struct batch_recipient in_hand(const struct session *session)
 {
-    struct transaction *transaction = session->transaction;
-    const struct command_rcpt *rcpt = &transaction->rcpt;
-    if (!envelope_add(&transaction->envelope, rcpt->recipient, rcpt->notify, rcpt->orcpt)) {
-        session_refuse(session, rcpt->recipient, "452 4.5.3 too many recipients");
+    const struct command_rcpt *rcpt = &session->transaction->rcpt;
+    return (struct batch_recipient){ .address = rcpt->recipient, .notify = rcpt->notify, .orcpt = rcpt->orcpt };
+}
+
+static void accept_recipient(struct session *session, const struct batch_recipient *recipient)
+{
+    if (!envelope_add(&session->transaction->envelope, recipient->address, recipient->notify, recipient->orcpt)) {
+        session_refuse(session, recipient->address, "452 4.5.3 too many recipients");
         return;
     }
     session_enter(session, SESSION_RCPT);
     session_reply(session, "250 2.1.5 recipient ok");
 }
 
-/* What policy says of the recipient in hand; NULL: it says nothing. */
-static void obey(struct session *session, const struct policy_answer *answer)
+/* What policy says of RECIPIENT; NULL: it says nothing. */
+static void obey(struct session *session, const struct batch_recipient *recipient, const struct policy_answer *answer)
 {
     char reply[POLICY_TEXT_SIZE];
     if (!answer || (answer->verdict != POLICY_ALLOW && answer->verdict != POLICY_HOLD)) {
-        session_refuse(session, session->transaction->rcpt.recipient, ask_policy_reply(answer, reply));
+        session_refuse(session, recipient->address, ask_policy_reply(answer, reply));
     } else {
         if (answer->verdict == POLICY_HOLD)
             transaction_hold(session->transaction, span_of_array(answer->reply, sizeof answer->reply));
-        accept_recipient(session);
+        accept_recipient(session, recipient);
     }
     if (answer)
         wait_delay(session, answer->delay_ms);
 }
 
+/* Those behind the one in hand are carried out here, as far as there is an answer; the others when their line is read. */
 static void policy_answered(struct session *session, const void *answer)
 {
     const struct policy_rcpt_answer *it = answer;
-    batch_answered(session->transaction->batch, it);
-    session->transaction->watched |= it && it->watched;
-    obey(session, it ? &it->each[0] : NULL);
+    struct transaction *transaction = session->transaction;
+    struct batch_recipient recipient = in_hand(session);
+    transaction->watched |= it && it->watched;
+    obey(session, &recipient, it ? &it->each[0] : NULL);
+    for (uint32_t i = 1; it && i < it->count && session->wait.kind == WAIT_NOTHING && batch_take(transaction->batch, &recipient);
+         i++) {
+        stream_consume(session->stream, recipient.size);
+        obey(session, &recipient, &it->each[i]);
+    }
+    batch_free(&transaction->batch);
 }
 
 static void check_policy(struct session *session)
 {
+    const struct batch_recipient recipient = in_hand(session);
     if (ask_policy_counts_recipients(session))
         batch_ask(session, policy_answered);
     else
-        accept_recipient(session);
+        accept_recipient(session, &recipient);
 }
 
 /* Trouble with DNS refuses nothing: delivery will see. */
@@ -112,10 +126,6 @@ void rcpt_command(struct session *session, struct span argument)
     } else if (transaction->envelope.nrecipients >= session->listener->max_recipients) {
         too_many(session);
     } else {
-        const struct policy_answer *answer = batch_take(transaction->batch, rcpt->recipient);
-        if (answer)
-            obey(session, answer);
-        else
-            check_domain(session);
+        check_domain(session);
     }
 }

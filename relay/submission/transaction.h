@@ -16,7 +16,7 @@ struct transaction {
     uint64_t ticket; /* of the session that waits for it to be stored */
     struct envelope envelope;
     struct command_rcpt rcpt; /* the recipient that is being asked about */
-    struct batch *batch;      /* those behind it that were asked about with it, or NULL */
+    struct batch *batch;      /* those behind it that are being asked about with it, or NULL */
     unsigned excess;          /* recipients beyond the maximum */
     bool watched;             /* policy wants to know of the message */
     char *subject;            /* of a watched one: what its field says, escaped; NULL: nothing yet */

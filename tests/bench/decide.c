@@ -68,10 +68,13 @@ static void done(void *asker, const struct decision *decision)
 static void ask(uint64_t account, uint32_t recipients)
 {
     static struct policy_rcpt question = { .subject.client = { .family = 4, .bytes = { 127, 0, 0, 1 } } };
+    char recipient[40];
     text_format(question.subject.account, sizeof question.subject.account, "account%llu", (unsigned long long)account);
-    question.count = recipients;
-    for (uint32_t i = 0; i < recipients; i++)
-        text_format(question.recipients[i], sizeof question.recipients[i], "r%u@example.com", some_below(200));
+    question.count = question.size = 0;
+    for (uint32_t i = 0; i < recipients; i++) {
+        text_format(recipient, sizeof recipient, "r%u@example.com", some_below(200));
+        policy_rcpt_add(&question, recipient);
+    }
     under_way++;
     flights_begin(&flights, &flights, decide_begin_rcpt(decide, &question, clock_monotonic_ms()));
     while (under_way >= AT_ONCE)

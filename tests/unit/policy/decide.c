@@ -465,8 +465,8 @@ static void reload_keeps_counts(void **state)
 /* To ADDRESS; answer.delay_ms and the reply are the test's to look at. */
 static enum policy_verdict rcpt_to(const char *account, const char *address, int64_t now_ms)
 {
-    struct policy_rcpt question = { .ticket = 8, .count = 1, .subject = subject_of(account, "alice@example.net") };
-    text_copy(question.recipients[0], sizeof question.recipients[0], span_of(address));
+    struct policy_rcpt question = { .ticket = 8, .subject = subject_of(account, "alice@example.net") };
+    policy_rcpt_add(&question, address);
     decide_rcpt(decide, &question, now_ms, &answers);
     answer = answers.each[0];
     return answer.verdict;
@@ -478,10 +478,13 @@ static const char *batch_to(const char *domain, uint32_t count, int64_t now_ms)
 {
     static char verdicts[POLICY_BATCH_MAX + 1];
     static struct policy_rcpt question;
-    question = (struct policy_rcpt){ .ticket = 8, .count = count, .subject = subject_of("alice", "alice@example.net") };
-    for (uint32_t i = 0; i < count && i < POLICY_BATCH_MAX; i++)
-        snprintf(question.recipients[i], sizeof question.recipients[i], "%c@%s", 'a' + (char)(i % 26),
-                 i % 3 == 2 ? "third.example" : domain);
+    char address[100];
+    question = (struct policy_rcpt){ .ticket = 8, .subject = subject_of("alice", "alice@example.net") };
+    for (uint32_t i = 0; i < count && i < POLICY_BATCH_MAX; i++) {
+        snprintf(address, sizeof address, "%c@%s", 'a' + (char)(i % 26), i % 3 == 2 ? "third.example" : domain);
+        policy_rcpt_add(&question, address);
+    }
+    question.count = count;
     memset(&answers, 0xff, sizeof answers);
     decide_rcpt(decide, &question, now_ms, &answers);
     assert_int_equal(answers.ticket, 8);

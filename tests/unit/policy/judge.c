@@ -247,10 +247,19 @@ static void odd_names(void **state)
     }
 }
 
+static void name_recipients(struct policy_rcpt *ask, unsigned count)
+{
+    char address[40];
+    for (unsigned i = 0; i < count; i++) {
+        text_format(address, sizeof address, "r%u@example.com", i);
+        policy_rcpt_add(ask, address);
+    }
+}
+
 /* In the middle of a batch: those before the limit are allowed, the rest hears of the suspension, and it is told once. */
 static void suspended_within_a_batch(void **state)
 {
-    static struct policy_rcpt ask = { .ticket = 5, .count = 6 };
+    static struct policy_rcpt ask = { .ticket = 5 };
     static struct policy_rcpt_answer answer;
     (void)state;
     struct conf_limit limit = court_limit("first", CONF_KEY_ACCOUNT, CONF_COUNT_FIRST_TIME_RECIPIENTS, 3, CONF_THEN_SUSPEND);
@@ -259,8 +268,7 @@ static void suspended_within_a_batch(void **state)
     decide_set_judge(decide, court.judge);
     ask.subject.client = court_address("192.0.2.1");
     text_copy(ask.subject.account, sizeof ask.subject.account, SPAN("Alice"));
-    for (unsigned i = 0; i < ask.count; i++)
-        snprintf(ask.recipients[i], sizeof ask.recipients[i], "r%u@example.com", i);
+    name_recipients(&ask, 6);
     decide_rcpt(decide, &ask, 0, &answer);
     assert_int_equal(answer.count, 6);
     for (unsigned i = 0; i < ask.count; i++)
@@ -286,7 +294,7 @@ static bool count_questions(void *context, const struct would_row *row)
 /* A question that brings a strike is settled once more, but stands once in what limits would have refused. */
 static void a_strike_is_one_question(void **state)
 {
-    static struct policy_rcpt ask = { .ticket = 5, .count = 6 };
+    static struct policy_rcpt ask = { .ticket = 5 };
     static struct policy_rcpt_answer answer;
     uint64_t questions[2] = { 0 };
     (void)state;
@@ -298,8 +306,7 @@ static void a_strike_is_one_question(void **state)
     struct decide *decide = decide_new(&court.conf);
     decide_set_judge(decide, court.judge);
     text_copy(ask.subject.account, sizeof ask.subject.account, SPAN("alice"));
-    for (unsigned i = 0; i < ask.count; i++)
-        snprintf(ask.recipients[i], sizeof ask.recipients[i], "r%u@example.com", i);
+    name_recipients(&ask, 6);
     decide_rcpt(decide, &ask, 0, &answer);
     for (unsigned i = 0; i < ask.count; i++)
         assert_int_equal(answer.each[i].verdict, POLICY_ALLOW);

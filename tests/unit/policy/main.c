@@ -111,7 +111,7 @@ static enum policy_verdict rcpt(const char *account)
     ask = (struct policy_rcpt){ .ticket = 5, .count = 1, .subject.client = { .family = 4, .bytes = { 127, 0, 0, 1 } } };
     text_copy(ask.subject.account, sizeof ask.subject.account, span_of(account));
     heard.answered = false;
-    assert_true(ipc_send(submission, POLICY_RCPT, &ask, offsetof(struct policy_rcpt, recipients[1]), -1));
+    assert_true(ipc_send(submission, POLICY_RCPT, &ask, policy_rcpt_size(&ask), -1));
     parent_wait(&parent, &heard.answered);
     assert_int_equal(heard.answer.ticket, 5);
     return heard.answer.verdict;
@@ -169,7 +169,7 @@ static void submission_asks_for_many(void **state)
     text_copy(ask.subject.account, sizeof ask.subject.account, SPAN("alice"));
     for (unsigned round = 0; round < 2; round++) {
         heard.answered = false;
-        assert_true(ipc_send(submission, POLICY_RCPT, &ask, offsetof(struct policy_rcpt, recipients[8]), -1));
+        assert_true(ipc_send(submission, POLICY_RCPT, &ask, policy_rcpt_size(&ask), -1));
         parent_wait(&parent, &heard.answered);
         assert_int_equal(heard.rcpt.ticket, 5);
         assert_int_equal(heard.rcpt.count, 8);

@@ -104,11 +104,14 @@ static struct conf_limit limit_of(const char *name, enum conf_limit_count count,
 /* Asks MACHINE about COUNT recipients of alice, r<FIRST> and so on; returns how many were allowed. */
 static unsigned rcpt(struct machine *machine, unsigned first, unsigned count)
 {
-    struct policy_rcpt question = { .ticket = 3, .count = count, .subject.client = { .family = 4, .bytes = { 127, 0, 0, 1 } } };
+    struct policy_rcpt question = { .ticket = 3, .subject.client = { .family = 4, .bytes = { 127, 0, 0, 1 } } };
     unsigned allowed = 0;
+    char address[40];
     text_copy(question.subject.account, sizeof question.subject.account, SPAN("alice"));
-    for (unsigned i = 0; i < count; i++)
-        text_format(question.recipients[i], sizeof question.recipients[i], "r%u@example.com", first + i);
+    for (unsigned i = 0; i < count; i++) {
+        text_format(address, sizeof address, "r%u@example.com", first + i);
+        policy_rcpt_add(&question, address);
+    }
     machine->done = false;
     flights_begin(&machine->flights, machine, decide_begin_rcpt(machine->decide, &question, clock_monotonic_ms()));
     redis_wait(loop, &machine->done);
@@ -164,12 +167,12 @@ static void known_recipients_are_known_to_both(void **state)
 
 static void one_recipient_twice_in_a_batch(void **state)
 {
-    struct policy_rcpt question = { .ticket = 3, .count = 3, .subject.account = "alice" };
+    struct policy_rcpt question = { .ticket = 3, .subject.account = "alice" };
     (void)state;
     rows[0] = limit_of("unique", CONF_COUNT_UNIQUE_RECIPIENTS, 1, CONF_THEN_REJECT);
     begin_both(1);
     for (unsigned i = 0; i < 3; i++)
-        text_copy(question.recipients[i], sizeof question.recipients[i], i == 1 ? SPAN("B@example.com") : SPAN("b@example.com"));
+        policy_rcpt_add(&question, i == 1 ? "B@example.com" : "b@example.com");
     flights_begin(&one.flights, &one, decide_begin_rcpt(one.decide, &question, clock_monotonic_ms()));
     redis_wait(loop, &one.done);
     assert_int_equal(one.answer.count, 3);

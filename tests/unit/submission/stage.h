@@ -72,8 +72,9 @@ static inline void stage_answer_rcpt(struct stage *stage, const struct policy_rc
     static struct policy_rcpt_answer answer;
     answer = (struct policy_rcpt_answer){ .ticket = rcpt->ticket, .watched = stage->policy_answer.watched };
     stage->asked_recipients[0] = '\0';
+    size_t at = 0;
     for (bool slow = false; answer.count < rcpt->count && !slow; answer.count++) {
-        const char *recipient = rcpt->recipients[answer.count];
+        const char *recipient = policy_rcpt_next(rcpt, &at).p;
         struct policy_answer *each = &answer.each[answer.count];
         *each = stage->policy_answer;
         if (stage->bad_recipient && strcmp(recipient, stage->bad_recipient) == 0)
