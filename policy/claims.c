@@ -7,6 +7,8 @@
 void claims_clear(struct claims *claims)
 {
     claims->count = claims->ntargets = 0;
+    if (claims->nscopes)
+        memset(claims->scopes, 0, claims->nscopes * sizeof *claims->scopes);
     buffer_clear(&claims->texts);
 }
 
@@ -14,8 +16,19 @@ void claims_fini(struct claims *claims)
 {
     free(claims->items);
     free(claims->targets);
+    free(claims->scopes);
     buffer_fini(&claims->texts);
     *claims = (struct claims){ .count = 0 };
+}
+
+unsigned *claims_scope(struct claims *claims, size_t index, size_t limits)
+{
+    if (limits > claims->nscopes) {
+        claims->scopes = text_realloc(claims->scopes, limits * sizeof *claims->scopes);
+        memset(claims->scopes + claims->nscopes, 0, (limits - claims->nscopes) * sizeof *claims->scopes);
+        claims->nscopes = limits;
+    }
+    return &claims->scopes[index];
 }
 
 unsigned claims_target(struct claims *claims, const struct limit *limit, const char *key, bool acts)

@@ -13,7 +13,8 @@ struct limit;
 /* A bucket that questions are about. */
 struct claim_target {
     const struct limit *limit;
-    bool acts; /* the limit's share is reached, where it has one */
+    bool acts;    /* the limit's share is reached, where it has one */
+    uint64_t sum; /* of all claims, while they are settled together */
     char key[KEY_SIZE];
 };
 
@@ -29,13 +30,19 @@ struct claim {
     size_t whom, whom_size; /* of a pair that others are to be told of: in `texts` */
 };
 
-/* All that limits have to say to questions that are decided one after the other; zero is empty. */
+/* All that limits have to say to questions of one subject that are decided one after the other; zero is empty. */
 struct claims {
     struct claim_target *targets;
     struct claim *items;
-    size_t ntargets, target_room, count, room;
+    unsigned *scopes; /* one a limit: see claims_scope */
+    size_t ntargets, target_room, count, room, nscopes;
     struct buffer texts;
 };
+
+/* What is known of limit INDEX of LIMITS, the same number each time, and the subject: 0 nothing yet, CLAIMS_NOT_ABOUT, or the index of
+ * the target plus one. */
+unsigned *claims_scope(struct claims *claims, size_t index, size_t limits);
+#define CLAIMS_NOT_ABOUT ((unsigned)-1)
 
 /* The index of the target for LIMIT and KEY; one that is new ACTS or does not. */
 unsigned claims_target(struct claims *claims, const struct limit *limit, const char *key, bool acts);

@@ -188,6 +188,13 @@ static void settle(struct decide *decide, const struct subject *subject, const s
         acts[verdict](&refusal, answer);
 }
 
+/* Most batches fit, as a whole. */
+static bool settle_whole(struct decide *decide, const struct decision *decision, const struct limit_settling *settling)
+{
+    struct policy_answer answer;
+    return decision->batch && !refuse_suspended(decide, &decision->subject, &answer) && limit_settle_whole(decide->limits, settling);
+}
+
 /* What an account did is drawn in its curve: of a batch so many were ALLOWED. Is more of it wanted, since something speaks against it? */
 static bool watch(struct decide *decide, const struct decision *decision, uint32_t allowed, int64_t now_ms)
 {
@@ -256,8 +263,9 @@ static uint32_t looked_at(const struct decision *decision, const int64_t *waits_
 void decide_end(struct decide *decide, struct decision *decision, const int64_t *waits_ms, bool unshared, int64_t now_ms)
 {
     struct limit_settling settling = { &decision->claims, 0, waits_ms, unshared, now_ms };
-    uint32_t count = looked_at(decision, waits_ms), allowed = 0;
-    for (uint32_t i = 0; i < count; i++) {
+    uint32_t count = looked_at(decision, waits_ms);
+    uint32_t allowed = settle_whole(decide, decision, &settling) ? count : 0;
+    for (uint32_t i = allowed; i < count; i++) {
         struct policy_answer *answer = &decision->answers[i];
         settling.question = i;
         if (answer->verdict == POLICY_ALLOW)

@@ -228,7 +228,6 @@ static uint32_t seconds(const struct limit_set *set, int64_t now_ms)
 
 /* A question as one limit sees it. */
 struct view {
-    char key[KEY_SIZE];
     uint64_t n;
     uint64_t pair; /* 0: it does not matter who */
 };
@@ -239,33 +238,28 @@ static struct span pair_kind(const struct limit *limit)
     return counts[limit->conf->count].how == HOW_FIRST ? SPAN("first") : span_of(limit->conf->name);
 }
 
-/* Is what is asked for something new to LIMIT? */
-static void look_at_pair(struct limit_set *set, const struct limit *limit, const struct limit_ask *ask, int64_t now_ms,
-                         struct view *view)
+/* What LIMIT sees of ASK for KEY: nothing where what is asked for is not new to it. */
+static struct view view_of(struct limit_set *set, const struct limit *limit, struct span key, const struct limit_ask *ask,
+                           int64_t now_ms)
 {
-    bool first = counts[limit->conf->count].how == HOW_FIRST;
+    enum how how = counts[limit->conf->count].how;
+    struct view view = { .n = ask->n };
+    if (how == HOW_ALL)
+        return view;
     uint32_t now_s = seconds(set, now_ms);
-    uint64_t per_s = first ? now_s : (uint64_t)limit->conf->rate.per_ms / 1000;
-    view->pair = seen_pair(set->seen, pair_kind(limit), span_of(view->key), ask->whom);
-    if (seen_since(set->seen, view->pair, per_s < now_s ? now_s - (uint32_t)per_s : 0))
-        view->n = 0;
+    uint64_t per_s = how == HOW_FIRST ? now_s : (uint64_t)limit->conf->rate.per_ms / 1000;
+    view.pair = seen_pair(set->seen, pair_kind(limit), key, ask->whom);
+    if (seen_since(set->seen, view.pair, per_s < now_s ? now_s - (uint32_t)per_s : 0))
+        view.n = 0;
+    return view;
 }
 
-/* Is LIMIT about this question? */
-static bool is_about(struct limit_set *set, const struct limit *limit, const struct key_subject *subject,
-                     const struct limit_ask *ask, int64_t now_ms, struct view *view)
+/* Does LIMIT count for SUBJECT? Then KEY is what it counts by. */
+static bool is_about(const struct limit *limit, const struct key_subject *subject, char key[KEY_SIZE])
 {
     const struct conf_limit *conf = limit->conf;
-    if (!limit->counted || conf->count != ask->count || !ask->n)
-        return false; /* as most are: nothing else is looked at */
-    view->n = ask->n;
-    view->pair = 0;
-    if (!key_of(conf->key, subject, view->key) || (conf->apply_to.count && !key_selected(&conf->apply_to, subject)) ||
-        key_selected(&conf->except, subject))
-        return false;
-    if (counts[conf->count].how != HOW_ALL)
-        look_at_pair(set, limit, ask, now_ms, view);
-    return true;
+    return key_of(conf->key, subject, key) && (!conf->apply_to.count || key_selected(&conf->apply_to, subject)) &&
+           !key_selected(&conf->except, subject);
 }
 
 static enum limit_verdict verdict_of(const struct limit_refusal *refusal)
@@ -305,17 +299,34 @@ static void note_would(struct limit_set *set, const struct limit_refusal *refusa
         would_note(set->would, limit->conf, limit->enforced, refusal->key, refusal->n, clock_wall_ms());
 }
 
+/* The target that LIMIT has for SUBJECT. False where it is not about it. Of the limits that count by recipient it is another one for each
+ * question, else what was found for the first one holds. */
+static bool find_target(struct limit_set *set, const struct limit *limit, const struct key_subject *subject, int64_t now_ms,
+                        struct claims *claims, unsigned *ret_target)
+{
+    unsigned *scope = claims_scope(claims, (size_t)(limit - set->limits), set->count);
+    if (!*scope || limit->conf->key == CONF_KEY_RECIPIENT_DOMAIN) {
+        char key[KEY_SIZE];
+        *scope = CLAIMS_NOT_ABOUT;
+        if (is_about(limit, subject, key))
+            *scope = claims_target(claims, limit, key, share_is_reached(set, limit, span_of(key), now_ms)) + 1;
+    }
+    *ret_target = *scope - 1;
+    return *scope != CLAIMS_NOT_ABOUT;
+}
+
 /* Adds what one limit claims. */
 static void gather(struct limit_set *set, const struct limit *limit, const struct key_subject *subject,
                    const struct limit_ask *ask, int64_t now_ms, unsigned question, struct claims *claims)
 {
-    struct view view;
+    struct claim claim = { .question = question, .look = ask->look };
     if (ask->look && limit->conf->then == CONF_THEN_SUSPEND)
         return; /* nobody is suspended for what only might be */
-    if (!is_about(set, limit, subject, ask, now_ms, &view) || (ask->look && !view.n))
+    if (!ask->n || !find_target(set, limit, subject, now_ms, claims, &claim.target))
         return;
-    struct claim claim = { .question = question, .look = ask->look, .n = view.n, .pair = view.pair };
-    claim.target = claims_target(claims, limit, view.key, share_is_reached(set, limit, span_of(view.key), now_ms));
+    struct view view = view_of(set, limit, span_of(claims->targets[claim.target].key), ask, now_ms);
+    claim.n = view.n;
+    claim.pair = view.pair;
     if (view.pair)
         claim.group = claims_group(claims, view.pair);
     if (view.pair && set->sharing && claims_keep(claims, ask->whom, &claim.whom))
@@ -431,6 +442,17 @@ static void count_here(struct limit_set *set, const struct limit *limit, struct 
         set->sharing->counted(set->sharing_context, limit, key, n, now_ms);
 }
 
+/* Notes the pair of claim I, where it has one. */
+static void note_claim(struct limit_set *set, const struct claims *claims, size_t i, bool is_new, int64_t now_ms)
+{
+    const struct claim *claim = &claims->items[i];
+    const struct claim_target *target = &claims->targets[claim->target];
+    const struct noted noted = { target->limit, claim->pair, is_new, span_of(target->key),
+                                 span_head(span_skip(buffer_span(&claims->texts), claim->whom), claim->whom_size) };
+    if (claim->pair)
+        note_pair(set, &noted, now_ms);
+}
+
 static void count(struct limit_set *set, const struct limit_settling *settling, size_t i)
 {
     const struct claim *claim = &settling->claims->items[i];
@@ -441,10 +463,7 @@ static void count(struct limit_set *set, const struct limit_settling *settling, 
         return;
     if (n && !settling->waits_ms && (target->limit->enforced || fits(settling, i, &wait_ms)))
         count_here(set, target->limit, span_of(target->key), n, settling->unshared, settling->now_ms);
-    const struct noted noted = { target->limit, claim->pair, n > 0, span_of(target->key),
-                                 span_head(span_skip(buffer_span(&settling->claims->texts), claim->whom), claim->whom_size) };
-    if (claim->pair)
-        note_pair(set, &noted, settling->now_ms);
+    note_claim(set, settling->claims, i, n > 0, settling->now_ms);
     if (claim->group && n)
         settling->claims->items[claim->group - 1].counted = settling->question + 1;
 }
@@ -465,6 +484,39 @@ enum limit_verdict limit_settle(struct limit_set *set, const struct limit_settli
     return verdict;
 }
 
+/* Is claim I the first for its pair, or another of the same question? What later ones ask for is counted by then. */
+static bool is_first(const struct claims *claims, size_t i)
+{
+    const struct claim *claim = &claims->items[i];
+    return !claim->group || claims->items[claim->group - 1].question == claim->question;
+}
+
+bool limit_settle_whole(struct limit_set *set, const struct limit_settling *settling)
+{
+    struct claims *claims = settling->claims;
+    int64_t wait_ms;
+    if (settling->waits_ms)
+        return false;
+    for (size_t i = 0; i < claims->ntargets; i++)
+        claims->targets[i].sum = 0;
+    for (size_t i = 0; i < claims->count; i++)
+        claims->targets[claims->items[i].target].sum += is_first(claims, i) ? claims->items[i].n : 0;
+    for (size_t i = 0; i < claims->ntargets; i++) {
+        const struct claim_target *target = &claims->targets[i];
+        if (target->sum &&
+            !bucket_fits(target->limit->buckets, span_of(target->key), target->sum, settling->now_ms, &wait_ms))
+            return false;
+    }
+    for (size_t i = 0; i < claims->ntargets; i++) {
+        const struct claim_target *target = &claims->targets[i];
+        if (target->sum)
+            count_here(set, target->limit, span_of(target->key), target->sum, settling->unshared, settling->now_ms);
+    }
+    for (size_t i = 0; i < claims->count; i++)
+        note_claim(set, claims, i, is_first(claims, i) && claims->items[i].n, settling->now_ms);
+    return true;
+}
+
 enum limit_verdict limit_take(struct limit_set *set, const struct key_subject *subject, const struct limit_ask *asks,
                               size_t nasks, int64_t now_ms, struct limit_refusal *ret_refusal)
 {
@@ -478,11 +530,12 @@ enum limit_verdict limit_take(struct limit_set *set, const struct key_subject *s
 static void note_one(struct limit_set *set, const struct limit *limit, const struct key_subject *subject,
                      const struct limit_ask *ask, int64_t now_ms, struct limit_refusal *worst)
 {
-    struct view view;
+    char text[KEY_SIZE];
     int64_t wait_ms = 0;
-    if (!is_about(set, limit, subject, ask, now_ms, &view))
+    if (!limit->counted || limit->conf->count != ask->count || !ask->n || !is_about(limit, subject, text))
         return;
-    struct span key = span_of(view.key);
+    struct span key = span_of(text);
+    struct view view = view_of(set, limit, key, ask, now_ms);
     if (limit->shares && view.n)
         share_note(limit->shares, key, (struct share){ .bad = (uint32_t)view.n, .all = (uint32_t)view.n },
                    limit_wall_ms(set, now_ms));
@@ -496,7 +549,7 @@ static void note_one(struct limit_set *set, const struct limit *limit, const str
     if (!beyond)
         return;
     struct limit_refusal refusal = { .limit = limit, .n = view.n, .wait_ms = wait_ms };
-    memcpy(refusal.key, view.key, sizeof refusal.key);
+    memcpy(refusal.key, text, sizeof refusal.key);
     tell(set, &refusal, subject, now_ms);
     note_would(set, &refusal, ask->look);
     if (limit->enforced && (!worst->limit || is_worse(worst, &refusal)))

@@ -91,6 +91,10 @@ struct limit_settling {
 enum limit_verdict limit_settle(struct limit_set *set, const struct limit_settling *settling, const struct key_subject *subject,
                                 struct limit_refusal *ret_refusal);
 
+/* Settles all questions of SETTLING's claims at once, none of which is a look, where all of them fit together: they are counted, and allowed.
+ * False where one does not fit or others decide; then nothing is counted, and they are to be settled one by one. */
+bool limit_settle_whole(struct limit_set *set, const struct limit_settling *settling);
+
 /* Who shares what is counted here with others. */
 struct limit_sharing {
     /* N were counted for KEY by the buckets here. */

@@ -525,6 +525,57 @@ static void a_batch_has_bounds(void **state)
     assert_string_equal(verdicts + 99, "d");
 }
 
+/* Whatever is named in whatever batches, each recipient gets what it gets where it is named alone, and the same is counted. */
+static void a_batch_says_what_its_recipients_would_hear(void **state)
+{
+    struct conf_limit limits[] = {
+        limit_of("provider", CONF_KEY_RECIPIENT_DOMAIN, CONF_COUNT_RECIPIENTS, 40, 40, CONF_THEN_REJECT),
+        limit_of("hourly", CONF_KEY_ACCOUNT, CONF_COUNT_RECIPIENTS, 90, 90, CONF_THEN_DEFER),
+        limit_of("new", CONF_KEY_ACCOUNT, CONF_COUNT_FIRST_TIME_RECIPIENTS, 12, 12, CONF_THEN_DEFER),
+        limit_of("newer", CONF_KEY_ACCOUNT, CONF_COUNT_FIRST_TIME_RECIPIENTS, 15, 15, CONF_THEN_HOLD),
+        limit_of("unlike", CONF_KEY_CLIENT, CONF_COUNT_UNIQUE_RECIPIENTS, 14, 14, CONF_THEN_REJECT),
+        limit_of("domains", CONF_KEY_ACCOUNT, CONF_COUNT_UNIQUE_DOMAINS, 3, 3, CONF_THEN_DEFER),
+    };
+    struct conf conf = { .limits = limits, .nlimits = COUNT(limits) };
+    unsigned refused = 0, seed = 1;
+    char name[40];
+    (void)state;
+    limits[3].mode = CONF_MODE_OBSERVE;
+    for (unsigned round = 0; round < 40; round++) {
+        struct decide *batches = decide_new(&conf), *singles = decide_new(&conf);
+        for (unsigned n = 0; n < 12; n++) {
+            struct policy_rcpt question = { .ticket = 8, .subject = subject_of("alice", "alice@example.net") };
+            int64_t now_ms = n * 60000;
+            unsigned size = 1 + (seed = seed * 1103515245 + 12345) / 65536 % 20;
+            for (unsigned i = 0; i < size; i++) {
+                seed = seed * 1103515245 + 12345;
+                text_format(name, sizeof name, "r%u@d%u.example", seed / 65536 % 5, seed / 1048576 % 4);
+                policy_rcpt_add(&question, name);
+            }
+            decide_rcpt(batches, &question, now_ms, &answers);
+            assert_int_equal(answers.count, size);
+            size_t at = 0;
+            for (unsigned i = 0; i < size; i++) {
+                struct policy_rcpt alone = { .ticket = 8, .subject = question.subject };
+                static struct policy_rcpt_answer one;
+                policy_rcpt_add(&alone, policy_rcpt_next(&question, &at).p);
+                decide_rcpt(singles, &alone, now_ms, &one);
+                assert_int_equal(answers.each[i].verdict, one.each[0].verdict);
+                assert_int_equal(answers.each[i].delay_ms, one.each[0].delay_ms);
+                refused += one.each[0].verdict != POLICY_ALLOW;
+            }
+            for (size_t l = 1; l < COUNT(limits); l++) {
+                struct span key = l == 4 ? SPAN("192.0.2.1") : SPAN("alice");
+                assert_int_equal(bucket_look(limit_at(decide_limits(batches), l)->buckets, key, now_ms).used,
+                                 bucket_look(limit_at(decide_limits(singles), l)->buckets, key, now_ms).used);
+            }
+        }
+        decide_free(&batches);
+        decide_free(&singles);
+    }
+    assert_in_range(refused, 100, 4000);
+}
+
 /* Named at once or one behind the other, it takes as long. */
 static void a_batch_is_as_slow_as_its_recipients(void **state)
 {
@@ -681,6 +732,7 @@ int main(void)
         TEST(hold_takes_and_says_why),
         TEST(a_batch_is_exact),
         TEST(a_batch_has_bounds),
+        TEST(a_batch_says_what_its_recipients_would_hear),
         TEST(a_batch_is_as_slow_as_its_recipients),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
