@@ -10,7 +10,8 @@
 #include "../base/ipc.h"
 #include "../smtp/limits.h"
 
-#define ADMIN_TEXT_MAX 16384
+#define ADMIN_TEXT_MAX  16384
+#define ADMIN_NO_SENDER "<>" /* the null path, as ADMIN_SITE's `sender` */
 
 enum admin_verb {
     ADMIN_STATUS,     /* queue: {"queue": {…}, "sites": […], "spool": {…}}; policy: {"accounts": […]} */
@@ -20,12 +21,13 @@ enum admin_verb {
     ADMIN_QUEUE_RELEASE,
     ADMIN_QUEUE_REMOVE,
     ADMIN_QUEUE_RETRY,
-    ADMIN_QUEUE_ADOPT,     /* look for pairs that came into the spool: {"segments": N} */
-    ADMIN_MESSAGE,         /* {"id", …, "events": […]} */
-    ADMIN_SITE,            /* queue, for trace: {"route", "site", "state", …} of the domain in `recipient` */
-    ADMIN_LIMITS,          /* policy: one object a piece */
-    ADMIN_ACCOUNT_LIST,    /* policy: one object a piece: those that are suspended or have strikes */
-    ADMIN_ACCOUNT_SHOW,    /* policy: {"account", "state", …}; queue: {"held", "queued"} of that account */
+    ADMIN_QUEUE_ADOPT,  /* look for pairs that came into the spool: {"segments": N} */
+    ADMIN_MESSAGE,      /* {"id", …, "events": […]} */
+    ADMIN_SITE,         /* queue, for trace: {"route", "site", "state", "source", …} of the domain in `recipient`, for mail from
+                            * `sender` (ADMIN_NO_SENDER: without one; "": whoever sends) by `account` ("": nobody's in particular) */
+    ADMIN_LIMITS,       /* policy: one object a piece */
+    ADMIN_ACCOUNT_LIST, /* policy: one object a piece: those that are suspended or have strikes */
+    ADMIN_ACCOUNT_SHOW, /* policy: {"account", "state", …}; queue: {"held", "queued"} of that account */
     ADMIN_ACCOUNT_SUSPEND, /* policy: {"account", "state"} */
     ADMIN_ACCOUNT_RESUME,
     ADMIN_WOULD,    /* policy: what limits did not let pass, or would not have; one object a piece */

@@ -72,7 +72,7 @@ static const struct command commands[] = {
     { "message", "ID", NEEDS_ARGUMENT, "id", false, false, false, print_life, ask,
       "the whole life of one message, event by event" },
     { "trace", "ADDRESS", NEEDS_ARGUMENT, "recipient", false, false, false, print_trace, ask,
-      "where mail for an address would go now" },
+      "where mail for an address would go now, and where from" },
     { "limits", NULL, NO_ARGUMENT, NULL, true, false, true, print_limit, limits,
       "each limit, what is used of it and what is left" },
     { "account list", NULL, NO_ARGUMENT, NULL, true, false, true, print_account_row, ask,
@@ -106,6 +106,8 @@ static const struct option {
     const char *name;
     const char *value_name; /* or NULL */
 } own_options[] = {
+    { "trace", "account", "A" },
+    { "trace", "sender", "S" },
     { "limits", "would", NULL },
     { "firewall print", "redirect", "PORT" },
     { "firewall print", "world", "INTERFACE" },

@@ -203,19 +203,26 @@ void print_life(const json_t *life)
     }
 }
 
-static void print_host(const json_t *host)
+static void add_addresses(struct buffer *line, const json_t *object)
 {
     const json_t *address;
-    struct buffer line;
     size_t i;
+    json_array_foreach(json_object_get(object, "addresses"), i, address)
+    {
+        buffer_addf(line, "%s%s", i ? ", " : "", json_string_value(address) ? json_string_value(address) : "");
+    }
+}
+
+static void print_host(const json_t *host)
+{
+    struct buffer line;
     buffer_init(&line, 8192);
     buffer_addf(&line, "%5" PRId64 "  %s", screen_number_at(host, "preference"), screen_text_at(host, "name"));
     if (screen_number_at(host, "port"))
         buffer_addf(&line, ":%" PRId64, screen_number_at(host, "port"));
-    json_array_foreach(json_object_get(host, "addresses"), i, address)
-    {
-        buffer_addf(&line, "%s%s", i ? ", " : "  ", json_string_value(address) ? json_string_value(address) : "");
-    }
+    if (json_array_size(json_object_get(host, "addresses")))
+        buffer_add_text(&line, "  ");
+    add_addresses(&line, host);
     if (*screen_text_at(host, "problem"))
         buffer_addf(&line, "  %s", screen_text_at(host, "problem"));
     printf("  ");
@@ -223,15 +230,63 @@ static void print_host(const json_t *host)
     buffer_fini(&line);
 }
 
+/* What the configuration says of the account. */
+static void print_entry_of(const char *account, const json_t *trace)
+{
+    const char *entry = screen_text_at(trace, "entry"), *class = screen_text_at(trace, "class");
+    bool is_own = *entry && strcmp(entry, "*") != 0;
+    printf("       ");
+    screen_flow_format(7, 9, "account \"%s\"%s%s%s%s", account, is_own ? "" : " is not in the configuration",
+                       *entry && !is_own ? "; \"*\" holds" : "", *class ? ", class " : "", class);
+}
+
+static void print_source(const json_t *source)
+{
+    const char *name = screen_text_at(source, "name");
+    struct buffer line;
+    buffer_init(&line, 8192);
+    buffer_addf(&line, "%s%s", name, *name ? "  " : "");
+    add_addresses(&line, source);
+    buffer_addf(&line, " as %s", screen_text_at(source, "helo"));
+    printf("         ");
+    screen_flow(9, 13, buffer_text(&line));
+    buffer_fini(&line);
+}
+
+/* Where the connections come from; nothing where that is not known. */
+static void print_sources(const json_t *trace)
+{
+    const json_t *sources = json_object_get(trace, "sources"), *source;
+    const char *pool = screen_text_at(trace, "source");
+    size_t i;
+    if (!json_is_string(json_object_get(trace, "source")))
+        return;
+    screen_flow_format(0, 7, "From:  %s%s%s",
+                       *pool                      ? "pool \""
+                       : json_array_size(sources) ? "delivery.source"
+                                                  : "any address of this machine",
+                       pool, *pool ? "\"" : "");
+    json_array_foreach(sources, i, source)
+    {
+        print_source(source);
+    }
+}
+
 void print_trace(const json_t *trace)
 {
-    const char *route = screen_text_at(trace, "route"), *site = screen_text_at(trace, "site");
+    const char *route = screen_text_at(trace, "route"), *site = screen_text_at(trace, "site"),
+               *account = screen_text_at(trace, "account");
+    bool has_sender = json_is_string(json_object_get(trace, "from"));
     const json_t *host;
     size_t i;
-    screen_flow_format(0, 7, "Mail for %s goes %s%s%s", screen_text_at(trace, "address"),
+    screen_flow_format(0, 7, "Mail for %s%s%s%s%s%s goes %s%s%s", screen_text_at(trace, "address"), has_sender ? " from <" : "",
+                       screen_text_at(trace, "from"), has_sender ? ">" : "", *account ? " by " : "", account,
                        *route ? "by route \"" : "to its MX hosts", route, *route ? "\"" : "");
+    if (*account)
+        print_entry_of(account, trace);
     screen_flow_format(0, 7, "Site:  %s (%s)", *site ? site : "none yet", screen_text_at(trace, "state"));
     print_pace(7, trace);
+    print_sources(trace);
     printf("TLS:   %s\n", screen_text_at(trace, "tls"));
     printf("Hosts:\n");
     json_array_foreach(json_object_get(trace, "hosts"), i, host)

@@ -61,11 +61,11 @@ static void trace_came(void *context, json_t *trace, const char *problem)
 
 static void trace(struct visitor *visitor, const struct order *order, const struct request *request)
 {
-    struct span address = span_of(request->ask.recipient);
+    const char *reason;
     (void)order;
-    visitor_waits(visitor)->trace = trace_new(visitor_control(visitor), address, trace_came, visitor);
+    visitor_waits(visitor)->trace = trace_new(visitor_control(visitor), &request->ask, trace_came, visitor, &reason);
     if (!visitor_waits(visitor)->trace)
-        visitor_end(visitor, false, "that is no mail address; give one such as user@example.net");
+        visitor_end(visitor, false, reason);
 }
 
 static void command_parent(struct visitor *visitor, const struct order *order, const struct request *request)

@@ -1,5 +1,6 @@
-/* Three questions, one after the other: queue knows the site and how it fares, the configuration the route, dns the mail hosts (unless
- * the route names its own) and then, all at once, their addresses. It is what delivery would do now, short of connecting. */
+/* Three questions, one after the other: queue knows the site, how it fares, and the pool of sources, the configuration the route, dns the
+ * mail hosts (unless the route names its own) and then, all at once, their addresses. It is what delivery would do now, short of
+ * connecting. */
 #include "trace.h"
 
 #include "../base/buffer.h"
@@ -9,6 +10,7 @@
 #include "looking.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #define SITE_TEXT_MAX (64 * 1024)
 
@@ -23,8 +25,8 @@ struct trace {
     struct control *control;
     trace_done done;
     void *context;
-    char address[SMTP_ADDRESS_SIZE];
-    struct span domain; /* in `address` */
+    struct admin_ask ask; /* with its addresses in normal form */
+    struct span domain;   /* of the recipient, in `ask` */
     const struct conf_route *route;
     struct buffer site; /* what queue says of the site */
     struct trace_host hosts[DNS_HOSTS_MAX];
@@ -44,6 +46,48 @@ static const char *tls_name(const struct trace *trace)
 {
     const struct conf *conf = trace->control->role->conf;
     return tls_names[trace->route && trace->route->tls_given ? trace->route->tls : conf->delivery.tls];
+}
+
+static json_t *escaped(const char *text)
+{
+    char shown[2 * SMTP_ADDRESS_SIZE];
+    text_escape(shown, sizeof shown, span_of(text));
+    return json_string(shown);
+}
+
+/* Whose mail it is that goes this way. */
+static void tell_origin(const struct trace *trace, json_t *whole)
+{
+    const char *sender = trace->ask.sender, *account = trace->ask.account;
+    const struct conf_account *entry = *account ? conf_account_for(trace->control->role->conf, span_of(account)) : NULL;
+    bool nobody = strcmp(sender, ADMIN_NO_SENDER) == 0;
+    json_object_set_new(whole, "from", *sender ? escaped(nobody ? "" : sender) : json_null());
+    json_object_set_new(whole, "account", *account ? escaped(account) : json_null());
+    json_object_set_new(whole, "class", escaped(entry ? entry->class : ""));
+    json_object_set_new(whole, "entry", escaped(entry ? entry->name : ""));
+}
+
+static void add_source(json_t *sources, const char *name, const struct conf_strings *from, const char *helo)
+{
+    json_t *addresses = json_array();
+    for (size_t i = 0; i < from->count; i++)
+        json_array_append_new(addresses, escaped(from->items[i]));
+    json_array_append_new(sources,
+                          json_pack("{s:o, s:o, s:o}", "name", escaped(name), "addresses", addresses, "helo", escaped(helo)));
+}
+
+/* The sources of POOL, or delivery.source where it is "". */
+static json_t *sources_json(const struct conf *conf, const char *pool)
+{
+    json_t *sources = json_array();
+    if (!*pool && conf->delivery.source.count)
+        add_source(sources, "", &conf->delivery.source, conf->hostname);
+    for (size_t i = 0; i < conf->nsources; i++) {
+        const struct conf_source *source = &conf->sources[i];
+        if (*pool && strcmp(conf_source_pool(source), pool) == 0)
+            add_source(sources, source->name, &source->addresses, *source->helo ? source->helo : conf->hostname);
+    }
+    return sources;
 }
 
 static json_t *host_json(const struct trace_host *host)
@@ -66,15 +110,16 @@ static void finish(struct trace *trace)
     const char *problem = trace->problem;
     struct span said = buffer_span(&trace->site);
     json_t *hosts = json_array(), *whole = json_loadb(said.p, said.n, 0, NULL);
-    char address[2 * SMTP_ADDRESS_SIZE];
     if (!json_is_object(whole)) {
         json_decref(whole);
-        whole = json_pack("{s:s, s:s, s:s}", "route", "", "site", "", "state", "unknown");
+        whole = json_pack("{s:s, s:s, s:s, s:n}", "route", "", "site", "", "state", "unknown", "source");
     }
+    const char *pool = json_string_value(json_object_get(whole, "source"));
     for (unsigned i = 0; i < trace->nhosts; i++)
         json_array_append_new(hosts, host_json(&trace->hosts[i]));
-    text_escape(address, sizeof address, span_of(trace->address));
-    json_object_set_new(whole, "address", json_string(address));
+    json_object_set_new(whole, "address", escaped(trace->ask.recipient));
+    tell_origin(trace, whole);
+    json_object_set_new(whole, "sources", pool ? sources_json(trace->control->role->conf, pool) : json_array());
     json_object_set_new(whole, "tls", json_string(tls_name(trace)));
     json_object_set_new(whole, "hosts", hosts);
     json_object_set_new(whole, "problem", json_string(problem));
@@ -142,23 +187,55 @@ static void site_end(void *context, enum admin_result result, const char *reason
     ask_addresses(trace);
 }
 
-struct trace *trace_new(struct control *control, struct span address, trace_done done, void *context)
+/* ADDRESS, an array of SMTP_ADDRESS_SIZE, in normal form; false where it is no address. */
+static bool normalise(char *address)
+{
+    struct address parsed;
+    char normal[SMTP_ADDRESS_SIZE];
+    if (address_parse(span_of(address), true, &parsed) != ADDRESS_OK || !parsed.domain.n ||
+        !address_normal(&parsed, normal, sizeof normal))
+        return false;
+    text_copy(address, SMTP_ADDRESS_SIZE, span_of(normal));
+    return true;
+}
+
+/* Why ASK, whose addresses are brought into normal form, cannot be answered; NULL where it can. */
+static const char *find_fault(struct admin_ask *ask)
+{
+    if (!normalise(ask->recipient))
+        return "that is no mail address; give one such as user@example.net";
+    if (*ask->sender && strcmp(ask->sender, ADMIN_NO_SENDER) != 0 && !normalise(ask->sender))
+        return "the sender is no mail address; give one such as user@example.net, or <> for none";
+    return NULL;
+}
+
+/* The route of mail as ASK says to DOMAIN, or NULL. */
+static const struct conf_route *find_route(const struct conf *conf, const struct admin_ask *ask, struct span domain)
+{
+    struct span sender = span_of(ask->sender);
+    const struct conf_route *special = conf_route_special(conf, domain, sender, span_of(ask->account));
+    return special ? special : conf_route_for(conf, domain);
+}
+
+struct trace *trace_new(struct control *control, const struct admin_ask *ask, trace_done done, void *context,
+                        const char **ret_reason)
 {
     static const struct asking_events events = { .text = site_text, .end = site_end };
-    struct address parsed;
-    struct admin_ask ask = { .verb = ADMIN_SITE };
-    struct trace *trace = text_zalloc(sizeof *trace);
-    *trace = (struct trace){ .control = control, .done = done, .context = context, .problem = "" };
-    if (address_parse(address, true, &parsed) != ADDRESS_OK || !parsed.domain.n ||
-        !address_normal(&parsed, trace->address, sizeof trace->address)) {
-        free(trace);
+    struct admin_ask asked = { .verb = ADMIN_SITE };
+    text_copy(asked.recipient, sizeof asked.recipient, span_of(ask->recipient));
+    text_copy(asked.sender, sizeof asked.sender, span_of(ask->sender));
+    text_copy(asked.account, sizeof asked.account, span_of(ask->account));
+    const char *fault = find_fault(&asked);
+    if (fault) {
+        *ret_reason = fault;
         return NULL;
     }
-    trace->domain = address_domain(span_of(trace->address));
-    trace->route = conf_route_for(control->role->conf, trace->domain);
+    struct trace *trace = text_zalloc(sizeof *trace);
+    *trace = (struct trace){ .control = control, .done = done, .context = context, .ask = asked, .problem = "" };
+    trace->domain = address_domain(span_of(trace->ask.recipient));
+    trace->route = find_route(control->role->conf, &trace->ask, trace->domain);
     buffer_init(&trace->site, SITE_TEXT_MAX);
-    text_copy(ask.recipient, sizeof ask.recipient, span_of(trace->address));
-    asking_start(control->asking, CONTROL_QUEUE, &ask, &events, trace);
+    asking_start(control->asking, CONTROL_QUEUE, &asked, &events, trace);
     return trace;
 }
 

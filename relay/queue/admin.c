@@ -299,21 +299,36 @@ static enum step tell_message(struct queue *queue, struct job_of_admin *job)
     return finish(job, ADMIN_DONE, "");
 }
 
+/* What decides for mail to the domain NAME that is as JOB's question says. Whoever sends, where no sender is said, is nobody that a route
+ * is for, but not without a name as reports are. */
+static struct domain_way way_of(const struct queue *queue, const struct job_of_admin *job, struct span name)
+{
+    const struct conf *conf = queue_conf(queue);
+    struct span sender = span_of(job->ask.sender), account = span_of(job->ask.account);
+    if (!sender.n)
+        sender = SPAN("@");
+    else if (span_equal(sender, SPAN(ADMIN_NO_SENDER)))
+        sender = span_make("", 0);
+    return (struct domain_way){ conf_route_special(conf, name, sender, account), conf_pool_for(conf, sender, account) };
+}
+
 /* The site of a domain; where it is not known it is asked for, and the job waits a while for the answer. */
 static enum step tell_site(struct queue *queue, struct job_of_admin *job)
 {
     struct span name = address_domain(span_of(job->ask.recipient));
     if (!name.n)
         name = span_of(job->ask.recipient);
-    struct domain *domain = name.n ? domain_get(queue, name, (struct domain_way){ NULL, "" }) : NULL;
+    struct domain_way way = way_of(queue, job, name);
+    struct domain *domain = name.n ? domain_get(queue, name, way) : NULL;
     const struct site *site = domain ? domain_site(queue, domain) : NULL;
     if (domain && !site && clock_monotonic_ms() - job->since_ms < RESOLVE_MS) {
         domain_ask(queue, domain);
         return STEP_REST;
     }
-    const struct conf_route *route = conf_route_for(queue_conf(queue), name);
+    const struct conf_route *route = way.special ? way.special : conf_route_for(queue_conf(queue), name);
     json_t *answer = site ? describe_site(queue, site) : json_pack("{s:s, s:s}", "site", "", "state", "unknown");
     json_object_set_new(answer, "route", route ? describe_text(span_of(route->name)) : json_string(""));
+    json_object_set_new(answer, "source", describe_text(span_of(route && *route->source ? route->source : way.pool)));
     send_json(job, answer);
     return finish(job, ADMIN_DONE, "");
 }

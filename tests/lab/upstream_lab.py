@@ -79,6 +79,51 @@ def case_routes_by_sender_and_account():
         wait_for(lambda: len(hosts["sales"].messages) == 2, what="the message by the route that is left")
 
 
+WAYS = """
+account "carol" {{ class = bulk }}
+source "bulk1" {{ pool = bulk addresses = {{ "127.0.7.2" }} helo = "b1.example.net" accounts = {{ "class:bulk" }} }}
+source "staff" {{ addresses = {{ "127.0.7.1" }} }}
+source "reports" {{ addresses = {{ "127.0.7.4" }} }}
+route "*" {{ via = "127.0.6.1:{port}" }}
+route "sales" {{ domains = {{ "*" }} senders = {{ "@sales.example.net" }} via = "127.0.6.2:{port}" }}
+route "boss" {{ domains = {{ "*" }} senders = {{ "boss@sales.example.net" }} accounts = {{ "carol" }} via = "127.0.6.3:{port}" tls = none source = staff }}
+"""
+
+
+def case_a_trace_tells_the_way_that_such_mail_takes():
+    """Route, hosts and source by sender, account and class; then the mail itself."""
+    with World() as world:
+        hosts = {f"127.0.6.{i}": world.add(Receiver(f"127.0.6.{i}", world.delivery_port)) for i in (1, 2, 3)}
+        daemon = relay(world, WAYS.format(port=world.delivery_port), delivery='source = { "127.0.7.9" } bounce-source = reports')
+
+        def trace(*words):
+            told = daemon.cli("trace", "bob@far.example", *words, json_output=True)
+            return told, (told["route"], told["hosts"][0]["name"], told["source"], [a for s in told["sources"] for a in s["addresses"]])
+        for account, sender, way in (("alice", "alice@example.net", ("*", "127.0.6.1", "", ["127.0.7.9"])),
+                                     ("alice", "boss@sales.example.net", ("sales", "127.0.6.2", "", ["127.0.7.9"])),
+                                     ("carol", "carol@example.net", ("*", "127.0.6.1", "bulk", ["127.0.7.2"])),
+                                     ("carol", "boss@sales.example.net", ("boss", "127.0.6.3", "staff", ["127.0.7.1"]))):
+            told, found = trace("--sender", sender, "--account", account)
+            assert found == way and (told["from"], told["account"]) == (sender, account), (way, told)
+            receiver = hosts[way[1]]
+            count = len(receiver.messages)
+            submit(daemon, sender, ["bob@far.example"], message(account), user=account)
+            wait_for(lambda: len(receiver.messages) > count, what=f"mail of {account} at {way[1]}")
+            assert receiver.messages[-1].peer == way[3][0], receiver.messages[-1].peer
+        told, found = trace()
+        assert found[:3] == ("*", "127.0.6.1", "") and told["from"] is None and told["account"] is None, told
+        assert trace("--sender", "<>")[1][2:] == ("reports", ["127.0.7.4"])
+        told, found = trace("--account", "carol")
+        assert found[0] == "*" and found[2] == "bulk" and (told["entry"], told["class"]) == ("carol", "bulk"), told
+        told, found = trace("--account", "nobody")
+        assert (found[0], told["entry"], told["class"]) == ("*", "", ""), told
+        for words, answer in ((("--account", "nobody"), 'account "nobody" is not in the configuration'), (("--sender", "a@sales.example.net"), 'from <a@sales.example.net> goes by route "sales"'),
+                              (("--account", "carol"), "bulk1  127.0.7.2 as b1.example.net")):
+            assert answer in daemon.cli("trace", "bob@far.example", *words), answer
+        wrong = daemon.cli("trace", "bob@far.example", "--sender", "nobody", check=False)
+        assert wrong.returncode == 1 and "the sender is no mail address; give one such as user@example.net, or <> for none" in wrong.stderr, wrong
+
+
 def smart_route(world, port, secret, more="", name="far.example"):
     """A route over a smart host at PORT of localhost, with the secret in a file that is returned too."""
     path = world.folder / f"secret-{name}"

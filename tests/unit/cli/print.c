@@ -77,7 +77,10 @@ static const char everything[] =
     "\"deferred\", "
     "\"to\": \"%1$s\", \"mx\": \"%1$s\", \"tls\": \"%1$s\", \"attempt\": %2$s, \"reply\": \"%1$s\", \"next\": "
     "\"2026-11-24T22:15:03Z\"}], "
-    "\"truncated\": true, \"route\": \"%1$s\", \"site\": \"%1$s\", \"address\": \"%1$s\", \"tls\": \"verify\", \"hosts\": "
+    "\"truncated\": true, \"route\": \"%1$s\", \"site\": \"%1$s\", \"address\": \"%1$s\", \"tls\": \"verify\", "
+    "\"class\": \"%1$s\", \"entry\": \"%1$s\", \"source\": \"%1$s\", \"sources\": [{\"name\": \"%1$s\", \"addresses\": "
+    "[\"%1$s\", "
+    "\"2001:db8:1111:2222:3333:4444:5555:6666\"], \"helo\": \"%1$s\"}], \"hosts\": "
     "[{\"preference\": "
     "%2$s, \"name\": \"%1$s\", \"port\": %2$s, \"addresses\": [\"%1$s\", \"%1$s\", \"2001:db8:1111:2222:3333:4444:5555:6666\"], "
     "\"problem\": \"%1$s\"}], \"problem\": \"%1$s\", \"reply\": \"%1$s\", \"limit\": \"%1$s\", \"key\": \"account\", \"value\": "
@@ -250,6 +253,25 @@ static void screens_look_like_this(void **state)
           "192.0.2.2\n" },
         { print_trace, "{\"address\": \"a@b\", \"route\": \"*\", \"site\": \"s\", \"problem\": \"nothing\"}",
           "Mail for a@b goes by route \"*\"\nSite:  s ()\nTLS:   \nHosts:\nnothing\n" },
+        { print_trace,
+          "{\"address\": \"a@b\", \"from\": \"c@d\", \"account\": \"carol\", \"route\": \"sales\", \"class\": \"bulk\", "
+          "\"entry\": \"carol\"}",
+          "Mail for a@b from <c@d> by carol goes by route \"sales\"\n       account \"carol\", class bulk\nSite: " },
+        { print_trace, "{\"address\": \"a@b\", \"from\": null, \"account\": \"carol\", \"class\": \"staff\", \"entry\": \"*\"}",
+          "Mail for a@b by carol goes to its MX hosts\n       account \"carol\" is not in the configuration; \"*\" holds, class "
+          "staff\nSite: " },
+        { print_trace, "{\"address\": \"a@b\", \"from\": \"\", \"account\": \"carol\", \"class\": \"\", \"entry\": \"\"}",
+          "Mail for a@b from <> by carol goes to its MX hosts\n       account \"carol\" is not in the configuration\nSite: " },
+        { print_trace,
+          "{\"source\": \"bulk\", \"sources\": [{\"name\": \"b1\", \"addresses\": [\"192.0.2.8\"], \"helo\": \"b1.example\"}, "
+          "{\"name\": "
+          "\"b2\", \"addresses\": [\"192.0.2.9\", \"2001:db8::9\"], \"helo\": \"b2.example\"}]}",
+          "From:  pool \"bulk\"\n         b1  192.0.2.8 as b1.example\n         b2  192.0.2.9, 2001:db8::9 as "
+          "b2.example\nTLS: " },
+        { print_trace,
+          "{\"source\": \"\", \"sources\": [{\"name\": \"\", \"addresses\": [\"192.0.2.7\"], \"helo\": \"r.example\"}]}",
+          "From:  delivery.source\n         192.0.2.7 as r.example\nTLS: " },
+        { print_trace, "{\"source\": \"\", \"sources\": []}", "From:  any address of this machine\nTLS: " },
         { print_limit,
           "{\"limit\": \"hourly\", \"key\": \"account\", \"value\": \"alice\", \"left\": 180, \"rate\": 200, \"count\": "
           "\"messages\", "

@@ -38,6 +38,9 @@ static void refusals_name_the_reason(void **state)
         { "{\"command\": \"trace\"}", "no mail address" },
         { "{\"command\": \"trace\", \"filters\": {\"recipient\": \"nobody\"}}", "no mail address" },
         { "{\"command\": \"trace\", \"filters\": {\"recipient\": \"a@\"}}", "no mail address" },
+        { "{\"command\": \"trace\", \"filters\": {\"recipient\": \"a@b\", \"sender\": \"nobody\"}}",
+          "the sender is no mail address" },
+        { "{\"command\": \"trace\", \"filters\": {\"recipient\": \"a@b\", \"sender\": \"<a@b>\"}}", "<> for none" },
         { "{\"command\": \"queue list\"}", "queue process is being started again" },
         { "{\"command\": \"limits\"}", "policy process is being started again" },
     };

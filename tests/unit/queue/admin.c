@@ -250,22 +250,46 @@ static void status_counts(void **state)
 static void a_site_is_resolved_for_trace(void **state)
 {
     (void)state;
-    struct world *world = world_new("route \"routed.example\" { via = \"smtp.upstream.example:587\" }\n");
+    struct world *world =
+        world_new("route \"routed.example\" { via = \"smtp.upstream.example:587\" }\n"
+                  "route \"sales\" { domains = { \"*\" } senders = { \"@sales.example\" } via = \"bulk.example:25\" }\n"
+                  "route \"robot\" { domains = { \"*\" } accounts = { \"robot\" } via = mx source = own }\n"
+                  "source \"own\" { addresses = { \"127.0.7.1\" } }\n"
+                  "source \"bulk1\" { pool = bulk addresses = { \"127.0.7.2\" } accounts = { \"class:bulk\" } }\n"
+                  "source \"reports\" { addresses = { \"127.0.7.3\" } }\n"
+                  "delivery { bounce-source = reports }\n"
+                  "account \"carol\" { class = bulk }\n");
     static const struct {
-        const char *recipient, *site, *route;
+        struct admin_ask ask;
+        const char *site, *route, *source;
     } cases[] = {
-        { "bob@there.example", "mx.there.example", "" },
-        { "There.Example", "mx.there.example", "" },
-        { "bob@routed.example", "smtp.upstream.example", "routed.example" },
+        { { .recipient = "bob@there.example" }, "mx.there.example", "", "" },
+        { { .recipient = "There.Example" }, "mx.there.example", "", "" },
+        { { .recipient = "bob@routed.example" }, "smtp.upstream.example", "routed.example", "" },
+        { { .recipient = "bob@there.example", .sender = "a@sales.example" }, "bulk.example", "sales", "" },
+        { { .recipient = "bob@there.example", .sender = "a@other.example" }, "mx.there.example", "", "" },
+        { { .recipient = "bob@routed.example", .sender = "a@sales.example" }, "smtp.upstream.example", "routed.example", "" },
+        { { .recipient = "bob@there.example", .account = "Carol" }, "mx.there.example", "", "bulk" },
+        { { .recipient = "bob@there.example", .account = "carol", .sender = "a@sales.example" },
+          "bulk.example",
+          "sales",
+          "bulk" },
+        { { .recipient = "bob@there.example", .account = "robot", .sender = "a@sales.example" },
+          "mx.there.example",
+          "robot",
+          "own" },
+        { { .recipient = "bob@there.example", .account = "unknown" }, "mx.there.example", "", "" },
+        { { .recipient = "bob@there.example", .sender = ADMIN_NO_SENDER }, "mx.there.example", "", "reports" },
     };
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct admin_ask ask = { .verb = ADMIN_SITE };
-        text_copy(ask.recipient, sizeof ask.recipient, span_of(cases[i].recipient));
+        struct admin_ask ask = cases[i].ask;
+        ask.verb = ADMIN_SITE;
         assert_int_equal(world_ask(world, &ask), ADMIN_DONE);
         json_t *value = value_of(world, 0);
         assert_string_equal(text(value, "site"), cases[i].site);
         assert_string_equal(text(value, "route"), cases[i].route);
+        assert_string_equal(text(value, "source"), cases[i].source);
         json_decref(value);
     }
     world_free(&world);
