@@ -56,3 +56,15 @@ def table(rows, names):
     print(" " * width + "".join(f"{name:>14}" for name in names))
     for row in rows:
         print(f"{row[0]:<{width}}" + "".join(f"{value:>14}" for value in row[1:]))
+
+
+def compare(title, results):
+    """Rows of what each relay did, {"rate": messages a second, "cpu_ms": processor ms a message}, with the ratio of the first to the second."""
+    ratio = [f"{results[0]['cpu_ms'] / results[1]['cpu_ms']:.2f}"] if len(results) > 1 and results[1]["cpu_ms"] else []
+    return [[f"{title}: messages/s"] + [f"{result['rate']:.0f}" for result in results],
+            ["  processor ms a message"] + [f"{result['cpu_ms']:.3f}" for result in results] + ratio]
+
+
+def show(rows):
+    """Rows of compare(), and others like them: what postern did, then Postfix where it was measured, then the ratio."""
+    table(rows, ("postern", "Postfix", "ratio")[:max(len(row) for row in rows) - 1])

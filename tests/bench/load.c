@@ -2,13 +2,17 @@
  *
  *     load --target HOST:PORT --sink HOST:PORT [--clients 50] [--messages 5000] [--each 100] [--size 4096] [--tls] [--auth USER:PASSWORD]
  *          [--to ADDRESS] [--from ADDRESS] [--recipients 1] [--seconds 120]
- *     load --sink HOST:PORT --expect N [--seconds 120]
+ *     load --sink HOST:PORT [--certificate FILE --key FILE] --expect N [--seconds 120]
  *     load --target HOST:PORT --domains N …
  *
- * --each is how many messages go over one connection, --recipients how many each of them has (0.ADDRESS and so on), --domains spreads the recipients over d0.example and so on. Without --sink nothing is
- * received or waited for. --expect only receives: it prints "ready", "first" with the first message, and the object when N have come.
- * Threads that block: plain to read; what it costs is not measured. It prints one
- * JSON object and exits 0 when every message that got a 250 has arrived at the sink. */
+ * --each is how many messages go over one connection, --recipients how many each of them has (0.ADDRESS and so on); --domains spreads the
+ * recipients over d0.example and so on, those of one message, too. Without --sink nothing is received or waited for. --expect only receives:
+ * it prints "ready", "first" with the first message, and the object when as many recipients had theirs. With a certificate the sink offers
+ * STARTTLS.
+ *
+ * Threads that block: plain to read; what it costs is not measured. It prints one JSON object and exits 0 when every recipient of a message
+ * that got a 250 has it at the sink. "received" counts the sink's transactions, "recipients" those who had a message by them; "after_data_s"
+ * is the time from the last message's final dot to the last receipt. */
 #include <arpa/inet.h>
 #include <getopt.h>
 #include <netinet/in.h>
@@ -30,7 +34,7 @@ static struct {
     int clients, messages, each, size, seconds, expect, domains, recipients;
     bool tls;
     char auth[512]; /* base64 of NUL user NUL password */
-    const char *to, *from;
+    const char *to, *from, *certificate, *key;
 } options = { .clients = 50,
               .messages = 5000,
               .each = 100,
@@ -40,11 +44,11 @@ static struct {
               .to = "someone@example.com",
               .from = "user@example.net" };
 
-static atomic_int next_message, accepted, refused, received;
-static _Atomic int64_t last_receipt_ns;
+static atomic_int next_message, accepted, refused, received, served; /* the last: recipients of what was received */
+static _Atomic int64_t last_receipt_ns, last_dot_ns;
 static double *latencies_ms;
 static atomic_int nlatencies;
-static SSL_CTX *tls;
+static SSL_CTX *tls, *sink_tls; /* the second NULL: the sink offers no STARTTLS */
 static char *content;
 
 static int64_t now_ns(void)
@@ -164,19 +168,23 @@ static bool greet(struct peer *peer)
     return command(peer, text, 235);
 }
 
+/* The recipient K of message I, as a command. Returns its length. */
+static int write_recipient(char *text, size_t size, int i, int k)
+{
+    if (options.domains)
+        return snprintf(text, size, "RCPT TO:<user%d.%d@d%d.example>\r\n", i, k, (i + k) % options.domains);
+    if (options.recipients == 1)
+        return snprintf(text, size, "RCPT TO:<%s>\r\n", options.to);
+    return snprintf(text, size, "RCPT TO:<%d.%s>\r\n", k, options.to);
+}
+
 static bool submit(struct peer *peer)
 {
-    char text[32768];
-    char to[256];
+    char text[65536];
     int i = atomic_load(&accepted);
-    if (options.domains)
-        snprintf(to, sizeof to, "user%d@d%d.example", i, i % options.domains);
-    else
-        snprintf(to, sizeof to, "%s", options.to);
     size_t used = (size_t)snprintf(text, sizeof text, "MAIL FROM:<%s>\r\n", options.from);
     for (int k = 0; k < options.recipients && used < sizeof text; k++)
-        used += (size_t)(options.recipients == 1 ? snprintf(text + used, sizeof text - used, "RCPT TO:<%s>\r\n", to)
-                                                 : snprintf(text + used, sizeof text - used, "RCPT TO:<%d.%s>\r\n", k, to));
+        used += (size_t)write_recipient(text + used, sizeof text - used, i, k);
     if (used + sizeof "DATA\r\n" > sizeof text)
         return false;
     strcpy(text + used, "DATA\r\n");
@@ -190,6 +198,7 @@ static bool submit(struct peer *peer)
     if (!put(peer, content, strlen(content)))
         return false;
     int64_t begun = now_ns();
+    atomic_store(&last_dot_ns, begun);
     if (reply(peer) != 250)
         return false;
     latencies_ms[atomic_fetch_add(&nlatencies, 1)] = (double)(now_ns() - begun) / 1e6;
@@ -236,40 +245,69 @@ static void *client(void *argument)
     return NULL;
 }
 
+/* What a client of the receiving server has said. */
+struct visit {
+    bool data;
+    int recipients;
+};
+
+static void note_receipt(struct visit *visit)
+{
+    atomic_fetch_add(&received, 1);
+    atomic_store(&last_receipt_ns, now_ns());
+    atomic_fetch_add(&served, visit->recipients);
+    *visit = (struct visit){ false, 0 };
+}
+
+static bool accept_tls(struct peer *peer)
+{
+    if (!put(peer, "220 go\r\n", 8))
+        return false;
+    peer->ssl = SSL_new(sink_tls);
+    peer->start = peer->end = 0;
+    SSL_set_fd(peer->ssl, peer->fd);
+    return SSL_accept(peer->ssl) == 1;
+}
+
+/* Answers the line TEXT of SIZE bytes; false where that ends the connection. */
+static bool serve(struct peer *peer, struct visit *visit, const char *text, size_t size)
+{
+    static const char ehlo[] = "250-sink.example\r\n250-PIPELINING\r\n250-8BITMIME\r\n250 SIZE 100000000\r\n",
+                      ehlo_tls[] = "250-sink.example\r\n250-STARTTLS\r\n250-PIPELINING\r\n250-8BITMIME\r\n250 SIZE 100000000\r\n";
+    if (visit->data) {
+        if (size != 3 || memcmp(text, ".\r\n", 3) != 0)
+            return true;
+        note_receipt(visit);
+        return put(peer, "250 2.0.0 kept\r\n", 16);
+    }
+    if (strncmp(text, "EHLO", 4) == 0)
+        return sink_tls && !peer->ssl ? put(peer, ehlo_tls, sizeof ehlo_tls - 1) : put(peer, ehlo, sizeof ehlo - 1);
+    if (strncmp(text, "STARTTLS", 8) == 0 && sink_tls && !peer->ssl)
+        return accept_tls(peer);
+    if (strncmp(text, "DATA", 4) == 0) {
+        visit->data = true;
+        return put(peer, "354 go\r\n", 8);
+    }
+    if (strncmp(text, "QUIT", 4) == 0) {
+        put(peer, "221 bye\r\n", 9);
+        return false;
+    }
+    visit->recipients = strncmp(text, "RCPT", 4) == 0 ? visit->recipients + 1 : 0;
+    return put(peer, "250 2.1.0 ok\r\n", 14);
+}
+
 /* One connection of the receiving server: as little as a server can do. */
 static void *receive(void *argument)
 {
     struct peer *peer = calloc(1, sizeof *peer);
-    static const char greeting[] = "220 sink.example ESMTP\r\n",
-                      ehlo[] = "250-sink.example\r\n250-PIPELINING\r\n250-8BITMIME\r\n250 SIZE 100000000\r\n";
-    bool data = false;
+    struct visit visit = { false, 0 };
     char *text;
     size_t size;
     peer->fd = (int)(intptr_t)argument;
-    put(peer, greeting, sizeof greeting - 1);
-    while ((text = line(peer, &size))) {
-        bool sent = true;
-        if (data) {
-            if (size != 3 || memcmp(text, ".\r\n", 3) != 0)
-                continue;
-            data = false;
-            atomic_fetch_add(&received, 1);
-            atomic_store(&last_receipt_ns, now_ns());
-            sent = put(peer, "250 2.0.0 kept\r\n", 16);
-        } else if (strncmp(text, "EHLO", 4) == 0) {
-            sent = put(peer, ehlo, sizeof ehlo - 1);
-        } else if (strncmp(text, "DATA", 4) == 0) {
-            data = true;
-            sent = put(peer, "354 go\r\n", 8);
-        } else if (strncmp(text, "QUIT", 4) == 0) {
-            put(peer, "221 bye\r\n", 9);
-            break;
-        } else {
-            sent = put(peer, "250 2.1.0 ok\r\n", 14);
-        }
-        if (!sent)
-            break;
-    }
+    put(peer, "220 sink.example ESMTP\r\n", 24);
+    while ((text = line(peer, &size)) && serve(peer, &visit, text, size))
+        ;
+    SSL_free(peer->ssl);
     close(peer->fd);
     free(peer);
     return NULL;
@@ -296,6 +334,14 @@ static void start_sink(void)
 {
     pthread_t thread;
     int one = 1, fd = socket(AF_INET, SOCK_STREAM, 0);
+    if (options.certificate) {
+        sink_tls = SSL_CTX_new(TLS_server_method());
+        if (SSL_CTX_use_certificate_chain_file(sink_tls, options.certificate) != 1 ||
+            SSL_CTX_use_PrivateKey_file(sink_tls, options.key, SSL_FILETYPE_PEM) != 1) {
+            fprintf(stderr, "load: the certificate or its key cannot be read\n");
+            exit(2);
+        }
+    }
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
     if (bind(fd, (struct sockaddr *)&options.sink, sizeof options.sink) != 0 || listen(fd, 1024) != 0) {
         perror("load: sink");
@@ -344,11 +390,23 @@ static double percentile(double share)
 
 static void read_options(int argc, char **argv)
 {
-    static const struct option names[] = { { "target", 1, 0, 't' },   { "sink", 1, 0, 's' },       { "clients", 1, 0, 'c' },
-                                           { "messages", 1, 0, 'm' }, { "each", 1, 0, 'e' },       { "size", 1, 0, 'z' },
-                                           { "tls", 0, 0, 'T' },      { "auth", 1, 0, 'a' },       { "to", 1, 0, 'o' },
-                                           { "from", 1, 0, 'f' },     { "seconds", 1, 0, 'S' },    { "expect", 1, 0, 'x' },
-                                           { "domains", 1, 0, 'd' },  { "recipients", 1, 0, 'r' }, { 0, 0, 0, 0 } };
+    static const struct option names[] = { { "target", 1, 0, 't' },
+                                           { "sink", 1, 0, 's' },
+                                           { "clients", 1, 0, 'c' },
+                                           { "messages", 1, 0, 'm' },
+                                           { "each", 1, 0, 'e' },
+                                           { "size", 1, 0, 'z' },
+                                           { "tls", 0, 0, 'T' },
+                                           { "auth", 1, 0, 'a' },
+                                           { "to", 1, 0, 'o' },
+                                           { "from", 1, 0, 'f' },
+                                           { "seconds", 1, 0, 'S' },
+                                           { "expect", 1, 0, 'x' },
+                                           { "domains", 1, 0, 'd' },
+                                           { "recipients", 1, 0, 'r' },
+                                           { "certificate", 1, 0, 'C' },
+                                           { "key", 1, 0, 'k' },
+                                           { 0, 0, 0, 0 } };
     for (int c; (c = getopt_long(argc, argv, "", names, NULL)) != -1;) {
         switch (c) {
         case 't':
@@ -381,6 +439,12 @@ static void read_options(int argc, char **argv)
         case 'r':
             options.recipients = atoi(optarg);
             break;
+        case 'C':
+            options.certificate = optarg;
+            break;
+        case 'k':
+            options.key = optarg;
+            break;
         case 'T':
             options.tls = true;
             break;
@@ -399,9 +463,10 @@ static void read_options(int argc, char **argv)
     }
 }
 
+/* Waits until COUNT recipients had their message. */
 static void await(int count, int64_t end_ns)
 {
-    while (atomic_load(&received) < count && now_ns() < end_ns)
+    while (atomic_load(&served) < count && now_ns() < end_ns)
         usleep(1000);
 }
 
@@ -420,9 +485,9 @@ static int expect(void)
     int64_t first = now_ns();
     say("first");
     await(options.expect, end);
-    printf("{\"received\": %d, \"first_s\": %.3f, \"total_s\": %.3f}\n", received, (double)(first - begun) / 1e9,
-           (double)(now_ns() - begun) / 1e9);
-    return received == options.expect ? 0 : 1;
+    printf("{\"received\": %d, \"recipients\": %d, \"first_s\": %.3f, \"total_s\": %.3f}\n", received, served,
+           (double)(first - begun) / 1e9, (double)(now_ns() - begun) / 1e9);
+    return served == options.expect ? 0 : 1;
 }
 
 int main(int argc, char **argv)
@@ -444,13 +509,13 @@ int main(int argc, char **argv)
         pthread_join(threads[i], NULL);
     int64_t submitted = now_ns(), end = begun + (int64_t)options.seconds * 1000000000;
     if (options.sink.sin_port)
-        await(atomic_load(&accepted), end);
+        await(atomic_load(&accepted) * options.recipients, end);
     double total = (double)(atomic_load(&last_receipt_ns) - begun) / 1e9;
     qsort(latencies_ms, (size_t)atomic_load(&nlatencies), sizeof *latencies_ms, by_value);
-    printf("{\"accepted\": %d, \"refused\": %d, \"received\": %d, \"submit_s\": %.3f, \"total_s\": %.3f, \"rate\": %.1f, "
-           "\"p50_ms\": %.2f, "
-           "\"p99_ms\": %.2f}\n",
-           accepted, refused, received, (double)(submitted - begun) / 1e9, total, received / total, percentile(0.5),
+    printf("{\"accepted\": %d, \"refused\": %d, \"received\": %d, \"recipients\": %d, \"submit_s\": %.3f, \"total_s\": %.3f, "
+           "\"after_data_s\": %.3f, \"rate\": %.1f, \"p50_ms\": %.2f, \"p99_ms\": %.2f}\n",
+           accepted, refused, received, served, (double)(submitted - begun) / 1e9, total,
+           (double)(atomic_load(&last_receipt_ns) - atomic_load(&last_dot_ns)) / 1e9, received / total, percentile(0.5),
            percentile(0.99));
-    return (received >= accepted || !options.sink.sin_port) && accepted ? 0 : 1;
+    return (served >= accepted * options.recipients || !options.sink.sin_port) && accepted ? 0 : 1;
 }
