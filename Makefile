@@ -143,6 +143,8 @@ bench:
 	@tests/bench/decisions
 	@tests/bench/scale 100000 1000000
 	@tests/bench/mx
+	@tests/bench/delivery
+	@tests/bench/recipients
 	@tests/bench/sites
 
 fuzz:
