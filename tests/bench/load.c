@@ -11,7 +11,8 @@
  * STARTTLS.
  *
  * Threads that block: plain to read; what it costs is not measured. It prints one JSON object and exits 0 when every recipient of a message
- * that got a 250 has it at the sink. "received" counts the sink's transactions, "recipients" those who had a message by them; "after_data_s"
+ * that got a 250 has it at the sink. "connections" and "received" count the
+ * sink's connections and transactions, "recipients" those who had a message by them; "after_data_s"
  * is the time from the last message's final dot to the last receipt. */
 #include <arpa/inet.h>
 #include <getopt.h>
@@ -44,7 +45,7 @@ static struct {
               .to = "someone@example.com",
               .from = "user@example.net" };
 
-static atomic_int next_message, accepted, refused, received, served; /* the last: recipients of what was received */
+static atomic_int next_message, accepted, refused, connections, received, served; /* the last: recipients of what was received */
 static _Atomic int64_t last_receipt_ns, last_dot_ns;
 static double *latencies_ms;
 static atomic_int nlatencies;
@@ -321,6 +322,7 @@ static void *sink(void *argument)
         int fd = accept(listener, NULL, NULL);
         if (fd < 0)
             continue;
+        atomic_fetch_add(&connections, 1);
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
         if (pthread_create(&thread, NULL, receive, (void *)(intptr_t)fd) == 0)
             pthread_detach(thread);
@@ -485,8 +487,8 @@ static int expect(void)
     int64_t first = now_ns();
     say("first");
     await(options.expect, end);
-    printf("{\"received\": %d, \"recipients\": %d, \"first_s\": %.3f, \"total_s\": %.3f}\n", received, served,
-           (double)(first - begun) / 1e9, (double)(now_ns() - begun) / 1e9);
+    printf("{\"connections\": %d, \"received\": %d, \"recipients\": %d, \"first_s\": %.3f, \"total_s\": %.3f}\n", connections,
+           received, served, (double)(first - begun) / 1e9, (double)(now_ns() - begun) / 1e9);
     return served == options.expect ? 0 : 1;
 }
 
@@ -512,9 +514,9 @@ int main(int argc, char **argv)
         await(atomic_load(&accepted) * options.recipients, end);
     double total = (double)(atomic_load(&last_receipt_ns) - begun) / 1e9;
     qsort(latencies_ms, (size_t)atomic_load(&nlatencies), sizeof *latencies_ms, by_value);
-    printf("{\"accepted\": %d, \"refused\": %d, \"received\": %d, \"recipients\": %d, \"submit_s\": %.3f, \"total_s\": %.3f, "
-           "\"after_data_s\": %.3f, \"rate\": %.1f, \"p50_ms\": %.2f, \"p99_ms\": %.2f}\n",
-           accepted, refused, received, served, (double)(submitted - begun) / 1e9, total,
+    printf("{\"accepted\": %d, \"refused\": %d, \"connections\": %d, \"received\": %d, \"recipients\": %d, \"submit_s\": %.3f, "
+           "\"total_s\": %.3f, \"after_data_s\": %.3f, \"rate\": %.1f, \"p50_ms\": %.2f, \"p99_ms\": %.2f}\n",
+           accepted, refused, connections, received, served, (double)(submitted - begun) / 1e9, total,
            (double)(atomic_load(&last_receipt_ns) - atomic_load(&last_dot_ns)) / 1e9, received / total, percentile(0.5),
            percentile(0.99));
     return (served >= accepted * options.recipients || !options.sink.sin_port) && accepted ? 0 : 1;

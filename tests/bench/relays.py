@@ -51,7 +51,7 @@ def postfix(world, settings, certificate=None):
 def load(*options):
     """What tests/bench/load with OPTIONS says; zeros where it says nothing."""
     done = subprocess.run([TOOLS / "load", *map(str, options)], stdout=subprocess.PIPE, text=True)
-    keys = ("accepted", "refused", "received", "recipients", "submit_s", "total_s", "after_data_s", "rate", "p50_ms", "p99_ms")
+    keys = ("accepted", "refused", "connections", "received", "recipients", "submit_s", "total_s", "after_data_s", "rate", "p50_ms", "p99_ms")
     return json.loads(done.stdout) if done.stdout else dict.fromkeys(keys, 0)
 
 
