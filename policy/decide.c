@@ -192,7 +192,8 @@ static void settle(struct decide *decide, const struct subject *subject, const s
 static bool settle_whole(struct decide *decide, const struct decision *decision, const struct limit_settling *settling)
 {
     struct policy_answer answer;
-    return decision->batch && !refuse_suspended(decide, &decision->subject, &answer) && limit_settle_whole(decide->limits, settling);
+    return decision->batch && !refuse_suspended(decide, &decision->subject, &answer) &&
+           limit_settle_whole(decide->limits, settling);
 }
 
 /* What an account did is drawn in its curve: of a batch so many were ALLOWED. Is more of it wanted, since something speaks against it? */

@@ -507,8 +507,7 @@ bool limit_settle_whole(struct limit_set *set, const struct limit_settling *sett
         claims->targets[claims->items[i].target].sum += is_first(claims, i) ? claims->items[i].n : 0;
     for (size_t i = 0; i < claims->ntargets; i++) {
         const struct claim_target *target = &claims->targets[i];
-        if (target->sum &&
-            !bucket_fits(target->limit->buckets, span_of(target->key), target->sum, settling->now_ms, &wait_ms))
+        if (target->sum && !bucket_fits(target->limit->buckets, span_of(target->key), target->sum, settling->now_ms, &wait_ms))
             return false;
     }
     for (size_t i = 0; i < claims->ntargets; i++) {

@@ -135,7 +135,8 @@ bool carrier_open(struct queue *queue, struct site *site)
     deliverer->count++;
     site->connections++;
     site->open++;
-    site->opening++;
+    if (!site->opening++)
+        site->opening_ms = carrier->begun_ms;
     carriers->in_phase[OPENING]++;
     map_put(carriers->by_number, number_key(&carrier->number), carrier, NULL);
     return true;

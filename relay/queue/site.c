@@ -226,7 +226,8 @@ bool site_may_send(struct queue *queue, struct site *site)
 
 void site_sent(struct site *site)
 {
-    pace_sent(&site->pace, &site->bounds, clock_monotonic_ms());
+    site->sent_ms = clock_monotonic_ms();
+    pace_sent(&site->pace, &site->bounds, site->sent_ms);
 }
 
 void site_turn(void *context, struct heap_node *node)
@@ -234,10 +235,25 @@ void site_turn(void *context, struct heap_node *node)
     carrier_wake(context, LIST_ENTRY(node, struct site, turn));
 }
 
+/* A connection costs both sides more than a message does. So while the first to SITE is being made, or while those that there are take one
+ * message after the other and few wait, no more are made for a moment. */
+static bool is_patient(struct queue *queue, struct site *site)
+{
+    unsigned ready = site->open - site->opening;
+    bool is_enough = ready ? site->ready <= SITE_FEW * ready : site->open;
+    int64_t until_ms = (ready ? site->sent_ms : site->opening_ms) + SITE_PATIENCE_MS;
+    if (!is_enough || clock_monotonic_ms() >= until_ms)
+        return false;
+    schedule_set(queue->turns, &site->turn, until_ms);
+    return true;
+}
+
 void site_fill(struct queue *queue, struct site *site)
 {
     if (site->ready && list_empty(&site->idle))
         site_may_send(queue, site); /* comes again when it is the next message's turn */
+    if (site->ready && is_patient(queue, site))
+        return;
     while (site_wanted(queue, site) && is_room(queue))
         if (!carrier_open(queue, site))
             return;

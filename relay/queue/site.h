@@ -19,6 +19,8 @@ struct unit;
 
 #define SITE_PART        8                /* a site may have an eighth of the connections that are free */
 #define SITE_LOST_MAX    3                /* connections broken in use, one after the other, before a site rests */
+#define SITE_PATIENCE_MS 20               /* connections that serve so soon may be enough … */
+#define SITE_FEW         4                /* … where no more messages wait for each of them */
 #define SITE_TOLD_MAX    100              /* waiting units that a failure writes a `deferred` line for */
 #define SITE_REST_MAX_MS (30 * 60 * 1000) /* a probe costs little, so a site rests no longer */
 
@@ -44,10 +46,12 @@ struct site {
     struct list idle;    /* connections that wait for work */
     struct list in_line; /* it wants connections, of which there are too few for all */
     unsigned connections;
-    unsigned open;    /* connections, those being closed left out */
-    unsigned busy;    /* of them, in a transaction */
-    unsigned opening; /* of them, not ready for the first time */
-    struct pace pace; /* how much it takes */
+    unsigned open;      /* connections, those being closed left out */
+    unsigned busy;      /* of them, in a transaction */
+    unsigned opening;   /* of them, not ready for the first time */
+    int64_t opening_ms; /* since when some are (monotonic) */
+    int64_t sent_ms;    /* when a message was given to one of them last */
+    struct pace pace;   /* how much it takes */
     struct pace_bounds bounds;
     uint64_t messages; /* over one connection, at most */
     unsigned failures; /* one after the other: the site could not be reached */
@@ -55,7 +59,7 @@ struct site {
     int64_t next_ms;   /* rests until (monotonic) */
     int64_t since_ms;  /* rests since */
     struct heap_node backoff;
-    struct heap_node turn;         /* the next message's, where a rate is kept to */
+    struct heap_node turn;         /* the next message's, where a rate is kept to; or to look whether connections are enough */
     struct cause *cause;           /* of the last failure */
     struct cause *slowing;         /* the last reply that slowed it */
     char route[SMTP_DOMAIN_SIZE];  /* the route whose tls, user and password count; "" = none */
@@ -155,7 +159,7 @@ void site_impossible(struct queue *queue, struct site *site, const struct cause 
 /* SITE's rest is over (the schedule tells). */
 void site_due(void *queue, struct heap_node *node);
 
-/* The next message's turn has come (the schedule tells). */
+/* The next message's turn has come, or SITE has waited long enough for those it has (the schedule tells). */
 void site_turn(void *queue, struct heap_node *node);
 
 /* A person wanted SITE tried, at ASKED_MS (monotonic): ends its rest, unless it was tried since and rests again. */

@@ -1,5 +1,6 @@
 /* Sites: how many connections, in whose turn, and what happens when nobody answers. */
 #include "../../../relay/queue/site.h"
+#include "../../../relay/base/clock.h"
 #include "../../../relay/queue/carrier.h"
 #include "../../../relay/queue/fair.h"
 #include "world.h"
@@ -28,6 +29,27 @@ static void concurrency_grows_with_success(void **state)
     assert_in_range(world->opens, 3, 4);
     assert_int_equal(only_site(world)->pace.limit, 4);
     assert_int_equal(world->nassigns, 20);
+    world_free(&world);
+}
+
+/* More than one connection at once is made where the first is not ready soon. */
+static void the_first_connection_may_be_enough(void **state)
+{
+    (void)state;
+    struct world *world = world_new("");
+    world->manual = true;
+    int64_t begun_ms = clock_monotonic_ms();
+    for (unsigned i = 0; i < 20; i++)
+        world_send(world, "alice", "alice@here.example", "bob@there.example");
+    WORLD_UNTIL(world, world->opens == 2);
+    assert_true(clock_monotonic_ms() >= begun_ms + SITE_PATIENCE_MS);
+    WORLD_UNTIL(world, world->opens == PACE_FIRST);
+    world_free(&world);
+    world = world_new("");
+    for (unsigned i = 0; i < 3; i++)
+        world_send(world, "alice", "alice@here.example", "bob@there.example");
+    WORLD_UNTIL(world, world->stored == 3 && world->nassigns && entries_count(world->queue) == 0);
+    assert_in_range(world->opens, 1, 3);
     world_free(&world);
 }
 
@@ -522,6 +544,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         WORLD_TEST(concurrency_grows_with_success),
+        WORLD_TEST(the_first_connection_may_be_enough),
         WORLD_TEST(senders_take_turns),
         WORLD_TEST(connections_are_used_again),
         WORLD_TEST(a_dead_site_rests),
