@@ -12,7 +12,11 @@ RUN_PACKAGES   = $(BUILD_PACKAGES) libsasl2-modules python3 openssl knot unbound
 CHECK_PACKAGES = $(RUN_PACKAGES) libcmocka-dev swaks libnet-ssleay-perl libio-socket-ssl-perl libauthen-sasl-perl \
                  libdigest-hmac-perl msmtp curl nodejs node-nodemailer postfix libpython3.11-testsuite iproute2 \
                  python3-aiosmtpd nftables strace e2fsprogs qemu-system-common fuse3 procps mandoc systemd util-linux redis-server \
-                 sasl2-bin
+                 sasl2-bin $(PEER_LIBRARIES)
+# Servers that Debian installs only in place of Postfix: unpacked under build/peers/ (tests/unpack). PEER_LIBRARIES are what they need.
+PEER_PACKAGES  = exim4-daemon-heavy opensmtpd
+PEER_LIBRARIES = libgnutls-dane0 libidn12 libldap-2.5-0 libmariadb3 libnsl2 libpcre2-8-0 libperl5.36 libpq5 libspf2-2 libsqlite3-0 \
+                 libevent-2.1-7
 BENCH_PACKAGES = $(CHECK_PACKAGES)
 FUZZ_PACKAGES  = $(BUILD_PACKAGES) clang-14 libclang-rt-14-dev
 LINT_PACKAGES  = $(BUILD_PACKAGES) clang-format-14 mandoc universal-ctags python3
@@ -121,6 +125,7 @@ run:
 
 check:
 	@tests/install $(CHECK_PACKAGES)
+	@tests/unpack $(PEER_PACKAGES)
 	@$(MAKE) --no-print-directory -j$(JOBS) programs bench-tools
 	@$(MAKE) --no-print-directory -j$(JOBS) MODE=check programs unit crash-tools
 	@tests/run
