@@ -9,6 +9,7 @@
 #include "../base/text.h"
 #include "../smtp/line.h"
 #include "nameless.h"
+#include "quota.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -148,6 +149,15 @@ static enum stage nameless(struct client *client)
     return client_end(client, CLIENT_NAMELESS, &reason);
 }
 
+/* The session has had its share: the transaction goes over another one, and nobody has refused it. Never of a session's first, so this comes
+ * to an end. */
+static enum stage share_is_used_up(struct client *client)
+{
+    struct reason reason;
+    reason_remote(&reason, &client->reply, '4');
+    return client_end(client, CLIENT_SPENT, &reason);
+}
+
 /* Notes what the reply answers, and the reply: of the transaction alone, and without the message, which is in the queue. */
 static void note(struct client *client)
 {
@@ -179,6 +189,8 @@ static enum stage step(struct client *client)
     stage_step on = class >= 2 && class <= 5 ? row_of(client->stage)->on[class - 2] : NULL;
     if (client->reply.code == CLIENT_CLOSING)
         on = client_refused;
+    if (client->stage == STAGE_MAIL && client->mails > 1 && quota_said(&client->reply))
+        on = share_is_used_up;
     if (client->setup.ipv4_instead && nameless_said(&client->reply))
         on = nameless;
     return on ? on(client) : client_puzzled(client);

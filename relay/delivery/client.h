@@ -15,7 +15,7 @@ enum client_end {
     CLIENT_REFUSED, /* it was never made ready: another address may do */
     CLIENT_SILENT,  /* the same, and the server did not even greet */
     CLIENT_LOGIN,   /* the server refused the login: a newer secret may do */
-    CLIENT_SPENT,   /* the server takes no more of this transaction in this session (RFC 9422): the rest in another */
+    CLIENT_SPENT,   /* the server takes no more of this transaction in this session: the rest in another */
     CLIENT_NAMELESS, /* our IPv6 address was refused for having no name: the same host over IPv4, with what is open of a transaction */
     CLIENT_RETRY_PLAIN, /* opportunistic TLS failed in the handshake: the same address again, without STARTTLS */
     CLIENT_RETRY_HELO,  /* EHLO was not understood: the same address again, with HELO */

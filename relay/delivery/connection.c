@@ -201,7 +201,7 @@ static void on_stale(struct connection *connection, const struct reason *reason)
     race_go(&connection->race);
 }
 
-/* Each session settles one recipient at least, so this comes to an end. */
+/* Each session settles one recipient at least, or had sent another message before, so this comes to an end. */
 static void on_spent(struct connection *connection, const struct reason *reason)
 {
     if (connection->orphan) {

@@ -84,5 +84,19 @@ def case_opensmtpd_takes_what_is_sent():
         assert len(peer.messages()) == len(BODIES)
 
 
+def case_who_wants_few_messages_a_session_gets_them_in_many():
+    """Exim's smtp_accept_max_per_connection (421, and it leaves) and OpenSMTPD's max-mails (452 to every MAIL from then on): each message goes at
+    its first attempt, and nothing is slowed."""
+    for peer, domain, settings in ((exim, "exim.example", "smtp_accept_max_per_connection = 2"), (opensmtpd, "opensmtpd.example", "smtp limit max-mails 2")):
+        with World(RECORDS) as world:
+            server = peer(world, settings=settings)
+            daemon = relay(world, delivery="connections-per-site = 1")
+            check_what_arrived(server, submit_each(daemon, domain, [b"%d\r\n" % n for n in range(7)]))
+            assert "too many messages in one connection" in server.log() or "Too many messages sent" in server.log(), server.log()
+            events = wait_for(lambda: len(daemon.events("delivered")) == 7 and daemon.events(), what="the last one's outcome")
+            assert {e["attempt"] for e in events if e["event"] == "delivered"} == {"1"}, events
+            assert not [e for e in events if e["event"] in ("deferred", "site-slowed", "site-backoff")], events
+
+
 if __name__ == "__main__":
     sys.exit(main(sys.modules[__name__]))
