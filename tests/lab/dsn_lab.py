@@ -3,6 +3,7 @@ import email
 import email.policy
 import sys
 
+import sisimai
 from case import main
 from operation_lab import HOME
 from receiver import Receiver
@@ -38,11 +39,11 @@ def reports(home):
     return found
 
 
-def world_with(extensions, answers=None):
+def world_with(extensions, answers=None, queue="retry = { 1h }"):
     world = World(World.RECORDS + HOME)
     receiver = world.add(Receiver("127.0.1.1", world.delivery_port, answers, extensions=extensions))
     home = world.add(Receiver("127.0.1.5", world.delivery_port))
-    daemon = world.posternd(queue="retry = { 1h }")
+    daemon = world.posternd(queue=queue)
     daemon.user("alice", "secret")
     daemon.start()
     return world, receiver, home, daemon
@@ -85,6 +86,20 @@ def case_success_is_reported_where_the_next_server_does_not():
         assert len([m for m in receiver.messages]) == 1 and life is not None
         wait_for(lambda: daemon.cli("status", json_output=True)["queue"]["messages"] == 0, what="an empty queue")
         assert len(home.messages) == 2
+
+
+def case_sisimai_reads_each_kind_of_report():
+    """Refused, put off, and given up: it finds who, why and with what code, as it would in a report of any other server."""
+    answers = {("rcpt", "gone@example.com"): "550 5.1.1 no such user", ("rcpt", "full@example.com"): "552 5.2.2 mailbox full", ("rcpt", "later@example.com"): "451 4.2.1 come back later"}
+    world, receiver, home, daemon = world_with(("PIPELINING", "8BITMIME"), answers, "retry = { 1s } lifetime = 3s delay-warning = 1s")
+    with world:
+        send(daemon, [(f"{name}@example.com", []) for name in ("gone", "full", "bob", "later")], "kinds")
+        wait_for(lambda: len(home.messages) == 3, what="three reports")
+        found = [(r["recipient"], r["action"], r["deliverystatus"], r["replycode"], r["reason"]) for report in home.messages for r in sisimai.read(report.data)]
+        assert found == [("gone@example.com", "failed", "5.1.1", "550", "userunknown"), ("full@example.com", "failed", "5.2.2", "552", "mailboxfull"),
+                         ("later@example.com", "delayed", "4.2.1", "451", "suspend"), ("later@example.com", "failed", "4.2.1", "451", "suspend")], found
+        assert {(r["addresser"], r["subject"], r["rhost"]) for report in home.messages for r in sisimai.read(report.data)} == {
+            ("alice@example.net", "kinds", "mx1.example.com")}
 
 
 if __name__ == "__main__":

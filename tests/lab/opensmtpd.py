@@ -8,9 +8,9 @@ from peers import Peer
 SERVER = """\
 pki own cert "/etc/cert.pem"
 pki own key "/etc/key.pem"
-table inboxes {{ "@opensmtpd.example" = inbox }}
+table inboxes {{ {inboxes} }}
 {settings}
-listen on {address} port {port} hostname mx.opensmtpd.example tls pki own
+listen on {address} port {port} hostname mx.opensmtpd.example tls pki own {listener}
 action inbox maildir "/var/mail/inbox" virtual <inboxes>
 {rules}
 """
@@ -22,9 +22,10 @@ match from any for any action out
 
 
 class OpenSmtpd(Peer):
-    """Listens on ADDRESS, PORT. SETTINGS are lines in front, RULES say what becomes of mail."""
+    """Listens on ADDRESS, PORT. SETTINGS are lines in front, LISTENER words of its listener; INBOXES are the addresses that there are, and RULES
+    say what becomes of mail. FILES: (place, text) each."""
 
-    def __init__(self, world, address, port, certificate, settings="", rules=RECEIVE, files=()):
+    def __init__(self, world, address, port, certificate, settings="", listener="", inboxes='"@opensmtpd.example" = inbox', rules=RECEIVE, files=()):
         super().__init__(world, "opensmtpd", "opensmtpd", ("opensmtpd", "opensmtpq"))
         self.folder("var/spool/smtpd", "root", 0o711)
         self.folder("var/lib/opensmtpd/empty", "root", 0o755)
@@ -32,7 +33,7 @@ class OpenSmtpd(Peer):
         self.certificate(certificate, "root")
         for place, text in files:
             self.write(place, text, mode=0o600)
-        self.write("etc/smtpd.conf", SERVER.format(address=address, port=port, settings=settings, rules=rules))
+        self.write("etc/smtpd.conf", SERVER.format(address=address, port=port, settings=settings, listener=listener, inboxes=inboxes, rules=rules))
         self.start("smtpd", "-d", "-v")
         self.wait_until(lambda: greets(address, port))
 

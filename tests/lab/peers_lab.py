@@ -2,10 +2,13 @@
 hand us mail. As smart hosts they are in upstream_lab, Postfix and aiosmtpd in interop_lab."""
 import sys
 
+import sisimai
 from case import main
+from dsn_lab import reports
 from exim import Exim
 from opensmtpd import OpenSmtpd
 from operation_lab import HOME
+from receiver import Receiver
 from submit import connect, message, send
 from world import World, wait_for
 
@@ -96,6 +99,84 @@ def case_who_wants_few_messages_a_session_gets_them_in_many():
             events = wait_for(lambda: len(daemon.events("delivered")) == 7 and daemon.events(), what="the last one's outcome")
             assert {e["attempt"] for e in events if e["event"] == "delivered"} == {"1"}, events
             assert not [e for e in events if e["event"] in ("deferred", "site-slowed", "site-backoff")], events
+
+
+EXIM_REFUSES = """\
+  deny local_parts = gone
+       message = no such user here\\nask her office
+  deny local_parts = moved
+       message = 5.1.6 has moved
+  defer local_parts = later
+       message = 4.2.1 come back later
+"""
+OPENSMTPD_REFUSES = """\
+filter moved phase rcpt-to match rcpt-to regex { "^moved@" } reject "550 5.1.6 has moved"
+filter later phase rcpt-to match rcpt-to regex { "^later@" } reject "451 4.2.1 come back later"
+filter refuse chain { moved, later }
+"""
+
+
+def case_each_recipient_has_an_answer_of_its_own():
+    """One is taken, two are refused, one is put off. What the server said stands in the queue and in the report, and Python's parser and
+    Sisimai read it there."""
+    for peer, domain, options, said in (
+            (exim, "exim.example", {"recipient": EXIM_REFUSES}, ("5.0.0", "550 no such user here / ask her office")),
+            (opensmtpd, "opensmtpd.example", {"settings": OPENSMTPD_REFUSES, "listener": "filter refuse", "inboxes": '"bob@opensmtpd.example" = inbox'},
+             ("5.2.4", "524 5.2.4 Mailing list expansion problem: <gone@opensmtpd.example>"))):
+        with World(RECORDS) as world:
+            home = world.add(Receiver("127.0.1.5", world.delivery_port))
+            server = peer(world, **options)
+            daemon = relay(world)
+            session = connect(daemon)
+            identity = send(session, "alice@example.net", [f"{name}@{domain}" for name in ("gone", "bob", "later", "moved")], message("four"))
+            session.close()
+            report = wait_for(lambda: home.messages, what="the report")[0].data
+            (_, fields, _, _, words), = reports(home)
+            assert [(f["Final-Recipient"], f["Action"], f["Status"]) for f in fields] == [(f"rfc822; gone@{domain}", "failed", said[0]),
+                                                                                    (f"rfc822; moved@{domain}", "failed", "5.1.6")], report
+            assert fields[0]["Diagnostic-Code"] == f"smtp; {said[1]}" and fields[1]["Diagnostic-Code"] == "smtp; 550 5.1.6 has moved", report
+            assert all(f["Remote-MTA"] == f"dns; mx.{domain}" for f in fields) and "has moved" in words, report
+            found = {(r["recipient"], r["action"], r["deliverystatus"], r["replycode"], r["rhost"]) for r in sisimai.read(report)}
+            assert found == {(f"gone@{domain}", "failed", said[0], said[1][:3], f"mx.{domain}"), (f"moved@{domain}", "failed", "5.1.6", "550", f"mx.{domain}")}, found
+            waits, = daemon.cli("queue", "list", json_output=True)
+            assert waits["id"] == identity and [(r["to"], r["reply"]) for r in waits["recipients"] if r["state"] == "scheduled"] == [
+                (f"later@{domain}", "451 4.2.1 come back later")], waits
+            check_what_arrived(server, [message("four")])
+
+
+def case_exim_hangs_up_on_one_recipient():
+    """`drop` answers a RCPT with 550 and leaves, though others were asked for in the same breath: that one bounces, and the others go next time."""
+    with World(RECORDS) as world:
+        home = world.add(Receiver("127.0.1.5", world.delivery_port))
+        server = exim(world, recipient="  drop local_parts = foe\n       message = 5.7.1 go away\n")
+        daemon = relay(world, "retry = { 1s }")
+        session = connect(daemon)
+        send(session, "alice@example.net", [f"{name}@exim.example" for name in ("bob", "foe", "carol")], message("three"))
+        session.close()
+        report = wait_for(lambda: home.messages, what="the report")[0].data
+        (_, fields, _, _, _), = reports(home)
+        assert [(f["Final-Recipient"], f["Diagnostic-Code"]) for f in fields] == [("rfc822; foe@exim.example", "smtp; 550 5.7.1 go away")], report
+        wait_for(lambda: len(daemon.events("delivered")) == 3, what="the two others, and the report")
+        check_what_arrived(server, [message("three")] * 2)  # Exim keeps one for each of them
+        assert {(e["to"], e["attempt"]) for e in daemon.events("delivered") if "exim" in e["to"]} == {("bob@exim.example", "2"), ("carol@exim.example", "2")}
+
+
+def case_exim_refuses_content_in_several_lines():
+    """At the final dot: the report has all lines of it, and the next message goes over the same connection."""
+    with World(RECORDS) as world:
+        home = world.add(Receiver("127.0.1.5", world.delivery_port))
+        server = exim(world, content="  deny condition = ${if match {$h_subject:}{1}}\n       message = This is not wanted:\\nsee the rules\\nof this house\n",
+                      settings="log_selector = +smtp_connection")
+        before = server.log().count("TCP/IP connection count")
+        daemon = relay(world, delivery="connections-per-site = 1")
+        sent = submit_each(daemon, "exim.example", [b"a\r\n", b"b\r\n", b"c\r\n"])
+        check_what_arrived(server, [sent[0], sent[2]])
+        report = wait_for(lambda: home.messages, what="the report")[0].data
+        (_, fields, _, kind, _), = reports(home)
+        assert [f["Diagnostic-Code"] for f in fields] == ["smtp; 550 This is not wanted: / see the rules / of this house"] and kind == "message/rfc822", report
+        found, = sisimai.read(report)
+        assert found["recipient"] == "bob@exim.example" and found["subject"] == "1" and "of this house" in found["diagnosticcode"], found
+        assert server.log().count("TCP/IP connection count") == before + 1
 
 
 if __name__ == "__main__":
