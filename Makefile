@@ -12,7 +12,7 @@ RUN_PACKAGES   = $(BUILD_PACKAGES) libsasl2-modules python3 openssl knot unbound
 CHECK_PACKAGES = $(RUN_PACKAGES) libcmocka-dev swaks libnet-ssleay-perl libio-socket-ssl-perl libauthen-sasl-perl \
                  libdigest-hmac-perl msmtp curl nodejs node-nodemailer postfix libpython3.11-testsuite iproute2 \
                  python3-aiosmtpd nftables strace e2fsprogs qemu-system-common fuse3 procps mandoc systemd util-linux redis-server \
-                 sasl2-bin libsisimai-perl $(PEER_LIBRARIES)
+                 sasl2-bin libsisimai-perl dovecot-submissiond $(PEER_LIBRARIES)
 # Servers that Debian installs only in place of Postfix: unpacked under build/peers/ (tests/unpack). PEER_LIBRARIES are what they need.
 PEER_PACKAGES  = exim4-daemon-heavy opensmtpd
 PEER_LIBRARIES = libgnutls-dane0 libidn12 libldap-2.5-0 libmariadb3 libnsl2 libpcre2-8-0 libperl5.36 libpq5 libspf2-2 libsqlite3-0 \

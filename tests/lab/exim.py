@@ -53,7 +53,7 @@ plain:
   driver = plaintext
   public_name = PLAIN
   server_prompts = :
-  server_condition = ${if and {{eq {$auth2}{office}} {eq {$auth3}{secret}}}}
+  server_condition = ${if eq {$auth3}{${lookup {$auth2} lsearch {/etc/passwords}}}}
   server_set_id = $auth2
 """,
     "LOGIN": """\
@@ -61,7 +61,7 @@ login:
   driver = plaintext
   public_name = LOGIN
   server_prompts = Username:: : Password::
-  server_condition = ${if and {{eq {$auth1}{office}} {eq {$auth2}{secret}}}}
+  server_condition = ${if eq {$auth2}{${lookup {$auth1} lsearch {/etc/passwords}}}}
   server_set_id = $auth1
 """,
     "SCRAM-SHA-256": """\
@@ -118,6 +118,7 @@ class Exim(Peer):
             recipient += "  deny !authenticated = *\n       message = a login is needed\n"
         server = cls(world, name, SERVER.format(address=address, port=port, tls=TLS if certificate else "tls_advertise_hosts =", settings=settings, recipient=recipient, content=content,
                                                 logins="".join(LOGINS[mechanism] for mechanism in logins)), certificate)
+        server.write("etc/passwords", "office: secret\n")
         if "SCRAM-SHA-256" in logins:
             server.make_sasldb()
         server.start("exim4", "-bdf")

@@ -1,5 +1,5 @@
-"""Exim, OpenSMTPD and Dovecot's submission server, unmodified: as receivers, with the limits and manners of their own, and as clients that
-hand us mail. As smart hosts they are in upstream_lab, Postfix and aiosmtpd in interop_lab."""
+"""Exim and OpenSMTPD, unmodified, as receivers with limits and manners of their own. As smart hosts they are in smarthosts_lab; Postfix and
+aiosmtpd are in interop_lab and others."""
 import sys
 
 import sisimai
