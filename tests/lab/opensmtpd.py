@@ -16,14 +16,14 @@ action inbox maildir "/var/mail/inbox" virtual <inboxes>
 """
 RECEIVE = "match from any for domain opensmtpd.example action inbox"
 SEND = """\
-action out relay host smtp+tls://us@localhost:{port} auth <secrets>
+action out relay host smtp+tls://us@127.0.0.1:{port} auth <secrets>
 match from any for any action out
 """
 
 
 class OpenSmtpd(Peer):
     """Listens on ADDRESS, PORT. SETTINGS are lines in front, LISTENER words of its listener; INBOXES are the addresses that there are, and RULES
-    say what becomes of mail. FILES: (place, text) each."""
+    say what becomes of mail. FILES: (place, text, mode) each."""
 
     def __init__(self, world, address, port, certificate, settings="", listener="", inboxes='"@opensmtpd.example" = inbox', rules=RECEIVE, files=()):
         super().__init__(world, "opensmtpd", "opensmtpd", ("opensmtpd", "opensmtpq"))
@@ -31,14 +31,15 @@ class OpenSmtpd(Peer):
         self.folder("var/lib/opensmtpd/empty", "root", 0o755)
         self.folder("var/mail", "inbox")
         self.certificate(certificate, "root")
-        for place, text in files:
-            self.write(place, text, mode=0o600)
+        for place, text, mode in files:
+            self.write(place, text, mode=mode)
         self.write("etc/smtpd.conf", SERVER.format(address=address, port=port, settings=settings, listener=listener, inboxes=inboxes, rules=rules))
         self.start("smtpd", "-d", "-v")
         self.wait_until(lambda: greets(address, port))
 
     @classmethod
-    def sender(cls, world, port, certificate, trusted, to, user, password):
-        """Takes everything on PORT of 127.0.0.1 and hands it to port TO of localhost, whose certificate is TRUSTED, and logs in there."""
-        return cls(world, "127.0.0.1", port, certificate, 'table secrets "/etc/secrets"', rules=SEND.format(port=to),
-                   files=[("etc/secrets", f"us {user}:{password}\n"), ("etc/ssl/certs/ca-certificates.crt", trusted.certificate.read_text())])
+    def sender(cls, world, port, to, user, password):
+        """Takes everything on PORT of 127.0.0.1 and hands it to port TO there, whose certificate it knows, and logs in."""
+        return cls(world, "127.0.0.1", port, world.certificate, 'table secrets "/etc/secrets"', rules=SEND.format(port=to),
+                   files=[("etc/secrets", f"us {user}:{password}\n", 0o600),
+                          ("etc/ssl/certs/ca-certificates.crt", world.certificate.certificate.read_text(), 0o644)])

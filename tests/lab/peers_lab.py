@@ -1,16 +1,18 @@
-"""Exim and OpenSMTPD, unmodified, as receivers with limits and manners of their own. As smart hosts they are in smarthosts_lab; Postfix and
-aiosmtpd are in interop_lab and others."""
+"""Exim, OpenSMTPD and Dovecot's submission server, unmodified: as receivers with limits and manners of their own, and as clients that hand us
+mail. As smart hosts they are in smarthosts_lab; Postfix and aiosmtpd are in interop_lab and others."""
+import smtplib
 import sys
 
 import sisimai
 from case import main
+from dovecot import Dovecot
 from dsn_lab import reports
 from exim import Exim
 from opensmtpd import OpenSmtpd
 from operation_lab import HOME
 from receiver import Receiver
-from submit import connect, message, send
-from world import World, wait_for
+from submit import CONTEXT, connect, message, send
+from world import World, free_port, wait_for
 
 RECORDS = World.RECORDS + HOME + ["exim.example. 300 IN MX 10 mx.exim.example.", "mx.exim.example. 300 IN A 127.0.1.20",
                                   "opensmtpd.example. 300 IN MX 10 mx.opensmtpd.example.", "mx.opensmtpd.example. 300 IN A 127.0.1.21"]
@@ -101,6 +103,17 @@ def case_who_wants_few_messages_a_session_gets_them_in_many():
             assert not [e for e in events if e["event"] in ("deferred", "site-slowed", "site-backoff")], events
 
 
+def case_exim_takes_one_connection_at_a_time():
+    """smtp_accept_max_per_host: the others are told so in the greeting (421). No message is put off for it."""
+    with World(RECORDS) as world:
+        server = exim(world, world.certificate, settings="smtp_accept_max_per_host = 1")
+        daemon = relay(world, delivery="connections-per-site = 5")
+        check_what_arrived(server, submit_each(daemon, "exim.example", [b"%d\r\n" % n for n in range(20)]))
+        wait_for(lambda: len(daemon.events("delivered")) == 20, what="the last one's outcome")
+        assert "too many connections from that IP address" in server.log(), server.log()
+        assert {e["attempt"] for e in daemon.events("delivered")} == {"1"} and not daemon.events("deferred"), daemon.events("deferred")
+
+
 EXIM_REFUSES = """\
   deny local_parts = gone
        message = no such user here\\nask her office
@@ -177,6 +190,78 @@ def case_exim_refuses_content_in_several_lines():
         found, = sisimai.read(report)
         assert found["recipient"] == "bob@exim.example" and found["subject"] == "1" and "of this house" in found["diagnosticcode"], found
         assert server.log().count("TCP/IP connection count") == before + 1
+
+
+def sending_world(world):
+    """(a relay that trusts nobody without a login, the receiver of example.com, that of example.net)."""
+    return relay(world), world.add(Receiver("127.0.1.1", world.delivery_port)), world.add(Receiver("127.0.1.5", world.delivery_port))
+
+
+def check_what_was_handed_on(daemon, receiver, data, mechanism="PLAIN"):
+    """The receiver has DATA, behind what two servers put in front, and it came from alice over TLS."""
+    arrived = wait_for(lambda: receiver.messages, what="the message")[0].data
+    if not arrived.endswith(data):
+        raise AssertionError(f"{arrived!r} does not end in {data!r}")
+    login = daemon.events("authenticated")[-1]
+    assert (login["account"], login["mechanism"]) == ("alice", mechanism), login
+    assert b" with ESMTPSA id " in arrived, arrived
+
+
+def case_exim_hands_on_to_us():
+    """A smart host for Exim, which checks our certificate and logs in: what we refuse at RCPT bounces there, and the bounce comes over us too."""
+    with World(RECORDS) as world:
+        daemon, receiver, home = sending_world(world)
+        office = Exim.sender(world, daemon.port, world.certificate, "alice", "secret")
+        data = message("from Exim", BODIES[0] + BODIES[1])
+        office.send("alice@example.net", ["bob@example.com", "nobody@nullmx.example"], data.replace(b"\r\n", b"\n"))
+        check_what_was_handed_on(daemon, receiver, data)
+        log = office.log()
+        assert "=> bob@example.com R=smart T=submission" in log and " A=plain " in log and "CV=yes" in log, log
+        assert "** nobody@nullmx.example" in log and "556 5.1.10" in log, log
+        bounce = wait_for(lambda: home.messages, what="the bounce that Exim wrote")[0]
+        assert bounce.sender == "" and bounce.recipients == ["alice@example.net"] and b"nobody@nullmx.example" in bounce.data, bounce.data
+
+
+def hand_over(session, recipients, data):
+    assert session.mail("alice@example.net", ["BODY=8BITMIME"])[0] == 250
+    for recipient in recipients:
+        assert session.rcpt(recipient)[0] == 250, recipient
+    code, text = session.data(data)
+    session.close()
+    assert code == 250, text
+
+
+def case_opensmtpd_hands_on_to_us():
+    """As a client its TLS works: it checks our certificate, logs in, and bounces what we refuse."""
+    with World(RECORDS) as world:
+        daemon, receiver, home = sending_world(world)
+        port = free_port()
+        world.add(OpenSmtpd.sender(world, port, daemon.port, "alice", "secret"))
+        data = message("from OpenSMTPD", BODIES[0] + BODIES[1])
+        session = smtplib.SMTP("127.0.0.1", port, timeout=60)
+        session.ehlo()
+        hand_over(session, ["bob@example.com", "nobody@nullmx.example"], data)
+        check_what_was_handed_on(daemon, receiver, data)
+        bounce = wait_for(lambda: home.messages, what="the bounce that OpenSMTPD wrote")[0]
+        assert bounce.sender == "" and b"nobody@nullmx.example" in bounce.data and b"556 5.1.10" in bounce.data, bounce.data
+
+
+def case_dovecot_hands_on_to_us():
+    """Its clients log in to it, and it logs in to us: our answers are its answers, the id of the message in them included."""
+    with World(RECORDS) as world:
+        daemon, receiver, _ = sending_world(world)
+        port = free_port()
+        settings = f"submission_relay_ssl = starttls\nsubmission_relay_user = alice\nsubmission_relay_password = secret\nssl_client_ca_file = {world.certificate.certificate}\n"
+        world.add(Dovecot(world, port, ("localhost", daemon.port), settings=settings))
+        data = message("from Dovecot", BODIES[0] + BODIES[1])
+        session = smtplib.SMTP("127.0.0.1", port, timeout=60)
+        session.starttls(context=CONTEXT)
+        session.login("office", "secret")
+        session.mail("alice@example.net", ["BODY=8BITMIME"])
+        assert session.rcpt("nobody@nullmx.example")[0] == 556
+        session.rset()
+        hand_over(session, ["bob@example.com"], data)
+        check_what_was_handed_on(daemon, receiver, data)
 
 
 if __name__ == "__main__":
