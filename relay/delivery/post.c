@@ -4,8 +4,8 @@
  * been asked for singly; never more than that: the content waits for the 354 (RFC 2920 3.1). That can bring a 354 although no
  * recipient is left; then the message is ended at once by a lone dot.
  *
- * A server may say that it takes only so many recipients in a transaction (RFC 9422): then the others are in the next, with the same message
- * once more, over the same connection; or over another one, where this one has had its share.
+ * A server may say that it takes only so many recipients in a transaction (RFC 9422), or refuse the next one for it: then the others are in
+ * the next, with the same message once more, over the same connection; or over another one, where this one has had its share.
  *
  * Each recipient is settled as soon as its fate is known: refused at MAIL or RCPT, else by the reply to DATA or the dot. What is
  * still open when the connection breaks is settled by the owner, as temporary. A transaction that did not reach the dot is cleared
@@ -16,6 +16,7 @@
 #include "../base/map.h"
 #include "../base/text.h"
 #include "../smtp/address.h"
+#include "quota.h"
 
 #define POST_DATA_GO_AHEAD 354
 #define XTEXT_MAX          2048 /* an encoded ENVID or ORCPT: three bytes for one */
@@ -315,9 +316,34 @@ static enum stage rcpt_taken(struct client *client)
     return client->pipelined || transaction_is_under_way(client->transaction) ? STAGE_DATA : STAGE_RSET;
 }
 
+/* How many recipients have been taken in this transaction so far? */
+static unsigned taken(const struct client *client)
+{
+    const struct transaction *transaction = client->transaction;
+    unsigned count = 0;
+    for (unsigned i = 0; i < client->at; i++)
+        count += transaction->recipients[i].sent && !transaction->recipients[i].settled;
+    return count;
+}
+
+/* The server has told how many recipients it takes by refusing the next one, which nothing is wrong with: it goes in another transaction, and
+ * so do those that were not named yet. Each takes one recipient at least, so this comes to an end. */
+static enum stage rcpt_left(struct client *client, unsigned rcpt_max)
+{
+    struct transaction *transaction = client->transaction;
+    client->ehlo.rcpt_max = rcpt_max;
+    transaction->recipients[client->at].sent = false;
+    for (unsigned i = client->at; !client->pipelined && i < transaction->count; i++)
+        transaction->recipients[i].sent = false;
+    return rcpt_taken(client);
+}
+
 static enum stage rcpt_refused(struct client *client)
 {
     struct reason reason;
+    unsigned before = taken(client);
+    if (before && quota_of_recipients_said(&client->reply))
+        return rcpt_left(client, before);
     enum delivery_verdict verdict = refusal(client);
     fill_refusal(client, verdict, &reason);
     transaction_settle(client->transaction, client->at, verdict, &reason);

@@ -1,6 +1,6 @@
-/* RFC 9422 lets a server say beforehand how many messages a session may have (MAILMAX); most say it when they have had enough. It is not a
- * matter of how much is sent: the next session is welcome at once. 4.5.3 is "too many recipients" (RFC 3463 3.6), and at MAIL there are
- * none yet; the rest are words that servers use, with one whose text each was seen in. */
+/* RFC 9422 lets a server say beforehand how many messages a session may have (MAILMAX) and how many recipients a message (RCPTMAX); most say
+ * it when they have had enough. It is not a matter of how much is sent: the next is welcome at once. 4.5.3 is "too many recipients" (RFC
+ * 3463 3.6), and at MAIL there are none yet; the rest are words that servers use, with one whose text each was seen in. */
 #include "quota.h"
 
 #include <string.h>
@@ -28,4 +28,15 @@ bool quota_said(const struct reply *reply)
         if (strcasestr(reply->text, words[i]))
             return true;
     return false;
+}
+
+/* Exim, recipients_max: "452 too many recipients"; OpenSMTPD: "451 4.5.3 Too many recipients: Too many recipients"; Postfix: "452 4.5.3 Error: too
+ * many recipients"; Outlook: "452 4.5.3 Recipients belong to multiple regions". */
+bool quota_of_recipients_said(const struct reply *reply)
+{
+    if (reply->code < 400 || reply->code > 499)
+        return false;
+    if (!reply->enhanced[0])
+        return reply->code == 452 && strcasestr(reply->text, "too many recipients");
+    return strcmp(reply->enhanced, "4.5.3") == 0;
 }

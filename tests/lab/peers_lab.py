@@ -103,6 +103,21 @@ def case_who_wants_few_messages_a_session_gets_them_in_many():
             assert not [e for e in events if e["event"] in ("deferred", "site-slowed", "site-backoff")], events
 
 
+def case_who_wants_few_recipients_a_message_gets_it_in_parts():
+    """Exim's recipients_max (452 without an enhanced code) and OpenSMTPD's max-rcpt (451 4.5.3): the others are asked for in the next transaction."""
+    for peer, domain, settings in ((exim, "exim.example", "recipients_max = 2"), (opensmtpd, "opensmtpd.example", "smtp limit max-rcpt 2")):
+        with World(RECORDS) as world:
+            server = peer(world, settings=settings)
+            daemon = relay(world)
+            session = connect(daemon)
+            send(session, "alice@example.net", [f"{name}@{domain}" for name in ("bob", "carol", "dave", "eve", "frank")], message("five"))
+            session.close()
+            wait_for(lambda: len(daemon.events("delivered")) == 5, what="five outcomes")
+            assert {e["attempt"] for e in daemon.events("delivered")} == {"1"} and not daemon.events("deferred"), daemon.events("deferred")
+            assert len({e["reply"] for e in daemon.events("delivered")}) == 3, daemon.events("delivered")
+            check_what_arrived(server, [message("five")] * 5)
+
+
 def case_exim_takes_one_connection_at_a_time():
     """smtp_accept_max_per_host: the others are told so in the greeting (421). No message is put off for it."""
     with World(RECORDS) as world:
