@@ -119,12 +119,12 @@ def case_who_wants_few_recipients_a_message_gets_it_in_parts():
 
 
 def case_exim_takes_one_connection_at_a_time():
-    """smtp_accept_max_per_host: the others are told so in the greeting (421). No message is put off for it."""
+    """smtp_accept_max_per_host: while a message takes its second, others are told so in the greeting (421). No message is put off for it."""
     with World(RECORDS) as world:
-        server = exim(world, world.certificate, settings="smtp_accept_max_per_host = 1")
+        server = exim(world, world.certificate, settings="smtp_accept_max_per_host = 1", content="  warn delay = 1s\n")
         daemon = relay(world, delivery="connections-per-site = 5")
-        check_what_arrived(server, submit_each(daemon, "exim.example", [b"%d\r\n" % n for n in range(20)]))
-        wait_for(lambda: len(daemon.events("delivered")) == 20, what="the last one's outcome")
+        check_what_arrived(server, submit_each(daemon, "exim.example", [b"%d\r\n" % n for n in range(5)]))
+        wait_for(lambda: len(daemon.events("delivered")) == 5, what="the last one's outcome")
         assert "too many connections from that IP address" in server.log(), server.log()
         assert {e["attempt"] for e in daemon.events("delivered")} == {"1"} and not daemon.events("deferred"), daemon.events("deferred")
 
