@@ -162,23 +162,22 @@ static enum stage share_is_used_up(struct client *client)
 static void note(struct client *client)
 {
     static const char *const words[STAGES] = {
-        [STAGE_MAIL] = "MAIL FROM:",   [STAGE_RCPT] = "RCPT TO:",   [STAGE_DATA] = "DATA",
+        [STAGE_MAIL] = "MAIL FROM:<",  [STAGE_RCPT] = "RCPT TO:<",  [STAGE_DATA] = "DATA",
         [STAGE_CONTENT] = "(message)", [STAGE_DOT] = "(message) .", [STAGE_RSET] = "RSET",
     };
     struct transaction *transaction = client->transaction;
-    char said[SMTP_ADDRESS_SIZE + 32], answer[SMTP_REPLY_TEXT_SIZE + 8];
-    const char *address = "";
+    char code[] = "000 ";
     if (!transaction || !words[client->stage])
         return;
+    const char *said[] = { words[client->stage], NULL, ">", NULL };
     if (client->stage == STAGE_MAIL)
-        address = transaction->envelope.sender;
-    else if (client->stage == STAGE_RCPT && client->at < transaction->count)
-        address = transaction_address(transaction, client->at);
-    bool is_path = client->stage == STAGE_MAIL || client->stage == STAGE_RCPT;
-    text_format(said, sizeof said, is_path ? "%s<%s>" : "%s%s", words[client->stage], address);
-    text_format(answer, sizeof answer, "%u %s", client->reply.code, client->reply.text);
-    transcript_add(&transaction->transcript, 'C', span_of(said));
-    transcript_add(&transaction->transcript, 'S', span_of(answer));
+        said[1] = transaction->envelope.sender;
+    else if (client->stage == STAGE_RCPT)
+        said[1] = client->at < transaction->count ? transaction_address(transaction, client->at) : "";
+    for (unsigned i = 0, rest = client->reply.code; i < 3; i++, rest /= 10)
+        code[2 - i] = (char)('0' + rest % 10);
+    transcript_add(&transaction->transcript, 'C', said);
+    transcript_add(&transaction->transcript, 'S', (const char *[]){ code, client->reply.text, NULL });
 }
 
 /* The step that the finished reply calls for. */

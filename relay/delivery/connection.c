@@ -43,7 +43,7 @@ static void finish(struct connection *connection, enum delivery_end end, const s
     transaction_settle_rest(&connection->transaction, DELIVERY_TEMPORARY, &later);
     if (connection->busy) {
         transcript_add(&connection->transaction.transcript, 'C',
-                       span_of(reason->remote ? "(the session is over)" : reason->text));
+                       (const char *[]){ reason->remote ? "(the session is over)" : reason->text, NULL });
         report_dialogue(queue_of(connection), connection->number, &connection->transaction);
     }
     report_closed(queue_of(connection), connection->number, &connection->place, end, reason);

@@ -28,14 +28,14 @@ void report_outcome(struct ipc *queue, uint64_t connection, const struct report_
 
 void report_dialogue(struct ipc *queue, uint64_t connection, const struct transaction *transaction)
 {
-    const struct transcript *transcript = &transaction->transcript;
+    struct span lines = buffer_span(&transaction->transcript.lines);
     struct delivery_dialogue dialogue; /* large, so that what is not sent is not filled either */
-    if (!transaction->failed || !transcript->size)
+    if (!transaction->failed || !lines.n)
         return;
     dialogue.connection = connection;
     dialogue.id = transaction->id;
-    dialogue.size = (uint32_t)transcript->size;
-    memcpy(dialogue.text, transcript->text, transcript->size);
+    dialogue.size = (uint32_t)lines.n;
+    memcpy(dialogue.text, lines.p, lines.n);
     ipc_send_soon(queue, DELIVERY_DIALOGUE, &dialogue, offsetof(struct delivery_dialogue, text) + dialogue.size);
 }
 

@@ -9,20 +9,26 @@
 #include "transaction.h"
 
 #include "../base/log.h"
+#include "../base/text.h"
 
 #include <assert.h>
+#include <stdlib.h>
 
 void transaction_init(struct transaction *transaction, transaction_outcome outcome, void *context)
 {
     *transaction = (struct transaction){ .outcome = outcome, .context = context };
     envelope_init(&transaction->envelope);
     body_init(&transaction->body);
+    transcript_init(&transaction->transcript);
 }
 
 void transaction_fini(struct transaction *transaction)
 {
     envelope_fini(&transaction->envelope);
     body_fini(&transaction->body);
+    transcript_fini(&transaction->transcript);
+    free(transaction->recipients);
+    transaction->recipients = NULL;
     transaction->count = transaction->open = 0;
 }
 
@@ -40,10 +46,10 @@ void transaction_begin(struct transaction *transaction, const struct delivery_as
     assert(transaction->open == 0 && assign->count <= ASSIGN_RECIPIENTS_MAX);
     transaction->id = assign->id;
     transaction->failed = false;
-    transcript_clear(&transaction->transcript);
     transaction->count = transaction->open = assign->count;
+    transaction->recipients = text_zalloc(assign->count * sizeof *transaction->recipients);
     for (unsigned i = 0; i < assign->count; i++)
-        transaction->recipients[i] = (struct transaction_recipient){ .index = assign->recipients[i] };
+        transaction->recipients[i].index = assign->recipients[i];
     const char *wrong = body_load(&transaction->body, fd, assign->offset, assign->id, &transaction->envelope);
     if (!wrong)
         wrong = check_recipients(transaction);

@@ -21,7 +21,7 @@ struct transaction {
     struct uid id;
     struct envelope envelope;
     struct body body;
-    struct transaction_recipient recipients[ASSIGN_RECIPIENTS_MAX];
+    struct transaction_recipient *recipients;
     unsigned count;
     unsigned open; /* recipients without an outcome */
     bool failed;   /* one had another outcome than delivery */
@@ -30,7 +30,7 @@ struct transaction {
     void *context;
 };
 
-/* An empty transaction in place, to be used again and again; OUTCOME is called with CONTEXT. */
+/* An empty transaction in place, to be used again and again, which holds no memory between; OUTCOME is called with CONTEXT. */
 void transaction_init(struct transaction *transaction, transaction_outcome outcome, void *context);
 
 /* Frees what it holds. */
@@ -58,7 +58,7 @@ void transaction_settle_unsent(struct transaction *transaction, enum delivery_ve
 /* Has one of those that were sent no outcome yet? */
 bool transaction_is_under_way(const struct transaction *transaction);
 
-/* After the last outcome: closes the segment, frees the envelope. */
+/* After the last outcome: closes the segment, frees what it holds. */
 void transaction_end(struct transaction *transaction);
 
 #endif

@@ -1,36 +1,37 @@
 #include "transcript.h"
 
-#include "../base/text.h"
-
-#define LINE_SIZE 1024
+#include <string.h>
 
 static const char left_out[] = "… and more\n";
 
-void transcript_clear(struct transcript *transcript)
+void transcript_init(struct transcript *transcript)
 {
-    transcript->size = 0;
+    buffer_init(&transcript->lines, DELIVERY_DIALOGUE_MAX);
     transcript->full = false;
 }
 
-static bool add(struct transcript *transcript, const char *text, size_t room_behind)
+void transcript_fini(struct transcript *transcript)
 {
-    size_t n = strlen(text);
-    if (transcript->size + n + room_behind > sizeof transcript->text)
-        return false;
-    memcpy(transcript->text + transcript->size, text, n);
-    transcript->size += n;
-    return true;
+    buffer_fini(&transcript->lines);
+    transcript_init(transcript);
 }
 
-void transcript_add(struct transcript *transcript, char who, struct span text)
+void transcript_add(struct transcript *transcript, char who, const char *const *texts)
 {
-    char shown[LINE_SIZE - 8], line[LINE_SIZE];
+    struct buffer *lines = &transcript->lines;
+    const char begin[] = { who, ':', ' ' };
+    size_t size = buffer_size(lines), added = sizeof begin + 1;
+    for (size_t i = 0; texts[i]; i++)
+        added += strlen(texts[i]);
     if (transcript->full)
         return;
-    text_escape(shown, sizeof shown, text);
-    text_format(line, sizeof line, "%c: %s\n", who, shown);
-    if (add(transcript, line, sizeof left_out))
+    transcript->full = size + added + sizeof left_out > DELIVERY_DIALOGUE_MAX;
+    if (transcript->full) {
+        buffer_add_text(lines, left_out);
         return;
-    transcript->full = true;
-    add(transcript, left_out, 0);
+    }
+    buffer_add(lines, span_make(begin, sizeof begin));
+    for (size_t i = 0; texts[i]; i++)
+        buffer_add_text(lines, texts[i]);
+    buffer_add_byte(lines, '\n');
 }

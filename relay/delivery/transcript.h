@@ -2,19 +2,22 @@
 #ifndef POSTERN_DELIVERY_TRANSCRIPT_H
 #define POSTERN_DELIVERY_TRANSCRIPT_H
 
-#include "../base/span.h"
+#include "../base/buffer.h"
 #include "../channels/queue_delivery.h"
 
 struct transcript {
-    size_t size;
-    bool full;                        /* something was left out */
-    char text[DELIVERY_DIALOGUE_MAX]; /* lines that end in LF; printable */
+    struct buffer lines; /* each ends in LF; DELIVERY_DIALOGUE_MAX bytes at most */
+    bool full;           /* something was left out */
 };
 
-/* Nothing said yet. */
-void transcript_clear(struct transcript *transcript);
+/* Nothing said yet, in place; no memory is taken before something is. */
+void transcript_init(struct transcript *transcript);
 
-/* Adds a line of the client's ('C') or the server's ('S'); TEXT is escaped. What does not fit is left out, and that is said at the end. */
-void transcript_add(struct transcript *transcript, char who, struct span text);
+/* Forgets what was said. */
+void transcript_fini(struct transcript *transcript);
+
+/* Adds a line of the client's ('C') or the server's ('S'): TEXTS one behind the other, up to a NULL, each printable. What does not fit is left
+ * out, and that is said at the end. */
+void transcript_add(struct transcript *transcript, char who, const char *const *texts);
 
 #endif
