@@ -72,12 +72,14 @@ static void set_address(struct sockaddr_in *address, const char *text)
     inet_pton(AF_INET, host, &address->sin_addr);
 }
 
-/* A connection with its input. */
+/* A connection with its input, and with what the receiving server says. */
 struct peer {
     int fd;
     SSL *ssl;
     char input[65536];
     size_t start, end;
+    char said[4096];
+    size_t nsaid;
 };
 
 static bool put(struct peer *peer, const char *bytes, size_t size)
@@ -92,8 +94,28 @@ static bool put(struct peer *peer, const char *bytes, size_t size)
     return true;
 }
 
+/* What is said leaves when more input is wanted: replies to what was pipelined go together, as servers send them. */
+static bool flush(struct peer *peer)
+{
+    size_t size = peer->nsaid;
+    peer->nsaid = 0;
+    return put(peer, peer->said, size);
+}
+
+static bool answer(struct peer *peer, const char *text)
+{
+    size_t size = strlen(text);
+    if (peer->nsaid + size > sizeof peer->said && !flush(peer))
+        return false;
+    memcpy(peer->said + peer->nsaid, text, size);
+    peer->nsaid += size;
+    return true;
+}
+
 static bool fill(struct peer *peer)
 {
+    if (!flush(peer))
+        return false;
     if (peer->start == peer->end)
         peer->start = peer->end = 0;
     if (peer->end == sizeof peer->input) {
@@ -262,7 +284,7 @@ static void note_receipt(struct visit *visit)
 
 static bool accept_tls(struct peer *peer)
 {
-    if (!put(peer, "220 go\r\n", 8))
+    if (!answer(peer, "220 go\r\n") || !flush(peer))
         return false;
     peer->ssl = SSL_new(sink_tls);
     peer->start = peer->end = 0;
@@ -279,22 +301,23 @@ static bool serve(struct peer *peer, struct visit *visit, const char *text, size
         if (size != 3 || memcmp(text, ".\r\n", 3) != 0)
             return true;
         note_receipt(visit);
-        return put(peer, "250 2.0.0 kept\r\n", 16);
+        return answer(peer, "250 2.0.0 kept\r\n");
     }
     if (strncmp(text, "EHLO", 4) == 0)
-        return sink_tls && !peer->ssl ? put(peer, ehlo_tls, sizeof ehlo_tls - 1) : put(peer, ehlo, sizeof ehlo - 1);
+        return answer(peer, sink_tls && !peer->ssl ? ehlo_tls : ehlo);
     if (strncmp(text, "STARTTLS", 8) == 0 && sink_tls && !peer->ssl)
         return accept_tls(peer);
     if (strncmp(text, "DATA", 4) == 0) {
         visit->data = true;
-        return put(peer, "354 go\r\n", 8);
+        return answer(peer, "354 go\r\n");
     }
     if (strncmp(text, "QUIT", 4) == 0) {
-        put(peer, "221 bye\r\n", 9);
+        answer(peer, "221 bye\r\n");
+        flush(peer);
         return false;
     }
     visit->recipients = strncmp(text, "RCPT", 4) == 0 ? visit->recipients + 1 : 0;
-    return put(peer, "250 2.1.0 ok\r\n", 14);
+    return answer(peer, "250 2.1.0 ok\r\n");
 }
 
 /* One connection of the receiving server: as little as a server can do. */
@@ -305,7 +328,7 @@ static void *receive(void *argument)
     char *text;
     size_t size;
     peer->fd = (int)(intptr_t)argument;
-    put(peer, "220 sink.example ESMTP\r\n", 24);
+    answer(peer, "220 sink.example ESMTP\r\n");
     while ((text = line(peer, &size)) && serve(peer, &visit, text, size))
         ;
     SSL_free(peer->ssl);
@@ -345,7 +368,7 @@ static void start_sink(void)
         }
     }
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-    if (bind(fd, (struct sockaddr *)&options.sink, sizeof options.sink) != 0 || listen(fd, 1024) != 0) {
+    if (bind(fd, (struct sockaddr *)&options.sink, sizeof options.sink) != 0 || listen(fd, SOMAXCONN) != 0) {
         perror("load: sink");
         exit(2);
     }
