@@ -299,11 +299,12 @@ static bool shut(struct stream *stream)
     if (stream->shut)
         return true;
     stream->shut = true;
+    if (ioctl(stream->fd, FIONREAD, &unread) != 0 || unread == 0) {
+        destroy(stream);
+        return false;
+    }
     shutdown(stream->fd, SHUT_WR);
-    if (ioctl(stream->fd, FIONREAD, &unread) == 0 && unread > 0)
-        return true;
-    destroy(stream);
-    return false;
+    return true;
 }
 
 /* Sends what the socket takes. False where the stream was freed. */
