@@ -7,6 +7,7 @@
 void claims_clear(struct claims *claims)
 {
     claims->count = claims->ntargets = 0;
+    memset(claims->pair_bits, 0, sizeof claims->pair_bits);
     if (claims->nscopes)
         memset(claims->scopes, 0, claims->nscopes * sizeof *claims->scopes);
     buffer_clear(&claims->texts);
@@ -47,9 +48,11 @@ unsigned claims_target(struct claims *claims, const struct limit *limit, const c
     return (unsigned)claims->ntargets++;
 }
 
-unsigned claims_group(const struct claims *claims, uint64_t pair)
+unsigned claims_group(struct claims *claims, uint64_t pair)
 {
-    size_t first = 0;
+    uint64_t *bits = &claims->pair_bits[pair >> 6 & 3], bit = (uint64_t)1 << (pair & 63);
+    size_t first = *bits & bit ? 0 : claims->count;
+    *bits |= bit;
     while (first < claims->count && claims->items[first].pair != pair)
         first++;
     return (unsigned)first + 1;

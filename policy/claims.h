@@ -36,6 +36,7 @@ struct claims {
     struct claim *items;
     unsigned *scopes; /* one a limit: see claims_scope */
     size_t ntargets, target_room, count, room, nscopes;
+    uint64_t pair_bits[4]; /* a bit for each pair, by its hash: where it is not set, the pair is new */
     struct buffer texts;
 };
 
@@ -48,7 +49,7 @@ unsigned *claims_scope(struct claims *claims, size_t index, size_t limits);
 unsigned claims_target(struct claims *claims, const struct limit *limit, const char *key, bool acts);
 
 /* The group of PAIR: of the first claim for it, which may be the one that is added next. */
-unsigned claims_group(const struct claims *claims, uint64_t pair);
+unsigned claims_group(struct claims *claims, uint64_t pair);
 
 /* Keeps TEXT, of which nobody knows how long it lives, at *ret_at. False where there is no room for it. */
 bool claims_keep(struct claims *claims, struct span text, size_t *ret_at);

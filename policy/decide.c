@@ -238,7 +238,11 @@ const struct policy_answer *decide_answer(const struct decision *decision, struc
     ret_batch->ticket = decision->ticket;
     ret_batch->count = decision->count;
     ret_batch->watched = decision->watched;
-    memcpy(ret_batch->each, decision->answers, decision->count * sizeof ret_batch->each[0]);
+    uint32_t told = decision->count; /* behind it all are plain, and so zero */
+    while (told && policy_is_plain(&decision->answers[told - 1]))
+        told--;
+    memcpy(ret_batch->each, decision->answers, told * sizeof ret_batch->each[0]);
+    memset(ret_batch->each + told, 0, (decision->count - told) * sizeof ret_batch->each[0]);
     return NULL;
 }
 

@@ -64,23 +64,30 @@ void siphash_begin(struct siphash *hash, const unsigned char key[SIPHASH_KEY_SIZ
     hash->word = hash->size = 0;
 }
 
-void siphash_add(struct siphash *hash, struct span part)
+/* Takes N bytes, fewer than a word. */
+static void add_bytes(struct siphash *hash, const unsigned char *bytes, size_t n)
 {
-    const unsigned char *bytes = (const unsigned char *)part.p;
-    size_t at = 0;
-    while (at < part.n) {
-        if (hash->size % 8 == 0 && part.n - at >= 8) {
-            take_word(hash->v, word_at(bytes + at), 2);
-            hash->size += 8;
-            at += 8;
-            continue;
-        }
-        hash->word |= (uint64_t)bytes[at++] << (8 * (hash->size % 8));
+    for (size_t i = 0; i < n; i++) {
+        hash->word |= (uint64_t)bytes[i] << (8 * (hash->size % 8));
         if (++hash->size % 8 == 0) {
             take_word(hash->v, hash->word, 2);
             hash->word = 0;
         }
     }
+}
+
+void siphash_add(struct siphash *hash, struct span part)
+{
+    const unsigned char *bytes = (const unsigned char *)part.p;
+    unsigned kept = 8 * (hash->size % 8); /* bits of a word that was begun */
+    size_t at = 0;
+    for (; part.n - at >= 8; at += 8) {
+        uint64_t word = word_at(bytes + at);
+        take_word(hash->v, hash->word | word << kept, 2);
+        hash->word = kept ? word >> (64 - kept) : 0;
+    }
+    hash->size += at;
+    add_bytes(hash, bytes + at, part.n - at);
 }
 
 uint64_t siphash_end(struct siphash *hash)
