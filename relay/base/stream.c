@@ -231,11 +231,12 @@ static bool encrypt(struct stream *stream)
     return true;
 }
 
-/* Sends what the socket takes of BUFFER. */
+/* Sends what the socket takes of BUFFER. The last words of a stream wait in the kernel for the end that follows at once, and leave with it
+ * in one packet. */
 static enum io send_some(struct stream *stream, struct buffer *buffer)
 {
     struct span bytes = buffer_span(buffer);
-    ssize_t n = send(stream->fd, bytes.p, bytes.n, MSG_NOSIGNAL);
+    ssize_t n = send(stream->fd, bytes.p, bytes.n, MSG_NOSIGNAL | (stream->finishing ? MSG_MORE : 0));
     if (n >= 0) {
         buffer_consume(buffer, (size_t)n);
         return IO_DONE;
