@@ -1,6 +1,6 @@
 /* Submission writes, queue owns: segments are asked for, given, given back; each durable message is told.
  *
- * STORED is sent after fdatasync and before the 250. If queue goes: submission abandons its segments, tells the messages that
+ * STORED is sent after fdatasync, with the others of that moment. If queue goes: submission abandons its segments, tells the messages that
  * were durable but not yet told to the new queue process, which finds them in the segment too (an id that it knows already is
  * ignored); while there is no queue process, new messages get 451. If submission goes: queue walks its segments for what was
  * durable and never told, and seals them. */
@@ -36,11 +36,16 @@ struct segment_done {
     uint8_t failed; /* a write or sync failed */
 };
 
-/* A message is durable. */
+/* Messages are durable. Told before the SEGMENT_DONE of their segment. */
+#define STORED_MESSAGES_MAX 100
 struct message_stored {
     uint64_t segment;
     uint64_t offset; /* of its record */
     struct uid id;
+};
+struct messages_stored {
+    uint32_t count;
+    struct message_stored each[STORED_MESSAGES_MAX]; /* sent in part */
 };
 
 /* Queue → submission, whenever it changes and first of all: is there room (spool's minimum-free)? Where not: 452 4.3.1 at MAIL. */
@@ -51,7 +56,7 @@ struct spool_space {
 #define SUBMISSION_QUEUE_MESSAGES(X)                                                                                             \
     X(SEGMENT_ASK, IPC_FRONT, struct segment_ask, IPC_WHOLE(struct segment_ask), false)                                          \
     X(SEGMENT_DONE, IPC_FRONT, struct segment_done, IPC_WHOLE(struct segment_done), false)                                       \
-    X(MESSAGE_STORED, IPC_FRONT, struct message_stored, IPC_WHOLE(struct message_stored), false)                                 \
+    X(MESSAGES_STORED, IPC_FRONT, struct messages_stored, IPC_PART(struct messages_stored, each), false)                         \
     X(SEGMENT_GIVE, IPC_BACK, struct segment_give, IPC_WHOLE(struct segment_give), true)                                         \
     X(SEGMENT_REFUSE, IPC_BACK, struct segment_refuse, IPC_WHOLE(struct segment_refuse), false)                                  \
     X(SPOOL_SPACE, IPC_BACK, struct spool_space, IPC_WHOLE(struct spool_space), false)

@@ -51,14 +51,15 @@ static void take_done(struct peer *peer, const void *body)
 
 static void take_stored(struct peer *peer, const void *body)
 {
-    const struct message_stored *stored = body;
-    arrive_stored(peer->queue, stored->segment, stored->offset, stored->id);
+    const struct messages_stored *stored = body;
+    for (uint32_t i = 0; i < stored->count && i < STORED_MESSAGES_MAX; i++)
+        arrive_stored(peer->queue, stored->each[i].segment, stored->each[i].offset, stored->each[i].id);
 }
 
 static void (*const submission_handlers[SUBMISSION_QUEUE_COUNT])(struct peer *, const void *) = {
     [SEGMENT_ASK] = take_ask,
     [SEGMENT_DONE] = take_done,
-    [MESSAGE_STORED] = take_stored,
+    [MESSAGES_STORED] = take_stored,
 };
 
 static void tell_space(struct peer *peer)

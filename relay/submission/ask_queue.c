@@ -45,10 +45,14 @@ static void need_segment(void *context, bool large, uint64_t ticket)
         queue->wanted[queue->nwanted++] = (struct wanted){ ticket, large };
 }
 
+static void tell_untold(void *context);
+
 static void done_segment(void *context, uint64_t number, bool failed)
 {
     struct ask_queue *queue = context;
     struct segment_done done = { .number = number, .failed = failed };
+    if (queue->nuntold)
+        tell_untold(queue);
     ipc_send(queue->peer, SEGMENT_DONE, &done, sizeof done, -1);
 }
 
@@ -66,6 +70,8 @@ void ask_queue_free(struct ask_queue **queue)
 {
     if (!*queue)
         return;
+    if ((*queue)->nuntold)
+        tell_untold(*queue);
     writer_free(&(*queue)->writer);
     ipc_free(&(*queue)->peer);
     timer_fini(&(*queue)->retry);
@@ -132,13 +138,27 @@ static void closed(void *context)
     writer_abandon(queue->writer);
 }
 
+/* Tells COUNT of those that were not told, from FIRST on; at most STORED_MESSAGES_MAX. */
+static bool tell_some(struct ask_queue *queue, size_t first, size_t count)
+{
+    struct messages_stored stored;
+    stored.count = (uint32_t)count;
+    memcpy(stored.each, queue->untold + first, count * sizeof *stored.each);
+    return ipc_send(queue->peer, MESSAGES_STORED, &stored, offsetof(struct messages_stored, each) + count * sizeof *stored.each,
+                    -1);
+}
+
 /* Tells what was not told, as far as the channel takes it. */
 static void tell_untold(void *context)
 {
     struct ask_queue *queue = context;
-    size_t told = 0;
-    while (told < queue->nuntold && ipc_send(queue->peer, MESSAGE_STORED, &queue->untold[told], sizeof *queue->untold, -1))
-        told++;
+    size_t told = 0, count;
+    while ((count = queue->nuntold - told) > 0) {
+        count = count < STORED_MESSAGES_MAX ? count : STORED_MESSAGES_MAX;
+        if (!tell_some(queue, told, count))
+            break;
+        told += count;
+    }
     queue->nuntold -= told;
     memmove(queue->untold, queue->untold + told, queue->nuntold * sizeof *queue->untold);
     if (queue->nuntold && queue->peer)
@@ -187,14 +207,14 @@ struct writer *ask_queue_writer(struct ask_queue *queue)
 
 void ask_queue_tell(struct ask_queue *queue, const struct writer_place *place)
 {
-    struct message_stored stored = { .segment = place->segment, .offset = place->record.offset, .id = place->record.id };
-    if (!queue->nuntold && ipc_send(queue->peer, MESSAGE_STORED, &stored, sizeof stored, -1))
-        return;
+    const struct message_stored stored = { .segment = place->segment, .offset = place->record.offset, .id = place->record.id };
+    bool is_first = queue->nuntold == 0;
     if (queue->nuntold == queue->untold_capacity) {
         queue->untold_capacity = queue->untold_capacity ? queue->untold_capacity * 2 : 64;
         queue->untold = text_realloc(queue->untold, queue->untold_capacity * sizeof *queue->untold);
     }
     queue->untold[queue->nuntold++] = stored;
-    if (queue->peer)
-        timer_set(&queue->retry, queue->front->role->loop, UNTOLD_RETRY_MS, tell_untold, queue);
+    /* With those that are durable at the same moment: the queue wakes once for them. */
+    if (queue->peer && is_first)
+        timer_set(&queue->retry, queue->front->role->loop, 0, tell_untold, queue);
 }

@@ -262,13 +262,13 @@ static void told_again(void **state)
     (void)state;
     struct world *world = world_new("");
     struct pair *pair = fill(world, &second);
-    struct message_stored again = { .segment = pair->number, .offset = entry_find(world->queue, second)->offset, .id = second };
+    uint64_t offset = entry_find(world->queue, second)->offset;
     finish_second(world, second);
     WORLD_UNTIL(world, is_at_rest(pair));
     unsigned before = world->nassigns;
     grow_old(pair);
     WORLD_UNTIL(world, pair->compacting);
-    ipc_send(world->submission, MESSAGE_STORED, &again, sizeof again, -1);
+    world_tell_stored(world, pair->number, offset, second);
     WORLD_UNTIL(world, world_logged(world, "was compacted", NULL));
     assert_int_equal(world->nassigns, before);
     assert_null(entry_find(world->queue, second));

@@ -130,12 +130,9 @@ static void duplicates_are_ignored(void **state)
     struct uid id = world_send(world, "alice", "alice@here.example", "bob@there.example");
     WORLD_UNTIL(world, entries_count(world->queue) == 1);
     struct entry *entry = entry_find(world->queue, id);
-    struct message_stored again = { entry->pair->number, entry->offset, id };
-    ipc_send(world->submission, MESSAGE_STORED, &again, sizeof again, -1);
-    struct message_stored nowhere = { 12345, 64, uid_next() };
-    ipc_send(world->submission, MESSAGE_STORED, &nowhere, sizeof nowhere, -1);
-    struct message_stored damaged = { entry->pair->number, entry->offset + 8, uid_next() };
-    ipc_send(world->submission, MESSAGE_STORED, &damaged, sizeof damaged, -1);
+    world_tell_stored(world, entry->pair->number, entry->offset, id);
+    world_tell_stored(world, 12345, 64, uid_next());
+    world_tell_stored(world, entry->pair->number, entry->offset + 8, uid_next());
     world_serve(world, 50);
     assert_int_equal(entries_count(world->queue), 1);
     world_free(&world);

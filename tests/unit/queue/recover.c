@@ -121,12 +121,11 @@ static void told_again_after_a_restart(void **state)
     struct world *world = world_new("");
     struct uid id = world_send(world, "alice", "alice@here.example", "a@there.example");
     WORLD_UNTIL(world, world->nassigns == 1 && entries_count(world->queue) == 0);
-    struct pair *pair = store_pair_from(world->queue->store, 0);
-    struct message_stored again = { pair->number, SEGMENT_HEADER_SIZE, id };
+    uint64_t segment = store_pair_from(world->queue->store, 0)->number;
     world_restart(world);
     world_dns(world);
     world_process(world, 0);
-    ipc_send(world->submission, MESSAGE_STORED, &again, sizeof again, -1);
+    world_tell_stored(world, segment, SEGMENT_HEADER_SIZE, id);
     world_serve(world, 100);
     assert_int_equal(world->nassigns, 1);
     world_free(&world);

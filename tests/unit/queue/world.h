@@ -198,6 +198,12 @@ static inline void world_done(void *context, uint64_t number, bool failed)
 
 static const struct writer_events world_writer_events = { .need_segment = world_need, .done_segment = world_done };
 
+static inline void world_tell_stored(struct world *world, uint64_t segment, uint64_t offset, struct uid id)
+{
+    const struct messages_stored stored = { 1, { { segment, offset, id } } };
+    ipc_send(world->submission, MESSAGES_STORED, &stored, offsetof(struct messages_stored, each[1]), -1);
+}
+
 static inline void world_stored(void *context, enum writer_verdict verdict, const struct writer_place *place)
 {
     struct world *world = context;
@@ -205,9 +211,8 @@ static inline void world_stored(void *context, enum writer_verdict verdict, cons
         world->refused++;
         return;
     }
-    struct message_stored stored = { place->segment, place->record.offset, place->record.id };
     world->stored++;
-    ipc_send(world->submission, MESSAGE_STORED, &stored, sizeof stored, -1);
+    world_tell_stored(world, place->segment, place->record.offset, place->record.id);
 }
 
 static inline void world_submission(struct world *world)

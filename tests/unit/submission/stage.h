@@ -160,8 +160,10 @@ static inline void stage_queue_received(void *context, unsigned type, const void
         stage->segment_asks++;
         if (!stage->mute_queue)
             stage_give_segment(stage, &stage->unanswered);
-    } else if (type == MESSAGE_STORED && stage->ntold < STAGE_TOLD_MAX) {
-        memcpy(&stage->told[stage->ntold++], body, sizeof *stage->told);
+    } else if (type == MESSAGES_STORED) {
+        const struct messages_stored *stored = body;
+        for (uint32_t i = 0; i < stored->count && stage->ntold < STAGE_TOLD_MAX; i++)
+            stage->told[stage->ntold++] = stored->each[i];
     }
 }
 
