@@ -239,9 +239,9 @@ void site_turn(void *context, struct heap_node *node)
  * message after the other and few wait, no more are made for a moment. */
 static bool is_patient(struct queue *queue, struct site *site)
 {
-    unsigned ready = site->open - site->opening;
-    bool is_enough = ready ? site->ready <= SITE_FEW * ready : site->open;
-    int64_t until_ms = (ready ? site->sent_ms : site->opening_ms) + SITE_PATIENCE_MS;
+    bool serves = site->open > site->opening;
+    bool is_enough = serves ? site->ready <= SITE_FEW * site->open : site->open;
+    int64_t until_ms = (serves ? site->sent_ms : site->opening_ms) + SITE_PATIENCE_MS;
     if (!is_enough || clock_monotonic_ms() >= until_ms)
         return false;
     schedule_set(queue->turns, &site->turn, until_ms);
@@ -252,11 +252,14 @@ void site_fill(struct queue *queue, struct site *site)
 {
     if (site->ready && list_empty(&site->idle))
         site_may_send(queue, site); /* comes again when it is the next message's turn */
-    if (site->ready && is_patient(queue, site))
-        return;
-    while (site_wanted(queue, site) && is_room(queue))
+    while (site_wanted(queue, site)) {
+        if (is_patient(queue, site))
+            return;
+        if (!is_room(queue))
+            break;
         if (!carrier_open(queue, site))
             return;
+    }
     if (aim(queue, site) > site->open)
         stand_in_line(queue, site);
     if (site_wanted(queue, site))
