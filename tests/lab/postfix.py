@@ -61,7 +61,9 @@ class Postfix:
         if certificate:
             lines += [f"smtpd_tls_cert_file = {certificate.certificate}", f"smtpd_tls_key_file = {certificate.key}", "smtpd_tls_security_level = may",
                       "smtpd_tls_loglevel = 1"]
-        (self.conf / "main.cf").write_text("\n".join(lines + list(settings)) + "\n")
+        # A name once only: each process would warn of the other, and postlogd can wait for room in its own queue when it warns itself.
+        named = {line.split("=", 1)[0].strip(): line for line in lines + list(settings)}
+        (self.conf / "main.cf").write_text("\n".join(named.values()) + "\n")
         (self.conf / "master.cf").write_text(MASTER.format(smtpd=f"{listen} inet n - n - - smtpd"))
         shutil.copy("/usr/share/postfix/dynamicmaps.cf", self.conf) if os.path.exists("/usr/share/postfix/dynamicmaps.cf") else None
         subprocess.run(["postfix", "-c", str(self.conf), "check"], capture_output=True)
