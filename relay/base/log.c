@@ -1,11 +1,12 @@
-/* A line is built in the caller's struct and written with one write(2): up to PIPE_BUF it reaches a pipe whole. Standard error is
- * made non-blocking by nobody: poll with no wait asks first whether it takes a line, so that a log reader that hangs cannot stop
- * the mail. */
+/* A line is built in the caller's struct, and gathered lines are written with one write(2): up to PIPE_BUF they reach a pipe whole.
+ * Standard error is made non-blocking by nobody: poll with no wait asks first whether it takes them, so that a log reader that hangs
+ * cannot stop the mail. */
 #include "log.h"
 
 #include "clock.h"
 #include "text.h"
 
+#include <limits.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -17,8 +18,17 @@ static struct {
     enum log_format format;
     enum log_level level;
     const char *role;
-    uint64_t dropped;
+    bool gathers;
+    uint64_t dropped; /* lines that no line has told of yet */
 } setup = { .format = LOG_LOGFMT, .level = LOG_INFO, .role = "posternd" };
+
+/* Lines that wait to be written. */
+static struct {
+    char bytes[PIPE_BUF];
+    size_t size;
+    uint64_t lines;
+    uint64_t told; /* dropped ones that they tell of */
+} gathered;
 
 static const char *const level_names[] = { "debug", "info", "warning", "error" };
 
@@ -121,6 +131,7 @@ void log_begin(struct log_entry *entry, enum log_level level, const char *event)
     char now[CLOCK_TEXT_SIZE];
     entry->size = 0;
     entry->wanted = level >= setup.level;
+    entry->urgent = level >= LOG_WARNING;
     if (!entry->wanted)
         return;
     if (setup.format == LOG_JSON)
@@ -132,21 +143,51 @@ void log_begin(struct log_entry *entry, enum log_level level, const char *event)
     log_string(entry, "event", event);
 }
 
+void log_flush(void)
+{
+    struct pollfd ready = { .fd = STDERR_FILENO, .events = POLLOUT };
+    if (!gathered.size)
+        return;
+    if (poll(&ready, 1, 0) != 1 || !(ready.revents & POLLOUT) ||
+        write(STDERR_FILENO, gathered.bytes, gathered.size) != (ssize_t)gathered.size)
+        setup.dropped += gathered.lines + gathered.told;
+    gathered.size = 0;
+    gathered.lines = gathered.told = 0;
+}
+
+void log_gather(bool wanted)
+{
+    setup.gathers = wanted;
+    if (!wanted)
+        log_flush();
+}
+
+/* Adds LINE, which tells of TOLD dropped ones. */
+static void gather(struct span line, uint64_t told)
+{
+    if (gathered.size + line.n > sizeof gathered.bytes)
+        log_flush();
+    memcpy(gathered.bytes + gathered.size, line.p, line.n);
+    gathered.size += line.n;
+    gathered.lines++;
+    gathered.told += told;
+    setup.dropped -= told;
+}
+
 void log_end(struct log_entry *entry)
 {
+    uint64_t told = setup.dropped;
     if (!entry->wanted)
         return;
-    if (setup.dropped)
-        log_number(entry, "dropped", (int64_t)setup.dropped);
+    if (told)
+        log_number(entry, "dropped", (int64_t)told);
     size_t n = entry->size;
     if (setup.format == LOG_JSON)
         entry->line[n++] = '}';
     entry->line[n++] = '\n';
-    struct pollfd ready = { .fd = STDERR_FILENO, .events = POLLOUT };
-    if (poll(&ready, 1, 0) == 1 && ready.revents & POLLOUT && write(STDERR_FILENO, entry->line, n) == (ssize_t)n)
-        setup.dropped = 0;
-    else
-        setup.dropped++;
+    gather(span_make(entry->line, n), told);
+    if (!setup.gathers || entry->urgent)
+        log_flush();
 }
 
 void log_say(enum log_level level, const char *event, const char *format, ...)

@@ -8,7 +8,10 @@
  *
  * Every value is escaped and bounded, so that nobody outside can forge a line or a field. A line is at most LOG_LINE_MAX
  * bytes, and so reaches a pipe whole although all roles write to the same one. Where the reader of the log is slow the line
- * is dropped and counted, never waited for: the next line that goes through carries `dropped=N`. */
+ * is dropped and counted, never waited for: the next line that goes through carries `dropped=N`.
+ *
+ * A process that serves many at once gathers its lines (log_gather) and writes several at a time, at the latest before it waits
+ * again. A warning or an error takes what was gathered along at once: what was said before a process fell is not lost. */
 #ifndef POSTERN_BASE_LOG_H
 #define POSTERN_BASE_LOG_H
 
@@ -26,6 +29,7 @@ struct log_entry {
     char line[LOG_LINE_MAX + 96];
     size_t size;
     bool wanted;
+    bool urgent; /* it does not wait */
 };
 
 /* Sets what is logged from here on: lines below LEVEL are skipped. ROLE is put into each line (a static text). */
@@ -46,8 +50,15 @@ void log_number(struct log_entry *entry, const char *name, int64_t value);
 /* The same with an ID in its printed form. */
 void log_uid(struct log_entry *entry, const char *name, struct uid id);
 
-/* Writes the line. */
+/* Writes the line, or gathers it. */
 void log_end(struct log_entry *entry);
+
+/* From here on lines may wait for log_flush, which the caller calls before it rests; WANTED false writes what waits, and each line at
+ * once again. */
+void log_gather(bool wanted);
+
+/* Writes the lines that wait. */
+void log_flush(void);
 
 /* A line with `text=…` in one call, for what is said to the administrator: event=error or event=notice and the like. The
  * text names the thing, the reason, and what happens next. */

@@ -20,6 +20,7 @@ struct loop {
     struct event_base *base;
     struct signal_watch signals[LOOP_SIGNALS_MAX];
     unsigned nsignals;
+    void (*after_each)(void); /* or NULL */
 };
 
 struct loop *loop_new(void)
@@ -56,9 +57,23 @@ struct event_base *loop_base(struct loop *loop)
     return loop->base;
 }
 
+void loop_after_each(struct loop *loop, void (*callback)(void))
+{
+    loop->after_each = callback;
+}
+
+static void serve(struct loop *loop, int flags)
+{
+    event_base_loop(loop->base, EVLOOP_ONCE | flags);
+    if (loop->after_each)
+        loop->after_each();
+}
+
 void loop_run(struct loop *loop)
 {
-    event_base_loop(loop->base, EVLOOP_NO_EXIT_ON_EMPTY);
+    do
+        serve(loop, EVLOOP_NO_EXIT_ON_EMPTY);
+    while (!event_base_got_break(loop->base));
 }
 
 void loop_stop(struct loop *loop)
@@ -68,7 +83,7 @@ void loop_stop(struct loop *loop)
 
 void loop_once(struct loop *loop, bool block)
 {
-    event_base_loop(loop->base, EVLOOP_ONCE | (block ? 0 : EVLOOP_NONBLOCK));
+    serve(loop, block ? 0 : EVLOOP_NONBLOCK);
 }
 
 static struct timeval timeval_of(int64_t delay_ms)

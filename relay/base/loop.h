@@ -24,6 +24,9 @@ void loop_run(struct loop *loop);
 /* Makes loop_run return after the callback that is running. */
 void loop_stop(struct loop *loop);
 
+/* Calls CALLBACK whenever all that was ready has been served, before the loop waits again. One a loop; NULL ends it. */
+void loop_after_each(struct loop *loop, void (*callback)(void));
+
 /* Serves what is ready now and returns: for tests. BLOCK waits for one event at least. */
 void loop_once(struct loop *loop, bool block);
 

@@ -186,7 +186,7 @@ void settle_unit(struct queue *queue, struct unit *unit, const struct verdict *v
     const struct conf *conf = queue_conf(queue);
     struct entry *entry = unit->entry;
     bool temporary = has_temporary(unit, verdicts) && !entry->removing;
-    struct settlement settlement = { .due_ms = clock_monotonic_ms() + retry_delay(conf, unit->attempts) };
+    struct settlement settlement = { .due_ms = temporary ? clock_monotonic_ms() + retry_delay(conf, unit->attempts) : 0 };
     settlement.expired = temporary && retry_expired(conf, entry);
     settlement.bounce = notice_new(entry, unit->attempts, REPORT_FAILED);
     settlement.relayed = notice_new(entry, unit->attempts, REPORT_RELAYED);
