@@ -1,12 +1,16 @@
 /* Queue decides what and where, delivery does it. FRONT is the queue.
  *
  * Queue says OPEN for each connection it wants to a site; delivery connects, greets, secures and logs in, then pulls with NEXT.
- * Queue answers with ASSIGN (a message of that site and the segment's read-only descriptor), later when it has one, or with CLOSE.
+ * Queue answers with ASSIGN (a message of that site and where it lies), later when it has one, or with CLOSE.
  * For each recipient of an ASSIGN there is exactly one OUTCOME, then one NEXT or CLOSED ends the transaction. CLOSED says why
  * the connection ended: before the first NEXT it means that the site could not be reached. Recipients of an ASSIGN without an
  * OUTCOME when delivery or the connection goes are deferred: a duplicate is possible only where the remote had said 250.
  *
- * Connections are named by the queue (a number never used twice in a process's life). */
+ * Connections are named by the queue (a number never used twice in a process's life).
+ *
+ * Delivery reads messages by descriptors that the queue lends it, in DELIVERY_SEGMENTS places that the queue fills (SEGMENT) and clears
+ * (FORGET) as it likes. An ASSIGN names a place; what it needs of the segment is read, or its descriptor doubled, before the next message
+ * of the channel. */
 #ifndef POSTERN_CHANNELS_QUEUE_DELIVERY_H
 #define POSTERN_CHANNELS_QUEUE_DELIVERY_H
 
@@ -16,6 +20,7 @@
 #include "dns.h"
 
 #define ASSIGN_RECIPIENTS_MAX 100 /* of one transaction (RFC 5321 4.5.3.1.8) */
+#define DELIVERY_SEGMENTS     16  /* that a delivery process has been lent at a time */
 #define DELIVERY_MX_SIZE      320 /* "mx1.example.net[192.0.2.1]:25" */
 #define DELIVERY_TLS_SIZE     64  /* "TLSv1.3 TLS_AES_256_GCM_SHA384", "none" */
 
@@ -37,11 +42,26 @@ struct delivery_open {
     struct delivery_host hosts[DNS_HOSTS_MAX]; /* sent in part */
 };
 
-/* fd: the segment, read-only. */
+/* fd: a segment, read-only, which is at PLACE from here on; what was there is closed. */
+struct delivery_segment {
+    uint32_t place; /* below DELIVERY_SEGMENTS */
+};
+
+/* The segment at PLACE is closed. */
+struct delivery_forget {
+    uint32_t place;
+};
+
+/* The segment for PLACE came without its descriptor, since this process has no room for one: nothing is there. */
+struct delivery_lacks {
+    uint32_t place;
+};
+
 struct delivery_assign {
     uint64_t connection;
     struct uid id;
-    uint64_t offset; /* of the record */
+    uint32_t segment; /* its place */
+    uint64_t offset;  /* of the record */
     uint32_t attempt;
     uint32_t count;
     uint32_t recipients[ASSIGN_RECIPIENTS_MAX]; /* indices into the envelope; sent in part */
@@ -107,8 +127,11 @@ struct delivery_closed {
 
 #define QUEUE_DELIVERY_MESSAGES(X)                                                                                               \
     X(DELIVERY_OPEN, IPC_FRONT, struct delivery_open, IPC_PART(struct delivery_open, hosts), false)                              \
-    X(DELIVERY_ASSIGN, IPC_FRONT, struct delivery_assign, IPC_PART(struct delivery_assign, recipients), true)                    \
+    X(DELIVERY_SEGMENT, IPC_FRONT, struct delivery_segment, IPC_WHOLE(struct delivery_segment), true)                            \
+    X(DELIVERY_FORGET, IPC_FRONT, struct delivery_forget, IPC_WHOLE(struct delivery_forget), false)                              \
+    X(DELIVERY_ASSIGN, IPC_FRONT, struct delivery_assign, IPC_PART(struct delivery_assign, recipients), false)                   \
     X(DELIVERY_CLOSE, IPC_FRONT, struct delivery_close, IPC_WHOLE(struct delivery_close), false)                                 \
+    X(DELIVERY_LACKS, IPC_BACK, struct delivery_lacks, IPC_WHOLE(struct delivery_lacks), false)                                  \
     X(DELIVERY_NEXT, IPC_BACK, struct delivery_next, IPC_WHOLE(struct delivery_next), false)                                     \
     X(DELIVERY_OUTCOME, IPC_BACK, struct delivery_outcome, IPC_PART(struct delivery_outcome, reply), false)                      \
     X(DELIVERY_CLOSED, IPC_BACK, struct delivery_closed, IPC_PART(struct delivery_closed, reply), false)                         \

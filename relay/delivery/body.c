@@ -10,6 +10,7 @@
 #include "../base/crc32c.h"
 #include "../spool/disk.h"
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #define BODY_FIRST_READ (8u * 1024 - 1) /* header and, mostly, all that follows; a buffer has room for one byte more */
@@ -22,16 +23,10 @@ void body_init(struct body *body)
     buffer_init(&body->bytes, BODY_WHOLE_MAX);
 }
 
-static void close_segment(struct body *body)
+void body_fini(struct body *body)
 {
     if (body->fd >= 0)
         close(body->fd);
-    body->fd = -1;
-}
-
-void body_fini(struct body *body)
-{
-    close_segment(body);
     buffer_fini(&body->bytes);
     body_init(body);
 }
@@ -47,11 +42,11 @@ uint64_t body_size(const struct body *body)
     return body->record.prefix_size + body->record.content_size;
 }
 
-/* Adds up to SIZE bytes at OFFSET of the segment to the buffer, fewer only at its end. False where the disk fails. */
-static bool read_at(struct body *body, uint64_t offset, size_t size)
+/* Adds up to SIZE bytes at OFFSET of the segment FD to the buffer, fewer only at its end. False where the disk fails. */
+static bool read_at(struct body *body, int fd, uint64_t offset, size_t size)
 {
     char *to = buffer_reserve(&body->bytes, size);
-    ssize_t n = to ? disk_read(body->fd, to, size, offset) : -1;
+    ssize_t n = to ? disk_read(fd, to, size, offset) : -1;
     buffer_commit(&body->bytes, n > 0 ? (size_t)n : 0);
     return n >= 0;
 }
@@ -68,27 +63,30 @@ static struct span part_of(const struct body *body, uint64_t offset, uint64_t si
 }
 
 /* The parts lie one behind the other behind the record's header; the first of them are in the buffer already. */
-static const char *load_whole(struct body *body, struct envelope *envelope)
+static const char *load_whole(struct body *body, int fd, struct envelope *envelope)
 {
     const struct record *record = &body->record;
     size_t have = buffer_size(&body->bytes);
     size_t size = (size_t)(record_prefix_offset(record) + record->prefix_size - record->offset);
-    if (have < size && !read_at(body, record->offset + have, size - have))
+    if (have < size && !read_at(body, fd, record->offset + have, size - have))
         return body_unreadable;
     struct span stored = part_of(body, record_envelope_offset(record), record->envelope_size);
     body->content = part_of(body, record_content_offset(record), record->content_size);
     body->prefix = part_of(body, record_prefix_offset(record), record->prefix_size);
     body->whole = true;
-    close_segment(body);
     if (buffer_size(&body->bytes) < size || !is_intact(stored, record->envelope_crc) ||
         !is_intact(body->content, record->content_crc) || !is_intact(body->prefix, record->prefix_crc))
         return "its checksum is wrong";
     return envelope_load(stored, envelope) ? NULL : "its envelope is malformed";
 }
 
-static const char *load_large(struct body *body, struct envelope *envelope)
+/* The segment is read again while the message is sent: the body takes a descriptor of its own. */
+static const char *load_large(struct body *body, int fd, struct envelope *envelope)
 {
     struct buffer part;
+    body->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    if (body->fd < 0)
+        return body_unreadable;
     buffer_init(&part, ENVELOPE_STORED_MAX);
     enum record_verdict verdict = record_read_envelope(body->fd, &body->record, &part);
     bool loaded = verdict == RECORD_OK && envelope_load(buffer_span(&part), envelope);
@@ -106,8 +104,7 @@ static const char *load_large(struct body *body, struct envelope *envelope)
 const char *body_load(struct body *body, int fd, uint64_t offset, struct uid id, struct envelope *envelope)
 {
     const struct record *record = &body->record;
-    body->fd = fd;
-    if (!read_at(body, offset, BODY_FIRST_READ))
+    if (!read_at(body, fd, offset, BODY_FIRST_READ))
         return body_unreadable;
     struct span bytes = buffer_span(&body->bytes);
     if (bytes.n < RECORD_HEADER_SIZE || record_decode((const unsigned char *)bytes.p, offset, &body->record) != RECORD_OK)
@@ -115,7 +112,7 @@ const char *body_load(struct body *body, int fd, uint64_t offset, struct uid id,
     if (uid_compare(record->id, id) != 0)
         return "another message lies in its place";
     uint64_t size = record_prefix_offset(record) + record->prefix_size - record->offset;
-    return size <= BODY_WHOLE_MAX ? load_whole(body, envelope) : load_large(body, envelope);
+    return size <= BODY_WHOLE_MAX ? load_whole(body, fd, envelope) : load_large(body, fd, envelope);
 }
 
 static bool has_8bit(struct span bytes)

@@ -10,7 +10,7 @@
 #define BODY_BLOCK_SIZE (64u * 1024)  /* larger ones are read and sent in blocks of this size */
 
 struct body {
-    int fd; /* the segment while it is needed; else -1 */
+    int fd; /* the segment of a large one, a double; else -1 */
     bool whole;
     bool prefix_sent;
     bool finished;     /* the final dot was written */
@@ -37,7 +37,7 @@ void body_fini(struct body *body);
 /* What body_load says where the disk fails, or FD is -1: nothing is known to be wrong with the message. */
 extern const char body_unreadable[];
 
-/* Reads the record at OFFSET of the segment FD (the body's from here on), checks that it is the message ID and every CRC of it, and
+/* Reads the record at OFFSET of the segment FD (borrowed), checks that it is the message ID and every CRC of it, and
  * loads its envelope into *ENVELOPE (which was initialised). NULL, or what is wrong with it, in a few words. */
 const char *body_load(struct body *body, int fd, uint64_t offset, struct uid id, struct envelope *envelope);
 

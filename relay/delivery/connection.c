@@ -364,10 +364,9 @@ void connection_open(struct pool *pool, const struct delivery_open *open)
 }
 
 /* An ASSIGN that the rules of the channel do not allow here: no recipient of it may be lost. */
-static void refuse(struct connection *connection, const struct delivery_assign *assign, int fd)
+static void refuse(struct connection *connection, const struct delivery_assign *assign)
 {
     struct reason reason;
-    close(fd);
     log_say(LOG_ERROR, "error", "the queue assigned a message to a connection that was not ready; it is tried again later");
     reason_local(&reason, "4.3.0", "the relay's connection was not ready");
     for (uint32_t i = 0; i < assign->count; i++)
@@ -378,7 +377,7 @@ static void refuse(struct connection *connection, const struct delivery_assign *
 void connection_assign(struct connection *connection, const struct delivery_assign *assign, int fd)
 {
     if (connection->busy || !connection->client || !client_is_ready(connection->client)) {
-        refuse(connection, assign, fd);
+        refuse(connection, assign);
         return;
     }
     timer_stop(&connection->timer);

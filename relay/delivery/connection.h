@@ -36,7 +36,7 @@ struct connection {
 /* Begins what OPEN asks for. It may have ended already when this returns. */
 void connection_open(struct pool *pool, const struct delivery_open *open);
 
-/* Takes a transaction; FD is owned from here on. */
+/* Takes a transaction; FD is its segment, borrowed, or -1 where there is none. */
 void connection_assign(struct connection *connection, const struct delivery_assign *assign, int fd);
 
 /* Ends politely: now, or after its transaction. */

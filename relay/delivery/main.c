@@ -1,7 +1,7 @@
 /* The delivery role: one a core. It is the BACK of the queue's channel and the FRONT of the DNS's; everything else is in the pool.
  *
  * What needs a path or a right happens in start(): reading the certificate authorities, looking at the machine's interfaces. After
- * that the process makes outgoing sockets and reads segments whose descriptors the queue sends, nothing else. It is not told of a
+ * that the process makes outgoing sockets and reads segments whose descriptors the queue lends it, nothing else. It is not told of a
  * reload: a new generation of processes takes over, and this one drains. Secrets alone come anew, where it asked for them. */
 #include "../base/text.h"
 #include "../role/mains.h"
@@ -35,9 +35,21 @@ static void take_open(struct delivery *delivery, const void *body, int fd)
     pool_open(&delivery->pool, body);
 }
 
+static void take_segment(struct delivery *delivery, const void *body, int fd)
+{
+    pool_segment(&delivery->pool, body, fd);
+}
+
+static void take_forget(struct delivery *delivery, const void *body, int fd)
+{
+    (void)fd;
+    pool_forget(&delivery->pool, body);
+}
+
 static void take_assign(struct delivery *delivery, const void *body, int fd)
 {
-    pool_assign(&delivery->pool, body, fd);
+    (void)fd;
+    pool_assign(&delivery->pool, body);
 }
 
 static void take_close(struct delivery *delivery, const void *body, int fd)
@@ -55,9 +67,8 @@ static void take_address(struct delivery *delivery, const void *body, int fd)
 typedef void (*handler)(struct delivery *delivery, const void *body, int fd);
 
 static const handler queue_handlers[QUEUE_DELIVERY_COUNT] = {
-    [DELIVERY_OPEN] = take_open,
-    [DELIVERY_ASSIGN] = take_assign,
-    [DELIVERY_CLOSE] = take_close,
+    [DELIVERY_OPEN] = take_open,     [DELIVERY_SEGMENT] = take_segment, [DELIVERY_FORGET] = take_forget,
+    [DELIVERY_ASSIGN] = take_assign, [DELIVERY_CLOSE] = take_close,
 };
 
 static const handler dns_handlers[DNS_COUNT] = {
@@ -124,7 +135,7 @@ static void emptied(void *context)
         role_finished(role);
 }
 
-/* Every connection is a descriptor, and every message at work another. */
+/* Every connection is a descriptor, and every large message at work another. */
 static void raise_limit(void)
 {
     struct rlimit limit;

@@ -4,7 +4,7 @@
  * connection or nobody.
  *
  * Queue and delivery talk past each other now and then: CLOSED is on its way here when ASSIGN is on its way there. What speaks
- * of a number that is unknown is dropped without a word, with its descriptor; the queue learns of the end from CLOSED and has
+ * of a number that is unknown is dropped without a word; the queue learns of the end from CLOSED and has
  * counted no attempt. What could only be a bug of the queue (a number twice, too many recipients) is dropped too: to answer it
  * with an assertion would end connections that have done nothing wrong. */
 #include "pool.h"
@@ -27,12 +27,28 @@ void pool_init(struct pool *pool)
     list_init(&pool->connections);
     pool->by_number = map_new(0);
     pool->by_serial = map_new(0);
+    for (unsigned place = 0; place < DELIVERY_SEGMENTS; place++)
+        pool->segments[place] = -1;
+}
+
+static void put_segment(struct pool *pool, unsigned place, int fd)
+{
+    if (pool->segments[place] >= 0)
+        close(pool->segments[place]);
+    pool->segments[place] = fd;
+}
+
+static void return_segments(struct pool *pool)
+{
+    for (unsigned place = 0; place < DELIVERY_SEGMENTS; place++)
+        put_segment(pool, place, -1);
 }
 
 void pool_fini(struct pool *pool)
 {
     LIST_EACH(node, &pool->connections)
         connection_free(LIST_ENTRY(node, struct connection, node));
+    return_segments(pool);
     map_free(&pool->by_number, NULL);
     map_free(&pool->by_serial, NULL);
 }
@@ -62,13 +78,29 @@ void pool_open(struct pool *pool, const struct delivery_open *open)
         connection_open(pool, open);
 }
 
-void pool_assign(struct pool *pool, const struct delivery_assign *assign, int fd)
+void pool_segment(struct pool *pool, const struct delivery_segment *segment, int fd)
+{
+    struct delivery_lacks lacks = { segment->place };
+    if (segment->place >= DELIVERY_SEGMENTS) {
+        close(fd);
+        return;
+    }
+    put_segment(pool, segment->place, fd);
+    if (fd < 0)
+        ipc_send_soon(pool->queue, DELIVERY_LACKS, &lacks, sizeof lacks);
+}
+
+void pool_forget(struct pool *pool, const struct delivery_forget *forget)
+{
+    if (forget->place < DELIVERY_SEGMENTS)
+        put_segment(pool, forget->place, -1);
+}
+
+void pool_assign(struct pool *pool, const struct delivery_assign *assign)
 {
     struct connection *connection = map_get(pool->by_number, key_of(&assign->connection));
-    if (connection && assign->count <= ASSIGN_RECIPIENTS_MAX)
-        connection_assign(connection, assign, fd);
-    else
-        close(fd);
+    if (connection && assign->count <= ASSIGN_RECIPIENTS_MAX && assign->segment < DELIVERY_SEGMENTS)
+        connection_assign(connection, assign, pool->segments[assign->segment]);
 }
 
 void pool_close(struct pool *pool, const struct delivery_close *close)
@@ -81,6 +113,7 @@ void pool_close(struct pool *pool, const struct delivery_close *close)
 void pool_queue_gone(struct pool *pool)
 {
     pool->queue = NULL;
+    return_segments(pool);
     LIST_EACH(node, &pool->connections) {
         struct connection *connection = LIST_ENTRY(node, struct connection, node);
         map_remove(pool->by_number, key_of(&connection->number));

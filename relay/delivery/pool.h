@@ -24,9 +24,10 @@ struct pool {
     void (*ask_secrets)(void *context); /* `secrets` may be old: pool_secrets_came follows; NULL: they are what they are */
     void *context;
 
-    struct list connections; /* every one, also those of a queue that has gone */
-    struct map *by_number;   /* those of the queue that is there */
-    struct map *by_serial;   /* every one, for answers of the DNS */
+    int segments[DELIVERY_SEGMENTS]; /* that the queue has lent; -1: none */
+    struct list connections;         /* every one, also those of a queue that has gone */
+    struct map *by_number;           /* those of the queue that is there */
+    struct map *by_serial;           /* every one, for answers of the DNS */
     uint64_t serials;
     bool draining;
 };
@@ -40,9 +41,15 @@ void pool_fini(struct pool *pool);
 /* The queue wants a connection. */
 void pool_open(struct pool *pool, const struct delivery_open *open);
 
-/* The queue gives a connection its next message; FD, the segment's descriptor, is owned from here on. Where the connection has ended
- * already, this crossed the CLOSED about it: nothing is to be done, and the queue gives the message to another one. */
-void pool_assign(struct pool *pool, const struct delivery_assign *assign, int fd);
+/* The queue lends a segment: FD is owned from here on; -1, where this process has no room for it, is told back. */
+void pool_segment(struct pool *pool, const struct delivery_segment *segment, int fd);
+
+/* The queue takes a segment back. */
+void pool_forget(struct pool *pool, const struct delivery_forget *forget);
+
+/* The queue gives a connection its next message. Where the connection has ended already, this crossed the CLOSED about it: nothing is to
+ * be done, and the queue gives the message to another one. */
+void pool_assign(struct pool *pool, const struct delivery_assign *assign);
 
 /* The queue has no more for a connection. One that has ended: as above. */
 void pool_close(struct pool *pool, const struct delivery_close *close);

@@ -36,7 +36,7 @@ void transaction_init(struct transaction *transaction, transaction_outcome outco
 /* Frees what it holds. */
 void transaction_fini(struct transaction *transaction);
 
-/* Begins with ASSIGN and the segment's descriptor FD (owned from here on). What cannot be read or is damaged gets its outcomes at
+/* Begins with ASSIGN and its segment's descriptor FD (borrowed; -1 where there is none). What cannot be read or is damaged gets its outcomes at
  * once (temporary, since the disk may be mended); `open` is 0 then. */
 void transaction_begin(struct transaction *transaction, const struct delivery_assign *assign, int fd);
 
@@ -58,7 +58,7 @@ void transaction_settle_unsent(struct transaction *transaction, enum delivery_ve
 /* Has one of those that were sent no outcome yet? */
 bool transaction_is_under_way(const struct transaction *transaction);
 
-/* After the last outcome: closes the segment, frees what it holds. */
+/* After the last outcome: frees what it holds. */
 void transaction_end(struct transaction *transaction);
 
 #endif

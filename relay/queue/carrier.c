@@ -157,9 +157,12 @@ void carrier_end(struct queue *queue, struct carrier *carrier)
 
 static bool send_assign(struct carrier *carrier, const struct unit *unit, int fd)
 {
+    struct deliverer *deliverer = carrier->deliverer;
+    int place = lent_place(&deliverer->lent, deliverer->ipc, unit->entry->pair->number, fd);
     struct delivery_assign assign = {
         .connection = carrier->number,
         .id = unit->entry->id,
+        .segment = (uint32_t)place,
         .offset = unit->entry->offset,
         .attempt = unit->attempts + 1u,
         .count = unit->count,
@@ -167,7 +170,7 @@ static bool send_assign(struct carrier *carrier, const struct unit *unit, int fd
     for (uint32_t i = 0; i < unit->count; i++)
         assign.recipients[i] = unit->parts[i].recipient;
     size_t size = offsetof(struct delivery_assign, recipients) + unit->count * sizeof *assign.recipients;
-    return ipc_send(carrier->deliverer->ipc, DELIVERY_ASSIGN, &assign, size, fd);
+    return place >= 0 && ipc_send_soon(deliverer->ipc, DELIVERY_ASSIGN, &assign, size);
 }
 
 enum assigned { ASSIGNED, UNIT_TROUBLE, PEER_TROUBLE };

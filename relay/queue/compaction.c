@@ -102,8 +102,7 @@ static void change_over(struct queue *queue, struct compaction *compaction)
         assert(i < compaction->count && compaction->items[i].offset == entry->offset);
         entry->offset = compaction->items[i].new_offset;
     }
-    close(pair->segment_fd);
-    pair->segment_fd = -1;
+    pair_close_segment(queue->store, pair);
     pair->known_end = compact_end(compaction->compact);
     pair->records = (uint32_t)compaction->count;
     log_say(LOG_INFO, "notice", "segment %016llx was compacted from %llu to %llu bytes; %zu messages in it are not finished",

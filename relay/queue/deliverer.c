@@ -41,6 +41,15 @@ void deliverers_free(struct deliverers **deliverers)
     *deliverers = NULL;
 }
 
+void deliverers_forget(struct queue *queue, uint64_t number)
+{
+    for (unsigned slot = 0; queue->deliverers && slot < ROLE_SLOTS; slot++) {
+        struct deliverer *deliverer = queue->deliverers->by_slot[slot];
+        if (deliverer)
+            lent_forget(&deliverer->lent, deliverer->ipc, number);
+    }
+}
+
 struct deliverer *deliverer_choose(const struct queue *queue)
 {
     struct deliverer *best = NULL;
@@ -221,11 +230,15 @@ static void take_closed(struct deliverer *deliverer, const void *body)
     site_consider(queue, site);
 }
 
+static void take_lacks(struct deliverer *deliverer, const void *body)
+{
+    const struct delivery_lacks *lacks = body;
+    lent_lacks(&deliverer->lent, lacks->place);
+}
+
 static void (*const handlers[QUEUE_DELIVERY_COUNT])(struct deliverer *deliverer, const void *body) = {
-    [DELIVERY_NEXT] = take_next,
-    [DELIVERY_OUTCOME] = take_outcome,
-    [DELIVERY_DIALOGUE] = take_dialogue,
-    [DELIVERY_CLOSED] = take_closed,
+    [DELIVERY_LACKS] = take_lacks,       [DELIVERY_NEXT] = take_next,     [DELIVERY_OUTCOME] = take_outcome,
+    [DELIVERY_DIALOGUE] = take_dialogue, [DELIVERY_CLOSED] = take_closed,
 };
 
 static void received(void *context, unsigned type, const void *body, size_t size, int fd)

@@ -10,6 +10,7 @@
 #include "../base/log.h"
 #include "../base/text.h"
 #include "../spool/segment.h"
+#include "deliverer.h"
 #include "entry.h"
 #include "store.h"
 
@@ -52,13 +53,21 @@ struct pair *pair_new(struct store *store, uint64_t number)
     return pair;
 }
 
+void pair_close_segment(struct store *store, struct pair *pair)
+{
+    if (pair->segment_fd < 0)
+        return;
+    deliverers_forget(store->queue, pair->number);
+    close(pair->segment_fd);
+    pair->segment_fd = -1;
+}
+
 static void close_descriptors(struct store *store, struct pair *pair)
 {
-    if (pair->segment_fd >= 0)
-        close(pair->segment_fd);
+    pair_close_segment(store, pair);
     if (pair->log_fd >= 0)
         close(pair->log_fd);
-    pair->segment_fd = pair->log_fd = -1;
+    pair->log_fd = -1;
     if (!list_empty(&pair->in_open)) {
         list_remove(&pair->in_open);
         store->nopen--;

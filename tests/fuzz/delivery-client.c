@@ -140,7 +140,7 @@ static void hear(struct loop *loop, struct tls *tls, const struct conf *conf, in
     require(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) == 0);
     hearing.server = ends[1];
     transaction_init(&hearing.transaction, outcome, &hearing);
-    transaction_begin(&hearing.transaction, &assign, dup(segment));
+    transaction_begin(&hearing.transaction, &assign, segment);
     require(hearing.transaction.open == RECIPIENTS);
     hearing.client = client_new(&setup, ends[0], &events, &hearing);
     client_begin(hearing.client);

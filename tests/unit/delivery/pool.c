@@ -44,7 +44,7 @@ static void test_idle(void **state)
     end("next;0 done 2.0.0 remote;next;ended;");
 }
 
-/* An ASSIGN that crosses the CLOSED is not begun, and its descriptor is closed (the queue gives it to another connection). */
+/* An ASSIGN that crosses the CLOSED is not begun (the queue gives it to another connection). */
 static void test_crossing(void **state)
 {
     (void)state;
@@ -140,6 +140,39 @@ static void test_assign_twice(void **state)
     world.keep = false;
     assert_true(world_run(&world, &world.closed, 3000));
     end("next;0 temporary 4.3.0;0 done 2.0.0 remote;next;ended;");
+}
+
+/* A segment that came without its descriptor is told back, and what lies in it waits; a place that does not exist is no place. */
+static void test_segment_lacks(void **state)
+{
+    const struct delivery_segment lacking = { 3 }, outside = { DELIVERY_SEGMENTS };
+    (void)state;
+    world_init(&world);
+    world.lent = true;
+    begin(LINES(PIPELINING, "< QUIT"));
+    pool_segment(&world.pool, &outside, -1);
+    pool_forget(&world.pool, &(struct delivery_forget){ DELIVERY_SEGMENTS });
+    pool_segment(&world.pool, &lacking, -1);
+    world_open(&world, "mx.test", server.port, NULL);
+    assert_true(world_run(&world, &world.closed, 3000));
+    end("lacks 3;next;0 temporary 4.3.0;next;ended;");
+}
+
+static void test_segment_forgotten(void **state)
+{
+    (void)state;
+    world_init(&world);
+    world.keep = true;
+    begin(LINES(PIPELINING, SENT, "< QUIT"));
+    world_open(&world, "mx.test", server.port, NULL);
+    run_for(200);
+    assert_string_equal(world.events, "next;0 done 2.0.0 remote;next;");
+    pool_forget(&world.pool, &(struct delivery_forget){ 3 });
+    world.messages = 1;
+    world.keep = false;
+    world_assign(&world);
+    assert_true(world_run(&world, &world.closed, 3000));
+    end("next;0 done 2.0.0 remote;next;0 temporary 4.3.0;next;ended;");
 }
 
 /* Draining: what is at work is finished, what waits is ended, what is new is not begun. */
@@ -276,6 +309,8 @@ int main(void)
         cmocka_unit_test(test_stale_and_away),
         cmocka_unit_test(test_close_early),
         cmocka_unit_test(test_assign_twice),
+        cmocka_unit_test(test_segment_lacks),
+        cmocka_unit_test(test_segment_forgotten),
         cmocka_unit_test(test_drain),
         cmocka_unit_test(test_drain_empty),
         cmocka_unit_test(test_queue_gone_early),

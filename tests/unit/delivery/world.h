@@ -77,6 +77,7 @@ struct world {
     struct uid id;
     unsigned messages;   /* to be assigned, one a NEXT */
     unsigned recipients; /* of each */
+    bool lent;           /* the segment was */
     bool keep;           /* no CLOSE when there are no messages left */
     bool closed, emptied;
     unsigned closes, dialogues;
@@ -433,12 +434,16 @@ static inline void world_add(char *text, const char *format, ...)
 static inline void world_assign(struct world *world)
 {
     struct delivery_assign assign = {
-        .connection = world->connection, .id = world->id, .offset = 64, .attempt = 1, .count = world->recipients
+        .connection = world->connection, .id = world->id, .segment = 3, .offset = 64, .attempt = 1, .count = world->recipients
     };
+    const struct delivery_segment segment = { assign.segment };
     for (uint32_t i = 0; i < assign.count; i++)
         assign.recipients[i] = i;
     size_t size = offsetof(struct delivery_assign, recipients) + assign.count * sizeof *assign.recipients;
-    assert_true(ipc_send(world->queue, DELIVERY_ASSIGN, &assign, size, world->segment));
+    if (!world->lent)
+        assert_true(ipc_send(world->queue, DELIVERY_SEGMENT, &segment, sizeof segment, world->segment));
+    world->lent = true;
+    assert_true(ipc_send(world->queue, DELIVERY_ASSIGN, &assign, size, -1));
     world->messages--;
 }
 
@@ -466,6 +471,8 @@ static inline void world_told(void *context, unsigned type, const void *body, si
         world_add(world->events, "%u %s %s%s;", outcome->recipient, verdicts[outcome->verdict], outcome->enhanced,
                   outcome->remote ? " remote" : "");
         world_add(world->replies, "[%s] %s (%s)\n", outcome->mx, outcome->reply, outcome->tls);
+    } else if (type == DELIVERY_LACKS) {
+        world_add(world->events, "lacks %u;", ((const struct delivery_lacks *)body)->place);
     } else if (type == DELIVERY_DIALOGUE) {
         world->dialogues++;
     } else if (type == DELIVERY_CLOSED) {
@@ -483,8 +490,12 @@ static inline void world_from_queue(void *context, unsigned type, const void *bo
     (void)size;
     if (type == DELIVERY_OPEN)
         pool_open(&world->pool, body);
+    else if (type == DELIVERY_SEGMENT)
+        pool_segment(&world->pool, body, fd);
+    else if (type == DELIVERY_FORGET)
+        pool_forget(&world->pool, body);
     else if (type == DELIVERY_ASSIGN)
-        pool_assign(&world->pool, body, fd);
+        pool_assign(&world->pool, body);
     else
         pool_close(&world->pool, body);
 }

@@ -48,6 +48,8 @@ struct world_process {
     struct world *world;
     struct ipc *ipc;
     unsigned index;
+    int segments[DELIVERY_SEGMENTS]; /* that it has been lent, and 1; 0: none */
+    unsigned lent, forgotten;        /* how often */
 };
 
 struct world {
@@ -371,17 +373,25 @@ static inline void world_read(struct world_assign *got, int fd, struct envelope 
     text_copy(got->from, sizeof got->from, span_of(envelope->sender));
     text_copy(got->to, sizeof got->to, span_of(envelope->recipients[got->assign.recipients[0]].address));
     buffer_fini(&bytes);
-    close(fd);
 }
 
-static inline void world_assigned(struct world_process *process, const void *body, int fd)
+static inline void world_put_segment(struct world_process *process, unsigned place, int fd)
+{
+    assert_in_range(place, 0, DELIVERY_SEGMENTS - 1);
+    if (process->segments[place])
+        close(process->segments[place] - 1);
+    process->segments[place] = fd + 1;
+}
+
+static inline void world_assigned(struct world_process *process, const void *body)
 {
     struct world *world = process->world;
     struct world_assign got = { .process = process->index };
     struct envelope envelope;
     memcpy(&got.assign, body, sizeof got.assign);
     envelope_init(&envelope);
-    world_read(&got, fd, &envelope);
+    assert_in_range(got.assign.segment, 0, DELIVERY_SEGMENTS - 1);
+    world_read(&got, process->segments[got.assign.segment] - 1, &envelope);
     if (world->nassigns < sizeof world->assigns / sizeof *world->assigns)
         world->assigns[world->nassigns] = got;
     world->nassigns++;
@@ -397,8 +407,14 @@ static inline void world_ordered(void *context, unsigned type, const void *body,
     struct world_process *process = context;
     struct world *world = process->world;
     (void)size;
-    if (type == DELIVERY_ASSIGN) {
-        world_assigned(process, body, fd);
+    if (type == DELIVERY_SEGMENT) {
+        process->lent++;
+        world_put_segment(process, ((const struct delivery_segment *)body)->place, fd);
+    } else if (type == DELIVERY_FORGET) {
+        process->forgotten++;
+        world_put_segment(process, ((const struct delivery_forget *)body)->place, -1);
+    } else if (type == DELIVERY_ASSIGN) {
+        world_assigned(process, body);
     } else if (type == DELIVERY_CLOSE) {
         world->closes++;
         world_close(world, process->index, ((const struct delivery_close *)body)->connection, DELIVERY_ENDED, "", "");
@@ -415,11 +431,18 @@ static inline void world_ordered(void *context, unsigned type, const void *body,
     }
 }
 
+static inline void world_process_end(struct world_process *process)
+{
+    ipc_free(&process->ipc);
+    for (unsigned place = 0; place < DELIVERY_SEGMENTS; place++)
+        world_put_segment(process, place, -1);
+}
+
 /* Starts delivery process INDEX, or starts it anew. */
 static inline void world_process(struct world *world, unsigned index)
 {
     struct world_process *process = &world->processes[index];
-    ipc_free(&process->ipc);
+    world_process_end(process);
     process->world = world;
     process->index = index;
     process->ipc = ipc_new(world->role.loop, world_link(world, ROLE_DELIVERY, index), &queue_delivery_channel, IPC_BACK,
@@ -512,7 +535,7 @@ static inline void world_end(struct world *world)
     ipc_free(&world->dns);
     ipc_free(&world->control);
     for (unsigned i = 0; i < WORLD_PROCESSES; i++)
-        ipc_free(&world->processes[i].ipc);
+        world_process_end(&world->processes[i]);
     world->role.draining = false;
 }
 
