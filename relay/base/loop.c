@@ -1,10 +1,12 @@
-/* libevent does the waiting. Watches and timers are events allocated by libevent once and re-used; a watch adds and deletes only
- * when what it wants changes. */
+/* libevent does the waiting. Watches and timers are events allocated once and re-used; a watch adds and deletes only when what it
+ * wants changes. A watch's event knows its watch by way of `watched`, so that another one can have it. */
 #include "loop.h"
 
 #include "text.h"
 
 #include <event2/event.h>
+#include <event2/event_struct.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -131,9 +133,15 @@ void timer_fini(struct timer *timer)
     *timer = (struct timer){ 0 };
 }
 
+/* An event, and the watch that has it. */
+struct watched {
+    struct event event;
+    struct watch *watch;
+};
+
 static void watch_fired(evutil_socket_t fd, short what, void *argument)
 {
-    struct watch *watch = argument;
+    struct watch *watch = ((struct watched *)argument)->watch;
     watch->kicked = false;
     unsigned ready = (what & EV_READ ? WATCH_READ : 0u) | (what & EV_WRITE ? WATCH_WRITE : 0u);
     watch->callback(watch->context, fd, ready);
@@ -144,10 +152,25 @@ void watch_set(struct watch *watch, struct loop *loop, int fd, unsigned wanted,
 {
     watch_fini(watch);
     *watch = (struct watch){ .loop = loop, .callback = callback, .context = context, .fd = fd };
-    watch->event = event_new(loop->base, fd, EV_PERSIST, watch_fired, watch);
-    if (!watch->event)
-        abort();
+    struct watched *watched = text_zalloc(sizeof *watched);
+    watched->watch = watch;
+    watch->event = &watched->event;
+    event_assign(watch->event, loop->base, fd, EV_PERSIST, watch_fired, watched);
     watch_want(watch, wanted);
+}
+
+static struct watched *watched_of(const struct watch *watch)
+{
+    return (struct watched *)(void *)((char *)watch->event - offsetof(struct watched, event));
+}
+
+void watch_move(struct watch *to, struct watch *from, void (*callback)(void *context, int fd, unsigned ready), void *context)
+{
+    *to = *from;
+    to->callback = callback;
+    to->context = context;
+    watched_of(to)->watch = to;
+    *from = (struct watch){ .fd = -1 };
 }
 
 void watch_want(struct watch *watch, unsigned wanted)
@@ -158,7 +181,7 @@ void watch_want(struct watch *watch, unsigned wanted)
     watch->wanted = wanted;
     if (wanted) {
         short what = (short)(EV_PERSIST | (wanted & WATCH_READ ? EV_READ : 0) | (wanted & WATCH_WRITE ? EV_WRITE : 0));
-        event_assign(watch->event, watch->loop->base, watch->fd, what, watch_fired, watch);
+        event_assign(watch->event, watch->loop->base, watch->fd, what, watch_fired, watched_of(watch));
         event_add(watch->event, NULL);
     }
     if (watch->kicked)
@@ -173,8 +196,10 @@ void watch_kick(struct watch *watch)
 
 void watch_fini(struct watch *watch)
 {
-    if (watch->event)
-        event_free(watch->event);
+    if (watch->event) {
+        event_del(watch->event);
+        free(watched_of(watch));
+    }
     *watch = (struct watch){ .fd = -1 };
 }
 

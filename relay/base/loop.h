@@ -71,6 +71,10 @@ void watch_set(struct watch *watch, struct loop *loop, int fd, unsigned wanted,
 /* Changes what a set watch waits for. Costs nothing where it is the same as before. */
 void watch_want(struct watch *watch, unsigned wanted);
 
+/* Makes TO, which is not set, what FROM is, which is not set any more: the same descriptor and the same that is waited for, with another
+ * callback. Costs no system call. */
+void watch_move(struct watch *to, struct watch *from, void (*callback)(void *context, int fd, unsigned ready), void *context);
+
 /* Calls the callback once from the loop's next round with WATCH_WRITE, whatever the descriptor does: it costs no system call. */
 void watch_kick(struct watch *watch);
 

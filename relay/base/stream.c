@@ -435,20 +435,36 @@ static void ready(void *context, int fd, unsigned what)
         rewatch(stream);
 }
 
-struct stream *stream_new(struct loop *loop, int fd, size_t input_max, const struct stream_events *events, void *context)
+static struct stream *make(struct watch *watch, size_t input_max, const struct stream_events *events, void *context)
 {
     struct stream *stream = text_zalloc(sizeof *stream);
     list_init(&stream->node);
-    stream->loop = loop;
-    stream->fd = fd;
+    stream->loop = watch->loop;
+    stream->fd = watch->fd;
     stream->input_max = input_max;
     stream->events = events;
     stream->context = context;
     buffer_init(&stream->input, input_max);
     buffer_init(&stream->output, SIZE_MAX / 4);
     buffer_init(&stream->wire, SIZE_MAX / 4);
-    watch_set(&stream->watch, loop, fd, WATCH_READ, ready, stream);
+    watch_move(&stream->watch, watch, ready, stream);
+    watch_want(&stream->watch, WATCH_READ);
     return stream;
+}
+
+struct stream *stream_adopt(struct watch *watch, size_t input_max, const struct stream_events *events, void *context)
+{
+    struct stream *stream = make(watch, input_max, events, context);
+    stream->again = true;
+    kick(stream);
+    return stream;
+}
+
+struct stream *stream_new(struct loop *loop, int fd, size_t input_max, const struct stream_events *events, void *context)
+{
+    struct watch watch = { .fd = -1 };
+    watch_set(&watch, loop, fd, WATCH_READ, NULL, NULL);
+    return make(&watch, input_max, events, context);
 }
 
 void stream_free(struct stream **stream)

@@ -20,13 +20,16 @@ struct stream_events {
     void (*readable)(void *context);                   /* more input is there (stream_input) */
     void (*drained)(void *context);                    /* all output has gone to the socket; may be NULL */
     void (*secured)(void *context);                    /* the TLS handshake is done; may be NULL where TLS is never started */
-    void (*connected)(void *context);                  /* stream_connect succeeded; may be NULL for accepted sockets */
+    void (*connected)(void *context);                  /* after stream_connecting; may be NULL where that is not called */
     void (*ended)(void *context, enum stream_end why); /* nothing more will come; input that came before was delivered */
 };
 
 /* A stream over the connected, non-blocking socket FD, which it owns from here on. At most INPUT_MAX bytes of input are held
  * (it grows to there only as needed). EVENTS must stay valid. */
 struct stream *stream_new(struct loop *loop, int fd, size_t input_max, const struct stream_events *events, void *context);
+
+/* The same over the socket that WATCH waits at, which is not set any more: its place in the loop is kept. What it has told of is read soon. */
+struct stream *stream_adopt(struct watch *watch, size_t input_max, const struct stream_events *events, void *context);
 
 /* Closes the socket at once (output that waits is lost), frees *STREAM with its TLS state, and nulls it. NULL is fine. */
 void stream_free(struct stream **stream);

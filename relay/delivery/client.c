@@ -251,14 +251,15 @@ static const struct stream_events stream_events = {
     .readable = readable, .drained = drained, .secured = secured, .ended = ended
 };
 
-struct client *client_new(const struct client_setup *setup, int fd, const struct client_events *events, void *context)
+struct client *client_new(const struct client_setup *setup, struct watch *watch, const struct client_events *events,
+                          void *context)
 {
     struct client *client = text_zalloc(sizeof *client);
     client->setup = *setup;
     client->events = events;
     client->context = context;
     text_copy(client->tls, sizeof client->tls, SPAN("none"));
-    client->stream = stream_new(setup->loop, fd, CLIENT_INPUT_MAX, &stream_events, client);
+    client->stream = stream_adopt(watch, CLIENT_INPUT_MAX, &stream_events, client);
     return client;
 }
 

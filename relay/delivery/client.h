@@ -27,7 +27,6 @@ enum client_end {
 
 /* Borrowed for the client's life. */
 struct client_setup {
-    struct loop *loop;
     const struct conf *conf;
     struct tls *tls;
     const struct route *route;
@@ -47,8 +46,9 @@ struct client_events {
     void (*ended)(void *context, enum client_end end, const struct reason *reason);
 };
 
-/* A session over FD, a connected socket, which is the client's from here on. Nothing happens before client_begin. */
-struct client *client_new(const struct client_setup *setup, int fd, const struct client_events *events, void *context);
+/* A session over the connected socket that WATCH waits at, which is the client's from here on. Nothing happens before client_begin. */
+struct client *client_new(const struct client_setup *setup, struct watch *watch, const struct client_events *events,
+                          void *context);
 
 /* Begins. Events come from the loop, or `ended` from within this call. */
 void client_begin(struct client *client);

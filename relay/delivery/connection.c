@@ -261,13 +261,12 @@ static void set_place(struct connection *connection, const struct connect_target
     text_copy(connection->place.tls, sizeof connection->place.tls, SPAN("none"));
 }
 
-/* Begins a session with the target over FD, which is the session's from here on. May free CONNECTION. */
-static void begin_session(struct connection *connection, int fd)
+/* Begins a session with the target over the socket at WATCH, which is the session's from here on. May free CONNECTION. */
+static void begin_session(struct connection *connection, struct watch *watch)
 {
     struct pool *pool = connection->pool;
     const struct connect_target *target = &connection->target;
-    struct client_setup setup = { .loop = pool->loop,
-                                  .conf = pool->conf,
+    struct client_setup setup = { .conf = pool->conf,
                                   .tls = pool->tls,
                                   .route = &connection->route,
                                   .host = target->host,
@@ -276,7 +275,7 @@ static void begin_session(struct connection *connection, int fd)
                                   .plain = connection->plain,
                                   .helo = connection->helo,
                                   .ipv4_instead = target->address.family == 6 && connect_has_other(&connection->way, target) };
-    connection->client = client_new(&setup, fd, &client_events, connection);
+    connection->client = client_new(&setup, watch, &client_events, connection);
     client_begin(connection->client);
 }
 
@@ -293,7 +292,7 @@ static void race_failed(void *context, const struct connect_target *target, int 
     connect_failed(&connection->way, &reason, counted);
 }
 
-static void race_won(void *context, int fd, const struct connect_target *target)
+static void race_won(void *context, struct watch *watch, const struct connect_target *target)
 {
     struct connection *connection = context;
     if (target->host != connection->target.host || !netaddr_same_host(&target->address, &connection->target.address)) {
@@ -304,7 +303,7 @@ static void race_won(void *context, int fd, const struct connect_target *target)
     connection->learnt = false;
     connection->target = *target;
     set_place(connection, target);
-    begin_session(connection, fd);
+    begin_session(connection, watch);
 }
 
 static void dns_over(void *context)

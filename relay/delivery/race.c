@@ -1,6 +1,10 @@
 /* A lane is one socket on which connect() is in progress. The first lane that connects ends the other. When one fails while the other
  * runs on, the runner gets the next rival at once (the head start has served its purpose); when none is left running, the way's next
- * address is tried, perhaps of another host. */
+ * address is tried, perhaps of another host.
+ *
+ * Mostly there is no race: the first address answers at once, and the server speaks first. So during the head start a lane waits for the
+ * server's greeting, not for the connection, which is one event less and leaves the socket's place in the loop to the session. After the
+ * head start a lane that has connected meanwhile wins, however silent the server is; one that has not waits for its connection. */
 #include "race.h"
 
 #include <errno.h>
@@ -12,25 +16,29 @@ void race_init(struct race *race, struct loop *loop, struct connect *way, const 
 {
     *race = (struct race){ .loop = loop, .way = way, .events = events, .context = context, .timeout_ms = timeout_ms };
     for (unsigned i = 0; i < RACE_LANES; i++)
-        race->lanes[i] = (struct race_lane){ .race = race, .fd = -1 };
+        race->lanes[i] = (struct race_lane){ .race = race, .watch = { .fd = -1 } };
 }
 
-/* Takes the socket out of LANE, which is free then. */
-static int leave(struct race_lane *lane)
+static bool is_running(const struct race_lane *lane)
 {
-    int fd = lane->fd;
+    return lane->watch.fd >= 0;
+}
+
+/* Frees LANE and closes its socket. */
+static void end(struct race_lane *lane)
+{
+    int fd = lane->watch.fd;
     watch_fini(&lane->watch);
     timer_fini(&lane->limit);
-    lane->fd = -1;
-    return fd;
+    close(fd);
 }
 
 static void stop(struct race *race)
 {
     timer_stop(&race->head_start);
     for (unsigned i = 0; i < RACE_LANES; i++)
-        if (race->lanes[i].fd >= 0)
-            close(leave(&race->lanes[i]));
+        if (is_running(&race->lanes[i]))
+            end(&race->lanes[i]);
 }
 
 void race_fini(struct race *race)
@@ -44,7 +52,7 @@ void race_fini(struct race *race)
 static struct race_lane *find_lane(struct race *race, bool running)
 {
     for (unsigned i = 0; i < RACE_LANES; i++)
-        if ((race->lanes[i].fd >= 0) == running)
+        if (is_running(&race->lanes[i]) == running)
             return &race->lanes[i];
     return NULL;
 }
@@ -52,7 +60,7 @@ static struct race_lane *find_lane(struct race *race, bool running)
 bool race_is_on(const struct race *race)
 {
     for (unsigned i = 0; i < RACE_LANES; i++)
-        if (race->loop && race->lanes[i].fd >= 0)
+        if (race->loop && is_running(&race->lanes[i]))
             return true;
     return false;
 }
@@ -61,8 +69,8 @@ static void ready(void *context, int fd, unsigned what);
 
 static void late(void *context);
 
-/* Begins to connect to TARGET in a free lane. False, and told, where the kernel refuses at once. */
-static bool start(struct race *race, struct connect_target *target)
+/* Begins to connect to TARGET in a free lane, which waits for WHAT. False, and told, where the kernel refuses at once. */
+static bool start(struct race *race, struct connect_target *target, unsigned what)
 {
     struct race_lane *lane = find_lane(race, false);
     int fd = connect_socket(race->way, target);
@@ -70,24 +78,55 @@ static bool start(struct race *race, struct connect_target *target)
         race->events->failed(race->context, target, errno, true);
         return false;
     }
-    lane->fd = fd;
     lane->target = *target;
-    watch_set(&lane->watch, race->loop, fd, WATCH_WRITE, ready, lane);
+    watch_set(&lane->watch, race->loop, fd, what, ready, lane);
     timer_set(&lane->limit, race->loop, race->timeout_ms, late, lane);
     return true;
 }
 
 /* Starts a rival of what runs in one lane, where the host has another family. */
-static void start_rival(void *context)
+static void start_rival(struct race *race)
 {
-    struct race *race = context;
     const struct race_lane *runner = find_lane(race, true);
     struct connect_target rival;
     if (!runner || !find_lane(race, false))
         return;
     while (connect_rival(race->way, &runner->target, &rival))
-        if (start(race, &rival))
+        if (start(race, &rival, WATCH_WRITE))
             return;
+}
+
+/* LANE has connected. */
+static void win(struct race_lane *lane)
+{
+    struct race *race = lane->race;
+    struct connect_target target = lane->target;
+    struct watch watch;
+    watch_move(&watch, &lane->watch, NULL, NULL);
+    timer_fini(&lane->limit);
+    stop(race);
+    race->events->won(race->context, &watch, &target);
+}
+
+static bool has_connected(const struct race_lane *lane)
+{
+    struct sockaddr_storage address;
+    socklen_t size = sizeof address;
+    return getpeername(lane->watch.fd, (struct sockaddr *)&address, &size) == 0;
+}
+
+static void head_start_over(void *context)
+{
+    struct race *race = context;
+    struct race_lane *runner = find_lane(race, true);
+    if (!runner)
+        return;
+    if (has_connected(runner)) {
+        win(runner);
+        return;
+    }
+    watch_want(&runner->watch, WATCH_WRITE);
+    start_rival(race);
 }
 
 void race_go(struct race *race)
@@ -102,9 +141,9 @@ void race_go(struct race *race)
             race->events->over(race->context);
             return;
         case CONNECT_TARGET:
-            if (!start(race, &target))
+            if (!start(race, &target, WATCH_READ))
                 continue;
-            timer_set(&race->head_start, race->loop, RACE_HEAD_START_MS, start_rival, race);
+            timer_set(&race->head_start, race->loop, RACE_HEAD_START_MS, head_start_over, race);
             return;
         }
     }
@@ -113,14 +152,14 @@ void race_go(struct race *race)
 bool race_again(struct race *race, const struct connect_target *target)
 {
     struct connect_target again = *target;
-    return start(race, &again);
+    return start(race, &again, WATCH_WRITE);
 }
 
 /* LANE came to nothing. */
 static void lose(struct race_lane *lane, int error)
 {
     struct race *race = lane->race;
-    close(leave(lane));
+    end(lane);
     race->events->failed(race->context, &lane->target, error, false);
     timer_stop(&race->head_start);
     if (race_is_on(race))
@@ -131,13 +170,16 @@ static void lose(struct race_lane *lane, int error)
 
 static void late(void *context)
 {
-    lose(context, ETIMEDOUT);
+    struct race_lane *lane = context;
+    if (has_connected(lane))
+        win(lane);
+    else
+        lose(lane, ETIMEDOUT);
 }
 
 static void ready(void *context, int fd, unsigned what)
 {
     struct race_lane *lane = context;
-    struct race *race = lane->race;
     int error = 0;
     socklen_t size = sizeof error;
     (void)what;
@@ -147,8 +189,5 @@ static void ready(void *context, int fd, unsigned what)
         lose(lane, error);
         return;
     }
-    struct connect_target target = lane->target;
-    leave(lane);
-    stop(race);
-    race->events->won(race->context, fd, &target);
+    win(lane);
 }

@@ -12,8 +12,8 @@
 
 /* Each but `failed` comes last in its call and may free the race. */
 struct race_events {
-    /* The connection FD (the callee's) to TARGET is made. */
-    void (*won)(void *context, int fd, const struct connect_target *target);
+    /* A connection to TARGET is made; WATCH waits at its socket, and both are the callee's. */
+    void (*won)(void *context, struct watch *watch, const struct connect_target *target);
     /* TARGET could not be connected to; ERROR is an errno, ETIMEDOUT also where the time was up. AT_ONCE: the kernel said so without
      * having tried. To be noted with connect_failed. */
     void (*failed)(void *context, const struct connect_target *target, int error, bool at_once);
@@ -26,9 +26,8 @@ struct race_events {
 struct race_lane {
     struct race *race;
     struct connect_target target;
-    struct watch watch;
+    struct watch watch; /* its fd is -1: the lane is free */
     struct timer limit;
-    int fd; /* -1: free */
 };
 
 struct race {
@@ -36,8 +35,8 @@ struct race {
     struct connect *way;
     const struct race_events *events;
     void *context;
-    int64_t timeout_ms; /* of one address */
-    struct timer head_start;
+    int64_t timeout_ms;      /* of one address */
+    struct timer head_start; /* of the first lane */
     struct race_lane lanes[RACE_LANES];
 };
 

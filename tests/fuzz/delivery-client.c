@@ -126,23 +126,20 @@ static void hear(struct loop *loop, struct tls *tls, const struct conf *conf, in
     const struct route route = {
         .mx = options & 4, .tls = options & 3, .user = options & 8 ? "office" : "", .password = SPAN("x")
     };
-    struct client_setup setup = { .loop = loop,
-                                  .conf = conf,
-                                  .tls = tls,
-                                  .route = &route,
-                                  .host = "mx.test",
-                                  .hello = "relay.test",
-                                  .port = 25,
-                                  .helo = options & 16 };
+    struct client_setup setup = {
+        .conf = conf, .tls = tls, .route = &route, .host = "mx.test", .hello = "relay.test", .port = 25, .helo = options & 16
+    };
     struct delivery_assign assign = { .id = id, .count = RECIPIENTS, .recipients = { 0, 1, 2 } };
     struct hearing hearing = { 0 };
+    struct watch watch = { .fd = -1 };
     int ends[2];
     require(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) == 0);
     hearing.server = ends[1];
     transaction_init(&hearing.transaction, outcome, &hearing);
     transaction_begin(&hearing.transaction, &assign, segment);
     require(hearing.transaction.open == RECIPIENTS);
-    hearing.client = client_new(&setup, ends[0], &events, &hearing);
+    watch_set(&watch, loop, ends[0], WATCH_READ, NULL, NULL);
+    hearing.client = client_new(&setup, &watch, &events, &hearing);
     client_begin(hearing.client);
     spin(loop);
     speak(&hearing, loop, span_skip(bytes, 1));

@@ -2,6 +2,7 @@
 import contextlib
 import socket
 import sys
+import time
 
 from case import main
 from receiver import Deaf, Deed, Receiver
@@ -62,6 +63,13 @@ def case_ipv6_is_used_where_it_works():
     with site([(10, ["::1", "127.0.5.1"])], {"::1": {}, "127.0.5.1": {}}) as (daemon, receivers):
         events = deliver(daemon, 3)
         assert all("[::1]" in event["mx"] for event in events) and not receivers["127.0.5.1"].connections, events
+
+
+def case_a_server_that_greets_late_is_not_raced():
+    """It has let us in, and makes its clients wait for its greeting as spam traps do: the other family is not tried beside it."""
+    with site([(10, ["::1", "127.0.5.1"])], {"::1": {"banner": lambda _: time.sleep(1)}, "127.0.5.1": {}}) as (daemon, receivers):
+        events = deliver(daemon, 1)
+        assert "[::1]" in events[0]["mx"] and receivers["::1"].connections == 1 and not receivers["127.0.5.1"].connections, events
 
 
 def case_a_refusal_for_a_missing_name_is_tried_over_ipv4():
