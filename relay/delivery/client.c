@@ -63,6 +63,7 @@ static bool enter(struct client *client, enum stage stage)
             continue;
         }
         if (stage == STAGE_READY) {
+            client->transaction = NULL;
             stream_deadline(client->stream, 0);
             client->events->ready(client->context);
             return false;
@@ -274,6 +275,8 @@ void client_free(struct client **client)
         return;
     stream_free(&(*client)->stream);
     login_free(&(*client)->login);
+    free((*client)->challenge);
+    free((*client)->domain_hashes);
     free(*client);
     *client = NULL;
 }

@@ -56,13 +56,22 @@ static unsigned class_end(const struct connect *connect, unsigned first)
     return end;
 }
 
+/* There is a temporary failure: the place for why. */
+static struct reason *temporary_reason(struct connect *connect)
+{
+    connect->saw_temporary = true;
+    if (!connect->reason)
+        connect->reason = text_zalloc(sizeof *connect->reason);
+    return connect->reason;
+}
+
 void connect_init(struct connect *connect, const struct delivery_open *open, const struct connect_rules *rules, connect_ask ask,
                   void *context)
 {
     *connect = (struct connect){ .rules = rules, .ask = ask, .context = context, .mx = open->is_mx != 0 };
-    text_copy(connect->pool, sizeof connect->pool, span_of_array(open->source, sizeof open->source));
+    connect->pool = text_dup(span_of_array(open->source, sizeof open->source));
     unsigned count = open->count < DNS_HOSTS_MAX ? open->count : DNS_HOSTS_MAX;
-    connect->hosts = text_zalloc((count + 1) * sizeof *connect->hosts);
+    connect->hosts = text_zalloc((count ? count : 1) * sizeof *connect->hosts);
     for (unsigned i = 0; i < count; i++) {
         struct connect_host *host = &connect->hosts[connect->count];
         struct span name = span_of_array(open->hosts[i].name, sizeof open->hosts[i].name);
@@ -73,8 +82,7 @@ void connect_init(struct connect *connect, const struct delivery_open *open, con
         connect->count++;
     }
     if (!connect->count) {
-        connect->saw_temporary = true;
-        reason_local(&connect->reason, "4.4.4", "no host was named for this site");
+        reason_local(temporary_reason(connect), "4.4.4", "no host was named for this site");
     }
     for (unsigned first = 0; first < connect->count; first = class_end(connect, first))
         shuffle(connect->hosts, first, class_end(connect, first));
@@ -83,6 +91,10 @@ void connect_init(struct connect *connect, const struct delivery_open *open, con
 void connect_fini(struct connect *connect)
 {
     free(connect->hosts);
+    free(connect->pool);
+    free(connect->reason);
+    connect->pool = NULL;
+    connect->reason = NULL;
     connect->hosts = NULL;
     connect->count = 0;
 }
@@ -93,7 +105,8 @@ void connect_restart(struct connect *connect)
         connect->hosts[i].state = HOST_UNASKED;
     connect->at = connect->prepared = connect->tries = 0;
     connect->saw_loop = connect->saw_private = connect->saw_temporary = connect->saw_rest = connect->last_resort = false;
-    connect->reason.text[0] = '\0';
+    free(connect->reason);
+    connect->reason = NULL;
 }
 
 void connect_use_ipv4(struct connect *connect)
@@ -143,8 +156,7 @@ void connect_answer(struct connect *connect, unsigned index, enum dns_status sta
     bool temporary = dns_is_temporary(status);
     if (!temporary && (connect->mx || host->naddresses))
         return;
-    connect->saw_temporary = true;
-    reason_local(&connect->reason, temporary ? "4.4.3" : "4.4.4", "the address of %s could not be found: %s", host->name,
+    reason_local(temporary_reason(connect), temporary ? "4.4.3" : "4.4.4", "the address of %s could not be found: %s", host->name,
                  dns_status_text(status));
 }
 
@@ -311,15 +323,16 @@ void connect_failed(struct connect *connect, const struct reason *reason, bool c
         connect->tries--;
         connect->hosts[connect->at].tries--;
     }
-    connect->saw_temporary = true;
-    if (counted || !connect->reason.text[0]) /* what a server said is worth more than that the other family leads nowhere */
-        connect->reason = *reason;
+    bool is_first = !connect->reason;
+    struct reason *kept = temporary_reason(connect);
+    if (counted || is_first) /* what a server said is worth more than that the other family leads nowhere */
+        *kept = *reason;
 }
 
 enum delivery_end connect_verdict(const struct connect *connect, struct reason *ret_reason)
 {
     if (connect->saw_temporary) {
-        *ret_reason = connect->reason;
+        *ret_reason = *connect->reason;
         return DELIVERY_UNREACHABLE;
     }
     if (connect->saw_loop)

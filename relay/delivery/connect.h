@@ -43,7 +43,7 @@ struct connect {
     connect_ask ask;
     void *context;
     bool mx;
-    char pool[SMTP_DOMAIN_SIZE]; /* of sources */
+    char *pool; /* of sources; "": delivery's own */
     struct connect_host *hosts;
     unsigned count;    /* hosts that count: fewer once one of them turned out to be this relay */
     unsigned at;       /* the host whose addresses are being tried */
@@ -55,7 +55,7 @@ struct connect {
     bool saw_loop;
     bool saw_private;
     bool saw_temporary;
-    struct reason reason; /* of the last temporary failure */
+    struct reason *reason; /* of the last temporary failure; NULL: there was none */
 };
 
 /* Begins with the hosts of OPEN. ASK is called with CONTEXT. */

@@ -23,6 +23,14 @@ static struct ipc *queue_of(const struct connection *connection)
     return connection->orphan ? NULL : connection->pool->queue;
 }
 
+static void drop_transaction(struct connection *connection)
+{
+    if (connection->transaction)
+        transaction_fini(connection->transaction);
+    free(connection->transaction);
+    connection->transaction = NULL;
+}
+
 void connection_free(struct connection *connection)
 {
     pool_leave(connection->pool, connection);
@@ -30,7 +38,7 @@ void connection_free(struct connection *connection)
     race_fini(&connection->race);
     connect_fini(&connection->way);
     route_fini(&connection->route);
-    transaction_fini(&connection->transaction);
+    drop_transaction(connection);
     timer_fini(&connection->timer);
     free(connection);
 }
@@ -40,11 +48,11 @@ static void finish(struct connection *connection, enum delivery_end end, const s
 {
     struct reason later = *reason;
     later.enhanced[0] = '4';
-    transaction_settle_rest(&connection->transaction, DELIVERY_TEMPORARY, &later);
-    if (connection->busy) {
-        transcript_add(&connection->transaction.transcript, 'C',
+    if (connection->transaction) {
+        transaction_settle_rest(connection->transaction, DELIVERY_TEMPORARY, &later);
+        transcript_add(&connection->transaction->transcript, 'C',
                        (const char *[]){ reason->remote ? "(the session is over)" : reason->text, NULL });
-        report_dialogue(queue_of(connection), connection->number, &connection->transaction);
+        report_dialogue(queue_of(connection), connection->number, connection->transaction);
     }
     report_closed(queue_of(connection), connection->number, &connection->place, end, reason);
     struct pool *pool = connection->pool;
@@ -70,10 +78,10 @@ static void idle_over(void *context)
 static void turn(struct connection *connection)
 {
     struct pool *pool = connection->pool;
-    if (connection->busy) {
-        report_dialogue(queue_of(connection), connection->number, &connection->transaction);
-        transaction_end(&connection->transaction);
-        connection->busy = false;
+    if (connection->transaction) {
+        report_dialogue(queue_of(connection), connection->number, connection->transaction);
+        transaction_end(connection->transaction);
+        drop_transaction(connection);
     }
     if (connection->orphan || connection->closing || pool->draining) {
         finish_well(connection, "the connection was to be ended");
@@ -102,8 +110,8 @@ static void client_ready(void *context)
         learn(connection);
     connection->learnt = true;
     text_copy(connection->place.tls, sizeof connection->place.tls, span_of(client_tls(connection->client)));
-    if (connection->transaction.open)
-        client_send(connection->client, &connection->transaction); /* a fresh session for a transaction that waits */
+    if (connection->transaction && connection->transaction->open)
+        client_send(connection->client, connection->transaction); /* a fresh session for a transaction that waits */
     else
         turn(connection);
 }
@@ -133,7 +141,7 @@ static void login_over(struct connection *connection)
     connection->awaits = false;
     timer_stop(&connection->timer);
     log_say(LOG_ERROR, "error", "%s refused the login of user %s: %s; mail over this route waits, nothing is bounced for it",
-            connection->place.mx, connection->route.user, connection->way.reason.text);
+            connection->place.mx, connection->route.user, connection->way.reason->text);
     race_go(&connection->race);
 }
 
@@ -332,7 +340,7 @@ static const struct race_events race_events = { .won = race_won, .failed = race_
 static void outcome(void *context, uint32_t index, enum delivery_verdict verdict, const struct reason *reason)
 {
     const struct connection *connection = context;
-    report_outcome(queue_of(connection), connection->number, &connection->place, connection->transaction.id, index, verdict,
+    report_outcome(queue_of(connection), connection->number, &connection->place, connection->transaction->id, index, verdict,
                    reason);
 }
 
@@ -348,7 +356,6 @@ void connection_open(struct pool *pool, const struct delivery_open *open)
     struct reason reason;
     connection->pool = pool;
     connection->number = open->connection;
-    transaction_init(&connection->transaction, outcome, connection);
     pool_enter(pool, connection);
     if (pool->draining) {
         finish_well(connection, "this process is about to end");
@@ -375,16 +382,17 @@ static void refuse(struct connection *connection, const struct delivery_assign *
 
 void connection_assign(struct connection *connection, const struct delivery_assign *assign, int fd)
 {
-    if (connection->busy || !connection->client || !client_is_ready(connection->client)) {
+    if (connection->transaction || !connection->client || !client_is_ready(connection->client)) {
         refuse(connection, assign);
         return;
     }
     timer_stop(&connection->timer);
-    connection->busy = true;
     connection->renewed = false;
-    transaction_begin(&connection->transaction, assign, fd);
-    if (connection->transaction.open)
-        client_send(connection->client, &connection->transaction);
+    connection->transaction = text_zalloc(sizeof *connection->transaction);
+    transaction_init(connection->transaction, outcome, connection);
+    transaction_begin(connection->transaction, assign, fd);
+    if (connection->transaction->open)
+        client_send(connection->client, connection->transaction);
     else
         turn(connection);
 }
@@ -392,7 +400,7 @@ void connection_assign(struct connection *connection, const struct delivery_assi
 void connection_close(struct connection *connection)
 {
     connection->closing = true;
-    if (!connection->busy)
+    if (!connection->transaction)
         finish_well(connection, "the connection was to be ended");
 }
 
@@ -407,7 +415,7 @@ void connection_abandon(struct connection *connection)
         return;
     }
     reason_local(&reason, "4.3.0", "the queue has gone");
-    transaction_settle_unsent(&connection->transaction, DELIVERY_TEMPORARY, &reason);
+    transaction_settle_unsent(connection->transaction, DELIVERY_TEMPORARY, &reason);
 }
 
 void connection_address(struct connection *connection, unsigned index, const struct dns_address *answer)

@@ -20,15 +20,14 @@ struct connection {
     struct race race; /* over the way */
     struct connect_target target;
     struct client *client;
-    bool plain;      /* this target without STARTTLS */
-    bool helo;       /* this target with HELO */
-    unsigned others; /* sources that were tried since the host refused one */
-    bool learnt;     /* that this target serves is known */
-    bool busy;       /* there is a transaction */
-    bool asked;      /* for a newer secret, since the login was refused */
-    bool awaits;     /* it */
-    bool renewed;    /* a fresh session was begun for this transaction already */
-    struct transaction transaction;
+    bool plain;                      /* this target without STARTTLS */
+    bool helo;                       /* this target with HELO */
+    unsigned others;                 /* sources that were tried since the host refused one */
+    bool learnt;                     /* that this target serves is known */
+    bool asked;                      /* for a newer secret, since the login was refused */
+    bool awaits;                     /* it */
+    bool renewed;                    /* a fresh session was begun for this transaction already */
+    struct transaction *transaction; /* NULL: none is under way */
     struct report_place place;
     struct timer timer; /* waiting for the DNS, for secrets, or for work */
 };

@@ -9,6 +9,8 @@
 #include "../base/log.h"
 #include "../base/text.h"
 
+#include <stdlib.h>
+
 #define STARTTLS_GO 220 /* RFC 3207 4: no other reply begins a handshake */
 
 static bool demands_tls(const struct client *client)
@@ -188,7 +190,7 @@ static bool say_login(struct client *client)
     bool made;
     buffer_init(&line, LOGIN_LINE_MAX);
     if (client->login)
-        made = login_continue(client->login, client->challenge, &line);
+        made = login_continue(client->login, span_of(client->challenge), &line);
     else
         made = (client->login = login_new(client->ehlo.mechanisms, &login, &line)) != NULL;
     if (made)
@@ -214,10 +216,8 @@ static enum stage login_perform(struct client *client)
 /* The challenge is copied: the reply makes room for the next one. */
 static enum stage login_next(struct client *client)
 {
-    struct span text = span_of(client->reply.text);
-    client->challenge = client->reply.cut || !text_copy(client->challenge_text, sizeof client->challenge_text, text)
-                            ? SPAN("!")
-                            : span_of(client->challenge_text);
+    free(client->challenge);
+    client->challenge = text_dup(client->reply.cut ? SPAN("!") : span_of(client->reply.text));
     return STAGE_LOGIN;
 }
 

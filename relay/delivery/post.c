@@ -87,6 +87,8 @@ static bool admits_domain(struct client *client, const char *address)
     for (unsigned i = 0; i < client->domains; i++)
         if (client->domain_hashes[i] == hash)
             return true;
+    if (!client->domain_hashes)
+        client->domain_hashes = text_zalloc(SESSION_DOMAINS_MAX * sizeof *client->domain_hashes);
     if (client->domains == SESSION_DOMAINS_MAX || client->domains >= client->ehlo.domain_max)
         return false;
     client->domain_hashes[client->domains++] = hash;

@@ -40,18 +40,17 @@ struct client {
     enum stage stage;
     struct reply reply;
     struct ehlo ehlo;
-    struct login *login;   /* NULL: not begun */
-    struct span challenge; /* of the server, in base64: in `challenge_text` */
-    char challenge_text[SMTP_REPLY_TEXT_SIZE];
+    struct login *login; /* NULL: not begun */
+    char *challenge;     /* of the server, in base64; NULL: none yet */
     char tls[DELIVERY_TLS_SIZE];
     bool secured;
-    struct transaction *transaction;
-    uint64_t mails;   /* MAIL commands so far */
-    unsigned domains; /* different ones of recipients so far, with their hashes; counted where the server has a limit */
-    uint64_t domain_hashes[SESSION_DOMAINS_MAX];
-    unsigned at;    /* recipient whose reply is due */
-    bool timed_out; /* what ended the stream, for `lost` */
-    bool pipelined; /* MAIL, all RCPT and DATA were sent at once */
+    struct transaction *transaction; /* NULL: none is under way */
+    uint64_t mails;                  /* MAIL commands so far */
+    unsigned domains;        /* different ones of recipients so far, with their hashes; counted where the server has a limit */
+    uint64_t *domain_hashes; /* NULL: none; else room for SESSION_DOMAINS_MAX */
+    unsigned at;             /* recipient whose reply is due */
+    bool timed_out;          /* what ended the stream, for `lost` */
+    bool pipelined;          /* MAIL, all RCPT and DATA were sent at once */
 };
 
 /* What a step may return: the stage that follows. */

@@ -30,7 +30,7 @@ struct transaction {
     void *context;
 };
 
-/* An empty transaction in place, to be used again and again, which holds no memory between; OUTCOME is called with CONTEXT. */
+/* An empty transaction in place; OUTCOME is called with CONTEXT. */
 void transaction_init(struct transaction *transaction, transaction_outcome outcome, void *context);
 
 /* Frees what it holds. */
