@@ -44,6 +44,7 @@ unsigned claims_target(struct claims *claims, const struct limit *limit, const c
     struct claim_target *target = &claims->targets[claims->ntargets];
     target->limit = limit;
     target->acts = acts;
+    target->begun = false;
     text_copy(target->key, sizeof target->key, span_of(key));
     return (unsigned)claims->ntargets++;
 }
@@ -61,7 +62,7 @@ unsigned claims_group(struct claims *claims, uint64_t pair)
 void claims_add(struct claims *claims, const struct claim *claim)
 {
     if (claims->count == claims->room) {
-        claims->room = 2 * claims->room + 8;
+        claims->room = claims->room ? 4 * claims->room : 16;
         claims->items = text_realloc(claims->items, claims->room * sizeof *claims->items);
     }
     claims->items[claims->count++] = *claim;

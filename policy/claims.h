@@ -4,6 +4,7 @@
 #define POSTERN_POLICY_CLAIMS_H
 
 #include "../relay/base/buffer.h"
+#include "../relay/base/siphash.h"
 #include "key.h"
 
 #define CLAIMS_TEXTS_MAX ((size_t)256 << 10) /* of recipients in one question */
@@ -13,8 +14,10 @@ struct limit;
 /* A bucket that questions are about. */
 struct claim_target {
     const struct limit *limit;
-    bool acts;    /* the limit's share is reached, where it has one */
-    uint64_t sum; /* of all claims, while they are settled together */
+    bool acts;            /* the limit's share is reached, where it has one */
+    bool begun;           /* `pairs` is */
+    struct siphash pairs; /* what all pairs that it counts have in common: see seen.h */
+    uint64_t sum;         /* of all claims, while they are settled together */
     char key[KEY_SIZE];
 };
 
@@ -27,6 +30,7 @@ struct claim {
     bool noted;             /* that it did not fit: a question may be settled twice */
     uint64_t n;             /* 0: what is asked for was counted before */
     uint64_t pair;          /* in seen.h; 0: it does not matter who */
+    uint32_t seen_s;        /* when the pair was seen last, in seconds of the wall clock; 0: never */
     size_t whom, whom_size; /* of a pair that others are to be told of: in `texts` */
 };
 

@@ -37,7 +37,8 @@ struct decision {
     bool batch;
     bool watched; /* a batch: more of the message is wanted */
     uint32_t count;
-    struct policy_answer answers[];
+    struct policy_answer answer;   /* where it is no batch */
+    struct policy_answer *answers; /* where it is one: NULL as long as all are plain */
 };
 
 struct decide *decide_new(const struct conf *conf)
@@ -215,14 +216,13 @@ static bool watch(struct decide *decide, const struct decision *decision, uint32
 
 static struct decision *begin(const struct subject *subject, uint64_t ticket, uint32_t count)
 {
-    struct decision *decision = text_zalloc(sizeof *decision + count * sizeof decision->answers[0]);
+    struct decision *decision = text_zalloc(sizeof *decision);
     decision->subject = *subject;
     decision->subject.sender = SPAN("");
     decision->subject.key = (struct key_subject){ .client = subject->key.client, .account = span_of(decision->subject.account) };
     decision->ticket = ticket;
     decision->count = count;
-    for (uint32_t i = 0; i < count; i++)
-        decision->answers[i].ticket = ticket; /* else they are zero, and so allow */
+    decision->answer.ticket = ticket; /* else it is zero, and so allows */
     return decision;
 }
 
@@ -234,15 +234,18 @@ struct claims *decide_claims(struct decision *decision)
 const struct policy_answer *decide_answer(const struct decision *decision, struct policy_rcpt_answer *ret_batch)
 {
     if (!decision->batch)
-        return decision->answers;
+        return &decision->answer;
+    uint32_t before = ret_batch->told, told = decision->answers ? decision->count : 0;
+    while (told && policy_is_plain(&decision->answers[told - 1]))
+        told--;
     ret_batch->ticket = decision->ticket;
     ret_batch->count = decision->count;
     ret_batch->watched = decision->watched;
-    uint32_t told = decision->count; /* behind it all are plain, and so zero */
-    while (told && policy_is_plain(&decision->answers[told - 1]))
-        told--;
-    memcpy(ret_batch->each, decision->answers, told * sizeof ret_batch->each[0]);
-    memset(ret_batch->each + told, 0, (decision->count - told) * sizeof ret_batch->each[0]);
+    ret_batch->told = told;
+    if (told)
+        memcpy(ret_batch->each, decision->answers, told * sizeof ret_batch->each[0]);
+    if (before > told)
+        memset(ret_batch->each + told, 0, (before - told) * sizeof ret_batch->each[0]);
     return NULL;
 }
 
@@ -251,8 +254,19 @@ void decide_drop(struct decision **decision)
     if (!*decision)
         return;
     claims_fini(&(*decision)->claims);
+    free((*decision)->answers);
     free(*decision);
     *decision = NULL;
+}
+
+/* The place for the answer to QUESTION. */
+static struct policy_answer *answer_to(struct decision *decision, uint32_t question)
+{
+    if (!decision->batch)
+        return &decision->answer;
+    if (!decision->answers)
+        decision->answers = text_zalloc(decision->count * sizeof *decision->answers);
+    return &decision->answers[question];
 }
 
 /* How many questions were looked at by whoever says WAITS_MS. */
@@ -271,7 +285,7 @@ void decide_end(struct decide *decide, struct decision *decision, const int64_t 
     uint32_t count = looked_at(decision, waits_ms);
     uint32_t allowed = settle_whole(decide, decision, &settling) ? count : 0;
     for (uint32_t i = allowed; i < count; i++) {
-        struct policy_answer *answer = &decision->answers[i];
+        struct policy_answer *answer = answer_to(decision, i);
         settling.question = i;
         if (answer->verdict == POLICY_ALLOW)
             settle(decide, &decision->subject, &settling, answer);
@@ -283,7 +297,7 @@ void decide_end(struct decide *decide, struct decision *decision, const int64_t 
     if (decision->batch)
         decision->watched = watch(decide, decision, allowed, now_ms);
     else if (decide->judge && count)
-        decision->answers[0].watched = standing_is_watched(judge_standing(decide->judge), decision->subject.key.account);
+        decision->answer.watched = standing_is_watched(judge_standing(decide->judge), decision->subject.key.account);
 }
 
 struct decision *decide_begin_mail(struct decide *decide, const struct policy_mail *mail, int64_t now_ms)
@@ -298,18 +312,25 @@ struct decision *decide_begin_mail(struct decide *decide, const struct policy_ma
     struct subject subject;
     make_subject(decide, &mail->subject, &subject);
     struct decision *decision = begin(&subject, mail->ticket, 1);
-    if (!subject.sender.n || check_address(decide, &subject, subject.sender, "sender", "553", decision->answers))
+    if (!subject.sender.n || check_address(decide, &subject, subject.sender, "sender", "553", &decision->answer))
         limit_gather(decide->limits, &subject.key, asks, sizeof asks / sizeof *asks, 0, now_ms, &decision->claims);
     return decision;
+}
+
+/* ADDRESS in small letters, in BYTES: Bob and bob are hardly two people to whom somebody writes for the first time. */
+static struct span lower(struct span address, char bytes[SMTP_ADDRESS_SIZE])
+{
+    address = span_head(address, SMTP_ADDRESS_SIZE);
+    for (size_t i = 0; i < address.n; i++)
+        bytes[i] = address.p[i] >= 'A' && address.p[i] <= 'Z' ? (char)(address.p[i] + ('a' - 'A')) : address.p[i];
+    return span_make(bytes, address.n);
 }
 
 static void gather_recipient(struct decide *decide, struct subject *subject, struct span to, unsigned question, int64_t now_ms,
                              struct claims *claims)
 {
-    char address[SMTP_ADDRESS_SIZE]; /* Bob and bob are hardly two people to whom somebody writes for the first time */
-    text_copy(address, sizeof address, to);
-    text_lower(address);
-    struct span recipient = span_of(address), domain = address_domain(recipient);
+    char bytes[SMTP_ADDRESS_SIZE];
+    struct span recipient = lower(to, bytes), domain = address_domain(recipient);
     const struct limit_ask asks[] = {
         { .count = CONF_COUNT_RECIPIENTS, .n = 1 },
         { .count = CONF_COUNT_UNIQUE_RECIPIENTS, .n = 1, .whom = recipient },
@@ -370,7 +391,7 @@ struct decision *decide_begin_content(struct decide *decide, const struct policy
     struct subject subject;
     make_subject(decide, &content->subject, &subject);
     struct decision *decision = begin(&subject, content->ticket, 1);
-    if (!decide->conf->check_from_header || check_header(decide, &subject, content, decision->answers))
+    if (!decide->conf->check_from_header || check_header(decide, &subject, content, &decision->answer))
         limit_gather(decide->limits, &subject.key, &ask, 1, 0, now_ms, &decision->claims);
     return decision;
 }
@@ -393,6 +414,7 @@ void decide_mail(struct decide *decide, const struct policy_mail *mail, int64_t 
 
 void decide_rcpt(struct decide *decide, const struct policy_rcpt *rcpt, int64_t now_ms, struct policy_rcpt_answer *ret_answer)
 {
+    ret_answer->told = POLICY_BATCH_MAX; /* whatever it holds, none of it is to stay */
     end_here(decide, decide_begin_rcpt(decide, rcpt, now_ms), now_ms, NULL, ret_answer);
 }
 

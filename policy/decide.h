@@ -61,7 +61,7 @@ struct claims *decide_claims(struct decision *decision);
 void decide_end(struct decide *decide, struct decision *decision, const int64_t *waits_ms, bool unshared, int64_t now_ms);
 
 /* After decide_end: the answer to MAIL or to content; borrowed. NULL where RCPT was asked: then it is in *RET_BATCH, as far as `count`
- * goes. */
+ * goes; it must be all zero before, or as an earlier call has left it. */
 const struct policy_answer *decide_answer(const struct decision *decision, struct policy_rcpt_answer *ret_batch);
 
 /* Frees *DECISION and nulls it. NULL is fine. */

@@ -229,7 +229,8 @@ static uint32_t seconds(const struct limit_set *set, int64_t now_ms)
 /* A question as one limit sees it. */
 struct view {
     uint64_t n;
-    uint64_t pair; /* 0: it does not matter who */
+    uint64_t pair;   /* 0: it does not matter who */
+    uint32_t seen_s; /* when it was seen last; 0: never */
 };
 
 /* As what a pair of LIMIT is noted. */
@@ -238,18 +239,22 @@ static struct span pair_kind(const struct limit *limit)
     return counts[limit->conf->count].how == HOW_FIRST ? SPAN("first") : span_of(limit->conf->name);
 }
 
-/* What LIMIT sees of ASK for KEY: nothing where what is asked for is not new to it. */
-static struct view view_of(struct limit_set *set, const struct limit *limit, struct span key, const struct limit_ask *ask,
+static bool counts_pairs(const struct limit *limit)
+{
+    return counts[limit->conf->count].how != HOW_ALL;
+}
+
+/* What LIMIT sees of ASK about PAIR: nothing where what is asked for is not new to it. */
+static struct view view_of(struct limit_set *set, const struct limit *limit, uint64_t pair, const struct limit_ask *ask,
                            int64_t now_ms)
 {
-    enum how how = counts[limit->conf->count].how;
-    struct view view = { .n = ask->n };
-    if (how == HOW_ALL)
+    struct view view = { .n = ask->n, .pair = pair };
+    if (!pair)
         return view;
     uint32_t now_s = seconds(set, now_ms);
-    uint64_t per_s = how == HOW_FIRST ? now_s : (uint64_t)limit->conf->rate.per_ms / 1000;
-    view.pair = seen_pair(set->seen, pair_kind(limit), key, ask->whom);
-    if (seen_since(set->seen, view.pair, per_s < now_s ? now_s - (uint32_t)per_s : 0))
+    uint64_t per_s = counts[limit->conf->count].how == HOW_FIRST ? now_s : (uint64_t)limit->conf->rate.per_ms / 1000;
+    view.seen_s = seen_last(set->seen, pair);
+    if (view.seen_s && view.seen_s >= (per_s < now_s ? now_s - (uint32_t)per_s : 0))
         view.n = 0;
     return view;
 }
@@ -315,6 +320,15 @@ static bool find_target(struct limit_set *set, const struct limit *limit, const 
     return *scope != CLAIMS_NOT_ABOUT;
 }
 
+/* The pair of TARGET and WHOM. */
+static uint64_t pair_at(const struct limit_set *set, struct claim_target *target, struct span whom)
+{
+    if (!target->begun)
+        seen_pair_begin(set->seen, pair_kind(target->limit), span_of(target->key), &target->pairs);
+    target->begun = true;
+    return seen_pair_end(&target->pairs, whom);
+}
+
 /* Adds what one limit claims. */
 static void gather(struct limit_set *set, const struct limit *limit, const struct key_subject *subject,
                    const struct limit_ask *ask, int64_t now_ms, unsigned question, struct claims *claims)
@@ -324,9 +338,11 @@ static void gather(struct limit_set *set, const struct limit *limit, const struc
         return; /* nobody is suspended for what only might be */
     if (!ask->n || !find_target(set, limit, subject, now_ms, claims, &claim.target))
         return;
-    struct view view = view_of(set, limit, span_of(claims->targets[claim.target].key), ask, now_ms);
+    uint64_t pair = counts_pairs(limit) ? pair_at(set, &claims->targets[claim.target], ask->whom) : 0;
+    struct view view = view_of(set, limit, pair, ask, now_ms);
     claim.n = view.n;
     claim.pair = view.pair;
+    claim.seen_s = view.seen_s;
     if (view.pair)
         claim.group = claims_group(claims, view.pair);
     if (view.pair && set->sharing && claims_keep(claims, ask->whom, &claim.whom))
@@ -408,20 +424,22 @@ static void look(struct limit_set *set, const struct limit_settling *settling, s
 struct noted {
     const struct limit *limit;
     uint64_t pair;
-    bool is_new;
+    uint32_t seen_s; /* 0: it was never seen before */
+    bool is_new;     /* it counts now */
     struct span who, whom;
 };
 
-static bool seen_today(const struct limit_set *set, uint64_t pair, uint32_t now_s)
+/* Is it time to note again what was seen last at SEEN_S? */
+static bool is_old(uint32_t seen_s, uint32_t now_s)
 {
-    return seen_since(set->seen, pair, now_s > DAY_S ? now_s - DAY_S : 0);
+    return now_s > DAY_S && seen_s < now_s - DAY_S;
 }
 
 static void note_pair(struct limit_set *set, const struct noted *noted, int64_t now_ms)
 {
     uint32_t now_s = seconds(set, now_ms);
     bool first = counts[noted->limit->conf->count].how == HOW_FIRST;
-    if (first ? seen_today(set, noted->pair, now_s) : !noted->is_new)
+    if (first && noted->seen_s ? !is_old(noted->seen_s, now_s) : !noted->is_new)
         return;
     seen_note(set->seen, noted->pair, now_s);
     const struct pair_texts texts = { pair_kind(noted->limit), noted->who, noted->whom };
@@ -433,7 +451,8 @@ void limit_learn_pair(struct limit_set *set, const struct pair_texts *texts, int
 {
     uint64_t pair = seen_pair(set->seen, texts->what, texts->who, texts->whom);
     uint32_t now_s = seconds(set, now_ms);
-    if (!seen_today(set, pair, now_s))
+    uint32_t seen_s = seen_last(set->seen, pair);
+    if (!seen_s || is_old(seen_s, now_s))
         seen_note(set->seen, pair, now_s);
 }
 
@@ -451,8 +470,10 @@ static void note_claim(struct limit_set *set, const struct claims *claims, size_
 {
     const struct claim *claim = &claims->items[i];
     const struct claim_target *target = &claims->targets[claim->target];
-    const struct noted noted = { target->limit, claim->pair, is_new, span_of(target->key),
-                                 span_head(span_skip(buffer_span(&claims->texts), claim->whom), claim->whom_size) };
+    const struct noted noted = {
+        target->limit, claim->pair,          claim->seen_s,
+        is_new,        span_of(target->key), span_head(span_skip(buffer_span(&claims->texts), claim->whom), claim->whom_size)
+    };
     if (claim->pair)
         note_pair(set, &noted, now_ms);
 }
@@ -538,7 +559,8 @@ static void note_one(struct limit_set *set, const struct limit *limit, const str
     if (!limit->counted || limit->conf->count != ask->count || !ask->n || !is_about(limit, subject, text))
         return;
     struct span key = span_of(text);
-    struct view view = view_of(set, limit, key, ask, now_ms);
+    uint64_t pair = counts_pairs(limit) ? seen_pair(set->seen, pair_kind(limit), key, ask->whom) : 0;
+    struct view view = view_of(set, limit, pair, ask, now_ms);
     if (limit->shares && view.n)
         share_note(limit->shares, key, (struct share){ .bad = (uint32_t)view.n, .all = (uint32_t)view.n },
                    limit_wall_ms(set, now_ms));
@@ -546,7 +568,7 @@ static void note_one(struct limit_set *set, const struct limit *limit, const str
         view.n && !bucket_fits(limit->buckets, key, view.n, now_ms, &wait_ms) && share_is_reached(set, limit, key, now_ms);
     if (view.n)
         count_here(set, limit, key, view.n, false, now_ms);
-    const struct noted noted = { limit, view.pair, view.n > 0, key, ask->whom };
+    const struct noted noted = { limit, view.pair, view.seen_s, view.n > 0, key, ask->whom };
     if (view.pair)
         note_pair(set, &noted, now_ms);
     if (!beyond)

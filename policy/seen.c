@@ -66,15 +66,26 @@ static void add(struct siphash *hash, struct span part)
     siphash_add(hash, part);
 }
 
-uint64_t seen_pair(struct seen *seen, struct span what, struct span who, struct span whom)
+void seen_pair_begin(const struct seen *seen, struct span what, struct span who, struct siphash *ret_begun)
 {
-    struct siphash hash;
-    siphash_begin(&hash, seen->key);
-    add(&hash, what);
-    add(&hash, who);
+    siphash_begin(ret_begun, seen->key);
+    add(ret_begun, what);
+    add(ret_begun, who);
+}
+
+uint64_t seen_pair_end(const struct siphash *begun, struct span whom)
+{
+    struct siphash hash = *begun;
     add(&hash, whom);
     uint64_t pair = siphash_end(&hash);
     return pair ? pair : 1;
+}
+
+uint64_t seen_pair(const struct seen *seen, struct span what, struct span who, struct span whom)
+{
+    struct siphash hash;
+    seen_pair_begin(seen, what, who, &hash);
+    return seen_pair_end(&hash, whom);
 }
 
 /* The set of PAIR's first or second CHOICE. */
@@ -109,6 +120,13 @@ bool seen_since(const struct seen *seen, uint64_t pair, uint32_t since_s)
     unsigned at;
     const struct set *set = find(seen, pair, &at);
     return set && set->when[at] >= since_s;
+}
+
+uint32_t seen_last(const struct seen *seen, uint64_t pair)
+{
+    unsigned at;
+    const struct set *set = find(seen, pair, &at);
+    return set ? set->when[at] : 0;
 }
 
 /* Each set becomes two, told apart by one more bit of the half by which its pairs came there. */

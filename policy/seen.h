@@ -31,10 +31,17 @@ void seen_set_key(struct seen *seen, const unsigned char key[SEEN_KEY_SIZE]);
 const unsigned char *seen_key(const struct seen *seen);
 
 /* The pair WHO and WHOM, apart from those that others count under another name WHAT. */
-uint64_t seen_pair(struct seen *seen, struct span what, struct span who, struct span whom);
+uint64_t seen_pair(const struct seen *seen, struct span what, struct span who, struct span whom);
+
+/* The same in two steps, for who asks about many WHOM: *RET_BEGUN is what all of them have in common. */
+void seen_pair_begin(const struct seen *seen, struct span what, struct span who, struct siphash *ret_begun);
+uint64_t seen_pair_end(const struct siphash *begun, struct span whom);
 
 /* Was PAIR seen at SINCE_S (seconds of some clock) or later? */
 bool seen_since(const struct seen *seen, uint64_t pair, uint32_t since_s);
+
+/* When PAIR was seen last; 0: never. */
+uint32_t seen_last(const struct seen *seen, uint64_t pair);
 
 /* PAIR is seen at NOW_S. */
 void seen_note(struct seen *seen, uint64_t pair, uint32_t now_s);

@@ -33,11 +33,8 @@ size_t policy_rcpt_size(const struct policy_rcpt *question)
 
 size_t policy_rcpt_answer_size(const struct policy_rcpt_answer *answer)
 {
-    uint32_t count = answer->count;
-    while (count && policy_is_plain(&answer->each[count - 1]))
-        count--;
-    if (!count)
+    if (!answer->told)
         return offsetof(struct policy_rcpt_answer, each);
-    const struct policy_answer *last = &answer->each[count - 1];
+    const struct policy_answer *last = &answer->each[answer->told - 1];
     return (size_t)((const char *)last->reply - (const char *)answer) + strlen(last->reply);
 }

@@ -123,6 +123,7 @@ struct policy_answer {
 struct policy_rcpt_answer {
     uint64_t ticket;
     uint32_t count;
+    uint32_t told;                               /* those behind so many are plain */
     uint8_t watched;                             /* a policy_sample of the message is wanted */
     struct policy_answer each[POLICY_BATCH_MAX]; /* sent in part: see policy_rcpt_answer_size; their tickets say nothing */
 };
@@ -143,7 +144,7 @@ struct span policy_rcpt_next(const struct policy_rcpt *question, size_t *at);
 /* How many bytes of QUESTION are to be sent. */
 size_t policy_rcpt_size(const struct policy_rcpt *question);
 
-/* How many bytes of ANSWER are to be sent: up to the last one that is not plain, since what is not sent reads as zeros, and so as plain. */
+/* How many bytes of ANSWER are to be sent: as far as `told` goes, since what is not sent reads as zeros, and so as plain. */
 size_t policy_rcpt_answer_size(const struct policy_rcpt_answer *answer);
 
 #define SUBMISSION_POLICY_MESSAGES(X)                                                                                            \

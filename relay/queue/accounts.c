@@ -239,7 +239,7 @@ static bool find_subject(const struct envelope *envelope, struct netaddr *client
     return account[0] || client->family;
 }
 
-void accounts_good(struct queue *queue, const struct entry *entry)
+void accounts_good(struct queue *queue, const struct entry *entry, uint32_t n)
 {
     struct accounts *accounts = queue->accounts;
     const struct envelope *envelope = accounts->policy ? envelopes_get(queue, entry, NULL) : NULL;
@@ -255,7 +255,7 @@ void accounts_good(struct queue *queue, const struct entry *entry)
         find_subject(envelope, &sum->client, sum->account);
         map_put(accounts->good, span_of(text), sum, NULL);
     }
-    sum->count++;
+    sum->count += n;
 }
 
 /* What is good of the same sender is told before what is bad, so that it is never judged by the bad alone. */

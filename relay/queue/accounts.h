@@ -41,8 +41,8 @@ uint32_t accounts_hash(const struct envelope *envelope);
 /* The same for an account by its NAME, in any case of letters. */
 uint32_t accounts_name_hash(struct span name);
 
-/* RECIPIENT of ENTRY was delivered to. */
-void accounts_good(struct queue *queue, const struct entry *entry);
+/* N recipients of ENTRY were delivered to. */
+void accounts_good(struct queue *queue, const struct entry *entry, uint32_t n);
 
 /* RECIPIENT of ENTRY was refused because of CAUSE, for good (PERMANENT) or for now. */
 void accounts_bad(struct queue *queue, const struct entry *entry, uint32_t recipient, const struct cause *cause, bool permanent);

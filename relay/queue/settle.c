@@ -72,7 +72,6 @@ void settle_delivered(struct queue *queue, struct unit *unit, uint32_t index, co
     struct event event = { unit->entry, OUTCOME_DELIVERED, unit->parts[index].recipient, unit->attempts, cause, 0 };
     note(queue, &event);
     log_event(queue, &event);
-    accounts_good(queue, unit->entry);
     rates_note(&queue->rates, RATE_DELIVERED, 1, clock_monotonic_ms());
 }
 
@@ -162,12 +161,12 @@ static bool settle_part(struct queue *queue, struct unit *unit, uint32_t index, 
     return true;
 }
 
-static bool has_temporary(const struct unit *unit, const struct verdict *verdicts)
+static uint32_t count_of(const struct unit *unit, const struct verdict *verdicts, enum verdict_kind is)
 {
+    uint32_t count = 0;
     for (uint32_t i = 0; i < unit->count; i++)
-        if (verdicts[i].is == VERDICT_TEMPORARY)
-            return true;
-    return false;
+        count += verdicts[i].is == is;
+    return count;
 }
 
 /* What is left of UNIT waits for its next attempt, or there is no unit any more. */
@@ -185,7 +184,8 @@ void settle_unit(struct queue *queue, struct unit *unit, const struct verdict *v
 {
     const struct conf *conf = queue_conf(queue);
     struct entry *entry = unit->entry;
-    bool temporary = has_temporary(unit, verdicts) && !entry->removing;
+    uint32_t delivered = count_of(unit, verdicts, VERDICT_DELIVERED);
+    bool temporary = count_of(unit, verdicts, VERDICT_TEMPORARY) && !entry->removing;
     struct settlement settlement = { .due_ms = temporary ? clock_monotonic_ms() + retry_delay(conf, unit->attempts) : 0 };
     settlement.expired = temporary && retry_expired(conf, entry);
     settlement.bounce = notice_new(entry, unit->attempts, REPORT_FAILED);
@@ -193,6 +193,8 @@ void settle_unit(struct queue *queue, struct unit *unit, const struct verdict *v
     settlement.delay =
         temporary && !settlement.expired && retry_late(conf, entry) ? notice_new(entry, unit->attempts, REPORT_DELAYED) : NULL;
     settlement.gone = text_zalloc(unit->count * sizeof *settlement.gone + 1);
+    if (delivered)
+        accounts_good(queue, entry, delivered);
     for (uint32_t i = 0; i < unit->count; i++)
         settlement.gone[i] = settle_part(queue, unit, i, &verdicts[i], &settlement);
     unit_shrink(queue, unit, settlement.gone);

@@ -52,7 +52,8 @@ static void policy_answered(struct session *session, const void *answer)
     struct batch_recipient recipient = in_hand(session);
     transaction->watched |= it && it->watched;
     obey(session, &recipient, it ? &it->each[0] : NULL);
-    for (uint32_t i = 1; it && i < it->count && session->wait.kind == WAIT_NOTHING && batch_take(transaction->batch, &recipient);
+    for (uint32_t i = 1; it && i < it->count && session->wait.kind == WAIT_NOTHING && !session->ending &&
+                         batch_take(transaction->batch, &recipient);
          i++) {
         stream_consume(session->stream, recipient.size);
         obey(session, &recipient, &it->each[i]);

@@ -84,6 +84,7 @@ static inline void stage_answer_rcpt(struct stage *stage, const struct policy_rc
         strncat(stage->asked_recipients, recipient, 100);
         strncat(stage->asked_recipients, " ", 2);
     }
+    answer.told = answer.count;
     if (!stage->mute_policy)
         ipc_send(stage->policy, POLICY_RCPT_ANSWER, &answer, policy_rcpt_answer_size(&answer), -1);
 }
