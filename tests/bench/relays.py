@@ -68,11 +68,11 @@ class Sink:
         return json.loads(self.process.communicate()[0].splitlines()[-1])
 
 
-def spend(relay, work):
+def spend(relay, work, settle_s=SETTLE_S):
     """What WORK returns, and the processor ms that RELAY spends on it and in a moment after it."""
     before = processor_ms(relay.pid)
     result = work()
-    time.sleep(SETTLE_S)
+    time.sleep(settle_s)
     return result, processor_ms(relay.pid) - before
 
 
