@@ -142,6 +142,7 @@ static void closed(void *context)
 static bool tell_some(struct ask_queue *queue, size_t first, size_t count)
 {
     struct messages_stored stored;
+    memset(&stored, 0, offsetof(struct messages_stored, each)); /* with what lies between its members */
     stored.count = (uint32_t)count;
     memcpy(stored.each, queue->untold + first, count * sizeof *stored.each);
     return ipc_send(queue->peer, MESSAGES_STORED, &stored, offsetof(struct messages_stored, each) + count * sizeof *stored.each,

@@ -4,6 +4,8 @@
 #include "../unit.h"
 
 #include <fcntl.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
 #include <openssl/evp.h>
 #include <openssl/x509.h>
 #include <sys/socket.h>
@@ -61,6 +63,7 @@ struct world {
     struct loop *loop;
     struct side a, b;
     int raw; /* b's descriptor where b has no stream */
+    struct watch waits;
 };
 
 static void nonblocking_pair(int fds[2])
@@ -306,6 +309,74 @@ static void test_tls_reply_and_finish(void **state)
     assert_int_equal(world->b.why, STREAM_CLOSED);
 }
 
+/* Segments that came to the TCP socket FD. */
+static unsigned segments_in(int fd)
+{
+    struct tcp_info info;
+    socklen_t size = sizeof info;
+    assert_int_equal(getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size), 0);
+    return info.tcpi_segs_in;
+}
+
+/* Two ends of a TCP connection. */
+static void tcp_pair(int fds[2])
+{
+    struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    socklen_t size = sizeof address;
+    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(listener, (struct sockaddr *)&address, sizeof address), 0);
+    assert_int_equal(listen(listener, 1), 0);
+    assert_int_equal(getsockname(listener, (struct sockaddr *)&address, &size), 0);
+    fds[0] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(connect(fds[0], (struct sockaddr *)&address, sizeof address), 0);
+    fds[1] = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+    assert_true(fds[1] >= 0);
+    close(listener);
+    fcntl(fds[0], F_SETFL, O_NONBLOCK);
+}
+
+/* Each segment costs both sides the same, whatever is in it. */
+static void test_last_words_leave_with_the_end(void **state)
+{
+    struct world *world = *state;
+    char got[64] = "";
+    int fds[2];
+    tcp_pair(fds);
+    struct stream *stream = stream_new(world->loop, fds[0], 4096, &events, &world->b);
+    unsigned before = segments_in(fds[1]);
+    stream_write(stream, SPAN("QUIT\r\n"));
+    stream_finish(&stream, 1000);
+    assert_int_equal(read(fds[1], got, sizeof got), 6);
+    assert_int_equal(read(fds[1], got, sizeof got), 0);
+    assert_string_equal(got, "QUIT\r\n");
+    assert_int_equal(segments_in(fds[1]), before + 1);
+    close(fds[1]);
+}
+
+static void adopt(void *context, int fd, unsigned ready)
+{
+    struct world *world = context;
+    (void)fd;
+    assert_int_equal(ready, WATCH_READ);
+    world->b.stream = stream_adopt(&world->waits, 4096, &events, &world->b);
+}
+
+/* A stream takes over from whoever waited at its socket, and reads what made it ready. */
+static void test_adopted_socket(void **state)
+{
+    struct world *world = *state;
+    int fds[2];
+    nonblocking_pair(fds);
+    watch_set(&world->waits, world->loop, fds[0], WATCH_READ, adopt, world);
+    assert_int_equal(write(fds[1], "220 hello", 9), 9);
+    UNTIL(world, world->b.readable == 1);
+    assert_string_equal(buffer_text(&world->b.got), "220 hello");
+    assert_null(world->waits.event);
+    assert_int_equal(write(fds[1], "more", 4), 4);
+    UNTIL(world, world->b.readable == 2);
+    close(fds[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -321,6 +392,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_plain_leftovers_are_dropped_before_tls, setup, teardown),
         cmocka_unit_test_setup_teardown(test_garbage_instead_of_a_handshake, setup, teardown),
         cmocka_unit_test_setup_teardown(test_tls_reply_and_finish, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_last_words_leave_with_the_end, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_adopted_socket, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -768,6 +768,66 @@ static void suspended_by_its_question(void **state)
     stage_expect(stage, "");
 }
 
+/* Suspended while policy is asked about several: nobody waits for the replies to the rest. */
+static void suspended_while_a_batch_is_asked_about(void **state)
+{
+    (void)state;
+    log_in();
+    stage_say(stage, "MAIL FROM:<a@example.net>\r\n", "250 2.1.0");
+    stage->mute_policy = true;
+    stage_send(stage, "RCPT TO:<b@example.com>\r\nRCPT TO:<c@example.com>\r\nRCPT TO:<d@example.com>\r\nDATA\r\n");
+    while (!stage->policy_rcpts)
+        stage_turn(stage);
+    struct policy_rcpt_answer answer = { .ticket = stage->last_ticket, .count = 3 };
+    end_account("alice");
+    ipc_send(stage->policy, POLICY_RCPT_ANSWER, &answer, offsetof(struct policy_rcpt_answer, each), -1);
+    stage_expect(stage, "250 2.1.5");
+    stage_expect(stage, SUSPENDED);
+    stage_expect(stage, "");
+}
+
+#define UNTOLD (2 * STORED_MESSAGES_MAX + 50)
+
+static void tell(uint64_t offset)
+{
+    const struct writer_place place = { .segment = 7, .record = { .offset = offset } };
+    ask_queue_tell(stage->front->queue, &place);
+}
+
+/* What was durable when the queue process went is told to the next one: all of it, in order. */
+static void told_to_the_next_queue(void **state)
+{
+    (void)state;
+    ipc_free(&stage->queue);
+    stage_turns(stage, 3);
+    for (uint64_t i = 0; i < UNTOLD; i++)
+        tell(i);
+    stage_turns(stage, 3);
+    assert_int_equal(stage->ntold, 0);
+    stage_add_queue(stage);
+    while (stage->ntold < UNTOLD)
+        stage_turn(stage);
+    for (uint64_t i = 0; i < UNTOLD; i++)
+        assert_int_equal(stage->told[i].offset, i);
+}
+
+/* That a segment is done is the last word about it: the queue may remove it then. */
+static void told_before_its_segment_is_done(void **state)
+{
+    (void)state;
+    stage_connect(stage, STAGE_PLAIN);
+    send_message("250 2.0.0 ");
+    while (!stage->ntold)
+        stage_turn(stage);
+    writer_abandon(ask_queue_writer(stage->front->queue));
+    poll(NULL, 0, 50); /* the thread is done with it, and nobody has looked */
+    tell(1);
+    while (!stage->segments_done)
+        stage_turn(stage);
+    assert_int_equal(stage->told_when_done, 2);
+    assert_int_equal(stage->told[1].segment, 7);
+}
+
 /* Suspended between the server's last word and the client's. */
 static void suspended_before_the_last_word(void **state)
 {
@@ -950,6 +1010,9 @@ int main(void)
         TEST(others_are_not_ended),
         TEST(suspended_while_storing),
         TEST(suspended_by_its_question),
+        TEST(suspended_while_a_batch_is_asked_about),
+        TEST(told_to_the_next_queue),
+        TEST(told_before_its_segment_is_done),
         TEST(suspended_before_the_last_word),
         cmocka_unit_test_setup_teardown(connections, set_up_connections, tear_down),
         cmocka_unit_test_setup_teardown(a_slow_connection_without_a_handshake, set_up_connections, tear_down),

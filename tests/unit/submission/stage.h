@@ -25,7 +25,7 @@
 #include <unistd.h>
 
 #define STAGE_PATIENCE_MS 10000
-#define STAGE_TOLD_MAX    64
+#define STAGE_TOLD_MAX    512
 
 enum { STAGE_PLAIN, STAGE_TLS, STAGE_HASTY, STAGE_LISTENERS };
 
@@ -58,6 +58,8 @@ struct stage {
     uint64_t last_ticket;
     uint64_t segments;
     struct message_stored told[STAGE_TOLD_MAX];
+    unsigned segments_done;  /* told so often … */
+    unsigned told_when_done; /* … and so many messages before the last one */
     unsigned ntold;
     char folder[64];
     int folder_fd;
@@ -161,6 +163,9 @@ static inline void stage_queue_received(void *context, unsigned type, const void
         stage->segment_asks++;
         if (!stage->mute_queue)
             stage_give_segment(stage, &stage->unanswered);
+    } else if (type == SEGMENT_DONE) {
+        stage->segments_done++;
+        stage->told_when_done = stage->ntold;
     } else if (type == MESSAGES_STORED) {
         const struct messages_stored *stored = body;
         for (uint32_t i = 0; i < stored->count && stage->ntold < STAGE_TOLD_MAX; i++)
