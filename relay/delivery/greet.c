@@ -11,7 +11,8 @@
 
 #include <stdlib.h>
 
-#define STARTTLS_GO 220 /* RFC 3207 4: no other reply begins a handshake */
+#define STARTTLS_GO     220 /* RFC 3207 4: no other reply begins a handshake */
+#define BAD_CREDENTIALS 535 /* RFC 4954 6 */
 
 static bool demands_tls(const struct client *client)
 {
@@ -233,10 +234,13 @@ static enum stage login_done(struct client *client)
     return client_fail(client, &reason);
 }
 
+/* Where the server names no enhanced code, the one that RFC 4954 6 has for it says more than none. */
 static enum stage login_refused(struct client *client)
 {
     struct reason reason;
     reason_remote(&reason, &client->reply, '4');
+    if (!client->reply.enhanced[0] && client->reply.code == BAD_CREDENTIALS)
+        text_copy(reason.enhanced, sizeof reason.enhanced, SPAN("4.7.8"));
     return client_end(client, CLIENT_LOGIN, &reason);
 }
 
