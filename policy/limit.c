@@ -223,7 +223,7 @@ int64_t limit_wall_ms(const struct limit_set *set, int64_t now_ms)
 static uint32_t seconds(const struct limit_set *set, int64_t now_ms)
 {
     int64_t wall_s = limit_wall_ms(set, now_ms) / 1000;
-    return wall_s > 0 ? (uint32_t)wall_s : 0;
+    return wall_s > 0 ? (uint32_t)wall_s : 1; /* 0 is "never" */
 }
 
 /* A question as one limit sees it. */
@@ -434,10 +434,10 @@ struct noted {
     struct span who, whom;
 };
 
-/* Is it time to note again what was seen last at SEEN_S? */
+/* Is it time to note what was seen last at SEEN_S (0: never)? */
 static bool is_old(uint32_t seen_s, uint32_t now_s)
 {
-    return now_s > DAY_S && seen_s < now_s - DAY_S;
+    return !seen_s || (now_s > DAY_S && seen_s < now_s - DAY_S);
 }
 
 static void note_pair(struct limit_set *set, const struct noted *noted, int64_t now_ms)
@@ -446,6 +446,8 @@ static void note_pair(struct limit_set *set, const struct noted *noted, int64_t 
     bool first = counts[noted->limit->conf->count].how == HOW_FIRST;
     if (first && noted->seen_s ? !is_old(noted->seen_s, now_s) : !noted->is_new)
         return;
+    if (first && !is_old(seen_last(set->seen, noted->pair), now_s))
+        return; /* noted meanwhile: by another limit, or for the same recipient named twice */
     seen_note(set->seen, noted->pair, now_s);
     const struct pair_texts texts = { pair_kind(noted->limit), noted->who, noted->whom };
     if (set->sharing && noted->whom.n)
@@ -456,8 +458,7 @@ void limit_learn_pair(struct limit_set *set, const struct pair_texts *texts, int
 {
     uint64_t pair = seen_pair(set->seen, texts->what, texts->who, texts->whom);
     uint32_t now_s = seconds(set, now_ms);
-    uint32_t seen_s = seen_last(set->seen, pair);
-    if (!seen_s || is_old(seen_s, now_s))
+    if (is_old(seen_last(set->seen, pair), now_s))
         seen_note(set->seen, pair, now_s);
 }
 

@@ -494,6 +494,46 @@ static const char *batch_to(const char *domain, uint32_t count, int64_t now_ms)
     return verdicts;
 }
 
+static unsigned told_pairs;
+
+static void told_of_pair(void *context, const struct pair_texts *texts)
+{
+    (void)context;
+    assert_true(texts->whom.n > 0);
+    told_pairs++;
+}
+
+static void told_of_count(void *context, const struct limit *limit, struct span key, uint64_t n, int64_t now_ms)
+{
+    (void)context;
+    (void)limit;
+    (void)key;
+    (void)n;
+    (void)now_ms;
+}
+
+/* Others are told of a pair once, though two limits count it and the batch names it twice; and once more when a day has gone by. */
+static void a_pair_is_told_once(void **state)
+{
+    static const struct limit_sharing sharing = { .counted = told_of_count, .paired = told_of_pair };
+    struct conf_limit limits[] = {
+        limit_of("day", CONF_KEY_ACCOUNT, CONF_COUNT_FIRST_TIME_RECIPIENTS, 100, 100, CONF_THEN_DEFER),
+        limit_of("tried", CONF_KEY_ACCOUNT, CONF_COUNT_FIRST_TIME_RECIPIENTS, 10, 10, CONF_THEN_DEFER),
+    };
+    struct conf conf = { .limits = limits, .nlimits = COUNT(limits) };
+    const int64_t day_ms = 24 * 3600 * 1000;
+    (void)state;
+    limits[1].mode = CONF_MODE_OBSERVE;
+    decide = decide_new(&conf);
+    limit_set_sharing(decide_limits(decide), &sharing, NULL);
+    for (int64_t round = 0; round < 3; round++) {
+        for (unsigned again = 0; again < 2; again++)
+            assert_string_equal(batch_to("one.example", 79, round * (day_ms + 5000)),
+                                "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa");
+        assert_int_equal(told_pairs, 52 * (round + 1));
+    }
+}
+
 /* Each one as if it were alone: the burst is exact in the middle, and who is refused by another limit does not count in this one. */
 static void a_batch_is_exact(void **state)
 {
@@ -730,6 +770,7 @@ int main(void)
         TEST(first_time_recipients),
         TEST(slow_is_as_slow_as_the_rate),
         TEST(hold_takes_and_says_why),
+        TEST(a_pair_is_told_once),
         TEST(a_batch_is_exact),
         TEST(a_batch_has_bounds),
         TEST(a_batch_says_what_its_recipients_would_hear),
