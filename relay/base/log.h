@@ -10,8 +10,8 @@
  * bytes, and so reaches a pipe whole although all roles write to the same one. Where the reader of the log is slow the line
  * is dropped and counted, never waited for: the next line that goes through carries `dropped=N`.
  *
- * A process that serves many at once gathers its lines (log_gather) and writes several at a time, at the latest before it waits
- * again. A warning or an error takes what was gathered along at once: what was said before a process fell is not lost. */
+ * A process that says much gathers its lines (log_gather) and writes several at a time, at the latest before it waits again. A warning
+ * or an error takes what was gathered along at once. Where a process falls without a word, what it said in that round is lost. */
 #ifndef POSTERN_BASE_LOG_H
 #define POSTERN_BASE_LOG_H
 

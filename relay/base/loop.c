@@ -64,18 +64,19 @@ void loop_after_each(struct loop *loop, void (*callback)(void))
     loop->after_each = callback;
 }
 
-static void serve(struct loop *loop, int flags)
+/* One round. False where the kernel's waiting fails. */
+static bool serve(struct loop *loop, int flags)
 {
-    event_base_loop(loop->base, EVLOOP_ONCE | flags);
+    bool served = event_base_loop(loop->base, EVLOOP_ONCE | flags) >= 0;
     if (loop->after_each)
         loop->after_each();
+    return served;
 }
 
 void loop_run(struct loop *loop)
 {
-    do
-        serve(loop, EVLOOP_NO_EXIT_ON_EMPTY);
-    while (!event_base_got_break(loop->base));
+    while (serve(loop, EVLOOP_NO_EXIT_ON_EMPTY) && !event_base_got_break(loop->base))
+        continue;
 }
 
 void loop_stop(struct loop *loop)

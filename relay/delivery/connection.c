@@ -335,7 +335,15 @@ static void race_over(void *context)
     finish(connection, end, &reason);
 }
 
-static const struct race_events race_events = { .won = race_won, .failed = race_failed, .waits = race_waits, .over = race_over };
+static bool race_greets(void *context, const struct connect_target *target)
+{
+    const struct connection *connection = context;
+    return !route_is_implicit(&connection->route, target->address.port);
+}
+
+static const struct race_events race_events = {
+    .greets = race_greets, .won = race_won, .failed = race_failed, .waits = race_waits, .over = race_over
+};
 
 static void outcome(void *context, uint32_t index, enum delivery_verdict verdict, const struct reason *reason)
 {

@@ -21,7 +21,7 @@ static bool demands_tls(const struct client *client)
 
 static bool is_implicit(const struct client *client)
 {
-    return client->setup.port == ROUTE_SMTPS_PORT && client->setup.route->tls != CONF_DELIVERY_NONE;
+    return route_is_implicit(client->setup.route, client->setup.port);
 }
 
 enum stage greet_begin(struct client *client)

@@ -4,7 +4,8 @@
  *
  * Mostly there is no race: the first address answers at once, and the server speaks first. So during the head start a lane waits for the
  * server's greeting, not for the connection, which is one event less and leaves the socket's place in the loop to the session. After the
- * head start a lane that has connected meanwhile wins, however silent the server is; one that has not waits for its connection. */
+ * head start a lane that has connected meanwhile wins, however silent the server is; one that has not waits for its connection. Where
+ * it is for us to speak first (implicit TLS) a lane does so from the start. */
 #include "race.h"
 
 #include <errno.h>
@@ -141,7 +142,7 @@ void race_go(struct race *race)
             race->events->over(race->context);
             return;
         case CONNECT_TARGET:
-            if (!start(race, &target, WATCH_READ))
+            if (!start(race, &target, race->events->greets(race->context, &target) ? WATCH_READ : WATCH_WRITE))
                 continue;
             timer_set(&race->head_start, race->loop, RACE_HEAD_START_MS, head_start_over, race);
             return;
@@ -177,17 +178,29 @@ static void late(void *context)
         lose(lane, ETIMEDOUT);
 }
 
+/* Why there is no connection at FD, which was waited for; 0: there is one. */
+static int failure_of(int fd)
+{
+    int error = 0;
+    socklen_t size = sizeof error;
+    return getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) == 0 ? error : errno;
+}
+
+/* The same where something to read was waited for. What the server has said counts, though it has reset the connection since; and that it has
+ * only closed it is for the session to see. */
+static int failure_to_greet(int fd)
+{
+    char byte;
+    ssize_t n = recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    return n < 0 ? errno : 0;
+}
+
 static void ready(void *context, int fd, unsigned what)
 {
     struct race_lane *lane = context;
-    int error = 0;
-    socklen_t size = sizeof error;
-    (void)what;
-    if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0)
-        error = errno;
-    if (error) {
+    int error = what & WATCH_READ ? failure_to_greet(fd) : failure_of(fd);
+    if (!error)
+        win(lane);
+    else if (error != EAGAIN && error != EINTR)
         lose(lane, error);
-        return;
-    }
-    win(lane);
 }

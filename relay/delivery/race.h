@@ -10,8 +10,10 @@
 #define RACE_HEAD_START_MS 250 /* RFC 8305 5: Connection Attempt Delay */
 #define RACE_LANES         2   /* a family each */
 
-/* Each but `failed` comes last in its call and may free the race. */
+/* Each but `greets` and `failed` comes last in its call and may free the race. */
 struct race_events {
+    /* Does the server of TARGET speak first? */
+    bool (*greets)(void *context, const struct connect_target *target);
     /* A connection to TARGET is made; WATCH waits at its socket, and both are the callee's. */
     void (*won)(void *context, struct watch *watch, const struct connect_target *target);
     /* TARGET could not be connected to; ERROR is an errno, ETIMEDOUT also where the time was up. AT_ONCE: the kernel said so without

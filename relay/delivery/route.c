@@ -95,6 +95,11 @@ bool route_find(const struct conf *conf, const struct bundle *secrets, const str
     return true;
 }
 
+bool route_is_implicit(const struct route *route, uint16_t port)
+{
+    return port == ROUTE_SMTPS_PORT && route->tls != CONF_DELIVERY_NONE;
+}
+
 bool route_refresh(struct route *route, const struct bundle *secrets)
 {
     struct span now = route->named ? find_password(secrets, route->named->password_file) : span_make(NULL, 0);

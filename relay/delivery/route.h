@@ -25,6 +25,9 @@ struct route {
 bool route_find(const struct conf *conf, const struct bundle *secrets, const struct delivery_open *open, struct route *ret_route,
                 struct reason *ret_reason);
 
+/* Is TLS spoken from the first byte on with a server at PORT, so that it is for us to speak first? */
+bool route_is_implicit(const struct route *route, uint16_t port);
+
 /* Looks the password up anew, in SECRETS that came since. True where there is another one now. */
 bool route_refresh(struct route *route, const struct bundle *secrets);
 

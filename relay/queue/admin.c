@@ -132,6 +132,7 @@ static void send_end(struct ipc *control, uint64_t ticket, enum admin_result res
 {
     struct admin_end end = { .ticket = ticket, .result = result };
     text_copy(end.reason, sizeof end.reason, span_of(reason));
+    log_flush(); /* what was done stands in the log when somebody hears of it */
     ipc_send(control, ADMIN_END, &end, offsetof(struct admin_end, reason) + strlen(end.reason), -1);
 }
 

@@ -233,7 +233,7 @@ static void take_closed(struct deliverer *deliverer, const void *body)
 static void take_lacks(struct deliverer *deliverer, const void *body)
 {
     const struct delivery_lacks *lacks = body;
-    lent_lacks(&deliverer->lent, lacks->place);
+    lent_lacks(&deliverer->lent, deliverer->ipc, lacks->place);
 }
 
 static void (*const handlers[QUEUE_DELIVERY_COUNT])(struct deliverer *deliverer, const void *body) = {

@@ -22,19 +22,23 @@ int lent_place(struct lent *lent, struct ipc *ipc, uint64_t number, int fd)
     return (int)oldest;
 }
 
-void lent_forget(struct lent *lent, struct ipc *ipc, uint64_t number)
+/* What is sent next is lent at this place. */
+static void take_back(struct lent *lent, struct ipc *ipc, unsigned place)
 {
-    for (unsigned i = 0; i < DELIVERY_SEGMENTS; i++) {
-        struct delivery_forget forget = { i };
-        if (!lent->places[i].used || lent->places[i].number != number)
-            continue;
-        ipc_send_soon(ipc, DELIVERY_FORGET, &forget, sizeof forget);
-        lent->places[i].used = 0;
-    }
+    struct delivery_forget forget = { place };
+    ipc_send_soon(ipc, DELIVERY_FORGET, &forget, sizeof forget);
+    lent->places[place].used = 0;
 }
 
-void lent_lacks(struct lent *lent, uint32_t place)
+void lent_forget(struct lent *lent, struct ipc *ipc, uint64_t number)
+{
+    for (unsigned i = 0; i < DELIVERY_SEGMENTS; i++)
+        if (lent->places[i].used && lent->places[i].number == number)
+            take_back(lent, ipc, i);
+}
+
+void lent_lacks(struct lent *lent, struct ipc *ipc, uint32_t place)
 {
     if (place < DELIVERY_SEGMENTS)
-        lent->places[place].used = 0;
+        take_back(lent, ipc, place);
 }

@@ -20,7 +20,7 @@ int lent_place(struct lent *lent, struct ipc *ipc, uint64_t number, int fd);
 /* The segment NUMBER is another file from here on, or none: the process closes what it has of it. */
 void lent_forget(struct lent *lent, struct ipc *ipc, uint64_t number);
 
-/* The process says that it could not take what was lent at PLACE. */
-void lent_lacks(struct lent *lent, uint32_t place);
+/* The process says that it could not take what was lent at PLACE; what may be there since is taken back. */
+void lent_lacks(struct lent *lent, struct ipc *ipc, uint32_t place);
 
 #endif

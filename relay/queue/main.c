@@ -168,6 +168,7 @@ const struct role_steps queue_steps = {
     .settings = settings,
     .drain = drain,
     .stop = stop,
+    .gathers_log = true,
 };
 
 int queue_main(int fd)

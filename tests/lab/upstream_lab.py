@@ -147,20 +147,30 @@ def case_logins_at_our_own_submission_service():
             assert logins == [("office", used)], logins
 
 
-def postfix_with_logins(world, mechanisms):
-    """(Postfix, its port): one that wants a login, of user office with password secret."""
+def postfix_with_logins(world, mechanisms, port=None, more=()):
+    """(Postfix, its port): one that wants a login, of user office with password secret. MORE are settings."""
     which("saslpasswd2")
     folder = pathlib.Path(world.folder) / "sasl"
     folder.mkdir(mode=0o755)
     subprocess.run(["saslpasswd2", "-p", "-c", "-f", str(folder / "sasldb2"), "-u", "receiver.example", "office"], input=b"secret", check=True)
     shutil.chown(folder / "sasldb2", "postfix", "postfix")
-    port = free_port()
+    port = port or free_port()
     settings = ["smtpd_sasl_auth_enable = yes", "smtpd_sasl_path = smtpd", "smtpd_tls_auth_only = yes", "smtpd_sasl_local_domain = receiver.example",
-                "smtpd_relay_restrictions = permit_sasl_authenticated, reject", "smtpd_tls_loglevel = 1"]
+                "smtpd_relay_restrictions = permit_sasl_authenticated, reject", "smtpd_tls_loglevel = 1", *more]
     postfix = world.add(Postfix.receiver(world.folder, f"127.0.0.1:{port}", "far.example", world.certificate, settings))
     (postfix.conf / "sasl").mkdir()  # where Debian's Postfix looks
     (postfix.conf / "sasl" / "smtpd.conf").write_text(f"pwcheck_method: auxprop\nauxprop_plugin: sasldb\nsasldb_path: {folder}/sasldb2\nmech_list: {mechanisms}\n")
     return postfix, port
+
+
+def case_a_login_behind_implicit_tls():
+    """Port 465 (RFC 8314): TLS from the first byte on, in which we speak first."""
+    with World() as world:
+        postfix, port = postfix_with_logins(world, "PLAIN", 465, ["smtpd_tls_wrappermode = yes"])
+        daemon = relay(world, smart_route(world, port, "secret")[1])
+        event, = deliver(daemon, "bob@far.example")
+        assert event["tls"].startswith("TLSv1.3 "), event
+        assert "sasl_method=PLAIN, sasl_username=office" in postfix.log(), postfix.log()[-2000:]
 
 
 def case_logins_at_postfix():

@@ -95,7 +95,7 @@ static void stop(struct role *role)
 
 static int noting_main(int fd)
 {
-    static const struct role_steps steps = { start, sandbox, open_up, peer, listener, settings, drain, answer, stop };
+    static const struct role_steps steps = { start, sandbox, open_up, peer, listener, settings, drain, answer, stop, false };
     struct role role = { .kind = ROLE_CONTROL };
     return role_run(&role, fd, &steps);
 }
