@@ -8,7 +8,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define SLOTS          2048 /* a power of two; a slot has 1.2 KB */
+#define SLOTS          8192 /* a power of two; a slot has 1.2 KB */
 #define RECIPIENTS_MAX 100000
 
 struct slot {

@@ -9,6 +9,7 @@
 #include "../conf/read.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -249,6 +250,14 @@ static void parent_gone(void *context)
     role_finished(context);
 }
 
+/* Work comes in many small pieces that processes hand each other: one that is woken waits until whoever is at work rests or has had its
+ * turn, and finds more to do at once then. Without it each piece interrupts somebody. What an administrator has chosen stays. */
+static void prefer_rounds(void)
+{
+    if (sched_getscheduler(0) == SCHED_OTHER)
+        sched_setscheduler(0, SCHED_BATCH, &(struct sched_param){ 0 });
+}
+
 int role_run(struct role *role, int fd, const struct role_steps *steps)
 {
     struct role_runtime runtime = { .steps = steps };
@@ -256,6 +265,7 @@ int role_run(struct role *role, int fd, const struct role_steps *steps)
     for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++)
         signal(ignored[i], SIG_IGN);
     log_setup(LOG_LOGFMT, LOG_INFO, role_name(role->kind));
+    prefer_rounds();
     role->runtime = &runtime;
     role->loop = loop_new();
     if (!role->loop)

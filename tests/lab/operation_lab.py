@@ -473,6 +473,21 @@ def proxied(daemon_port, header, user=None):
     return session
 
 
+def case_roles_run_in_rounds_unless_told_otherwise():
+    """Each role is a batch process to the scheduler; where posternd was started as something else they all are that."""
+    with office() as (_, daemon, _):
+        assert {os.sched_getscheduler(pid) for pids in daemon.pids().values() for pid in pids} == {os.SCHED_BATCH}
+    if os.geteuid() != 0:
+        return  # who has become idle may not be able to leave it
+    before = os.sched_getscheduler(0)
+    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+    try:
+        with office() as (_, daemon, _):
+            assert {os.sched_getscheduler(pid) for pids in daemon.pids().values() for pid in pids} == {os.SCHED_IDLE}
+    finally:
+        os.sched_setscheduler(0, before, os.sched_param(0))
+
+
 def case_proxy_headers_tell_the_client():
     """PROXY v1 and v2, IPv4 and IPv6: the client's address stands in Received, in the log and in limits; networks are checked against it."""
     port = free_port()
