@@ -300,8 +300,10 @@ static bool serve(struct peer *peer, struct visit *visit, const char *text, size
     if (visit->data) {
         if (size != 3 || memcmp(text, ".\r\n", 3) != 0)
             return true;
-        note_receipt(visit);
-        return answer(peer, "250 2.0.0 kept\r\n");
+        if (!answer(peer, "250 2.0.0 kept\r\n") || !flush(peer))
+            return false;
+        note_receipt(visit); /* once the relay knows: with the last one this program ends, and the relay would try again */
+        return true;
     }
     if (strncmp(text, "EHLO", 4) == 0)
         return answer(peer, sink_tls && !peer->ssl ? ehlo_tls : ehlo);
