@@ -22,6 +22,8 @@ static struct {
     uint64_t dropped; /* lines that no line has told of yet */
 } setup = { .format = LOG_LOGFMT, .level = LOG_INFO, .role = "posternd" };
 
+_Static_assert(sizeof(((struct log_entry *)NULL)->line) <= PIPE_BUF, "a line must fit into what is gathered");
+
 /* Lines that wait to be written. */
 static struct {
     char bytes[PIPE_BUF];

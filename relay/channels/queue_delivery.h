@@ -57,6 +57,7 @@ struct delivery_lacks {
     uint32_t place;
 };
 
+/* The next message of a connection that is ready. */
 struct delivery_assign {
     uint64_t connection;
     struct uid id;

@@ -25,7 +25,7 @@ void deliverers_free(struct deliverers **deliverers);
 /* The channel of the process SLOT, at FD, over to here. One that had the slot before has gone: what it carried is put off. */
 void deliverers_peer(struct queue *queue, unsigned slot, int fd);
 
-/* The segment NUMBER is another file from here on, or none: no process keeps what it was lent of it. */
+/* The segment NUMBER is closed, and may be another file from here on, or none: no process keeps what it was lent of it. */
 void deliverers_forget(struct queue *queue, uint64_t number);
 
 /* The process to ask for a connection: the one with the fewest. NULL where none takes any. */

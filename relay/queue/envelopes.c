@@ -8,7 +8,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define SLOTS          8192 /* a power of two; a slot has 1.2 KB */
+#define SLOTS          8192 /* a power of two; a slot has a kilobyte */
 #define RECIPIENTS_MAX 100000
 
 struct slot {
@@ -19,6 +19,7 @@ struct slot {
 struct envelopes {
     struct slot slots[SLOTS];
     size_t recipients;
+    size_t hand;         /* where the search for recipients that may go has come to */
     struct buffer bytes; /* the stored form, while it is read */
 };
 
@@ -85,7 +86,7 @@ void envelopes_keep(struct queue *queue, const struct entry *entry, struct envel
     struct slot *slot = slot_of(envelopes, entry->id);
     empty(envelopes, slot);
     for (size_t i = 0; i < SLOTS && envelopes->recipients + envelope->nrecipients > RECIPIENTS_MAX; i++)
-        empty(envelopes, &envelopes->slots[i]);
+        empty(envelopes, &envelopes->slots[envelopes->hand++ & (SLOTS - 1)]);
     slot->envelope = *envelope;
     slot->used = true;
     envelopes->recipients += envelope->nrecipients;

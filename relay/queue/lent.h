@@ -17,7 +17,7 @@ struct lent {
  * it has not been, in place of the one that was not used longest. -1 where the process has gone. */
 int lent_place(struct lent *lent, struct ipc *ipc, uint64_t number, int fd);
 
-/* The segment NUMBER is another file from here on, or none: the process closes what it has of it. */
+/* The segment NUMBER is closed, and may be another file from here on, or none: the process closes what it has of it. */
 void lent_forget(struct lent *lent, struct ipc *ipc, uint64_t number);
 
 /* The process says that it could not take what was lent at PLACE; what may be there since is taken back. */

@@ -73,7 +73,7 @@ void pair_leave(struct queue *queue, struct pair *pair);
 /* The segment's descriptor for reading, opened where it is not. The pair's own; -1 with errno, and a log line at the first time. */
 int pair_segment(struct store *store, struct pair *pair);
 
-/* Closes the segment's descriptor here and in the delivery processes: there is another file of that name, or will be none. */
+/* Closes the segment's descriptor, here and in the delivery processes: who has one open has one of the same file. */
 void pair_close_segment(struct store *store, struct pair *pair);
 
 /* Can outcomes be written to PAIR's log? Nothing is sent that could not be remembered. */
