@@ -6,7 +6,6 @@
 
 #include <event2/event.h>
 #include <event2/event_struct.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -153,16 +152,10 @@ void watch_set(struct watch *watch, struct loop *loop, int fd, unsigned wanted,
 {
     watch_fini(watch);
     *watch = (struct watch){ .loop = loop, .callback = callback, .context = context, .fd = fd };
-    struct watched *watched = text_zalloc(sizeof *watched);
-    watched->watch = watch;
-    watch->event = &watched->event;
-    event_assign(watch->event, loop->base, fd, EV_PERSIST, watch_fired, watched);
+    watch->event = text_zalloc(sizeof *watch->event);
+    watch->event->watch = watch;
+    event_assign(&watch->event->event, loop->base, fd, EV_PERSIST, watch_fired, watch->event);
     watch_want(watch, wanted);
-}
-
-static struct watched *watched_of(const struct watch *watch)
-{
-    return (struct watched *)(void *)((char *)watch->event - offsetof(struct watched, event));
 }
 
 void watch_move(struct watch *to, struct watch *from, void (*callback)(void *context, int fd, unsigned ready), void *context)
@@ -170,7 +163,7 @@ void watch_move(struct watch *to, struct watch *from, void (*callback)(void *con
     *to = *from;
     to->callback = callback;
     to->context = context;
-    watched_of(to)->watch = to;
+    to->event->watch = to;
     *from = (struct watch){ .fd = -1 };
 }
 
@@ -178,28 +171,28 @@ void watch_want(struct watch *watch, unsigned wanted)
 {
     if (watch->wanted == wanted || !watch->event)
         return;
-    event_del(watch->event); /* takes it from the active ones too: an active event must not be assigned anew */
+    event_del(&watch->event->event); /* takes it from the active ones too: an active event must not be assigned anew */
     watch->wanted = wanted;
     if (wanted) {
         short what = (short)(EV_PERSIST | (wanted & WATCH_READ ? EV_READ : 0) | (wanted & WATCH_WRITE ? EV_WRITE : 0));
-        event_assign(watch->event, watch->loop->base, watch->fd, what, watch_fired, watched_of(watch));
-        event_add(watch->event, NULL);
+        event_assign(&watch->event->event, watch->loop->base, watch->fd, what, watch_fired, watch->event);
+        event_add(&watch->event->event, NULL);
     }
     if (watch->kicked)
-        event_active(watch->event, EV_WRITE, 0);
+        event_active(&watch->event->event, EV_WRITE, 0);
 }
 
 void watch_kick(struct watch *watch)
 {
     watch->kicked = true;
-    event_active(watch->event, EV_WRITE, 0);
+    event_active(&watch->event->event, EV_WRITE, 0);
 }
 
 void watch_fini(struct watch *watch)
 {
     if (watch->event) {
-        event_del(watch->event);
-        free(watched_of(watch));
+        event_del(&watch->event->event);
+        free(watch->event);
     }
     *watch = (struct watch){ .fd = -1 };
 }

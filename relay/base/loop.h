@@ -8,6 +8,7 @@
 struct loop;
 struct event;
 struct event_base;
+struct watched;
 
 /* A loop, or NULL where the kernel gives no epoll. */
 struct loop *loop_new(void);
@@ -55,7 +56,7 @@ enum { WATCH_READ = 1, WATCH_WRITE = 2 };
 /* A watch on a descriptor, inside the caller's struct, which must not move while it is set. All zero is one that was never set.
  * Level-triggered. */
 struct watch {
-    struct event *event;
+    struct watched *event;
     struct loop *loop;
     void (*callback)(void *context, int fd, unsigned ready);
     void *context;

@@ -59,7 +59,6 @@ static unsigned class_end(const struct connect *connect, unsigned first)
 /* There is a temporary failure: the place for why. */
 static struct reason *temporary_reason(struct connect *connect)
 {
-    connect->saw_temporary = true;
     if (!connect->reason)
         connect->reason = text_zalloc(sizeof *connect->reason);
     return connect->reason;
@@ -81,20 +80,24 @@ void connect_init(struct connect *connect, const struct delivery_open *open, con
         host->port = open->hosts[i].port;
         connect->count++;
     }
-    if (!connect->count) {
+    if (!connect->count)
         reason_local(temporary_reason(connect), "4.4.4", "no host was named for this site");
-    }
     for (unsigned first = 0; first < connect->count; first = class_end(connect, first))
         shuffle(connect->hosts, first, class_end(connect, first));
 }
 
+static void forget_reason(struct connect *connect)
+{
+    free(connect->reason);
+    connect->reason = NULL;
+}
+
 void connect_fini(struct connect *connect)
 {
+    forget_reason(connect);
     free(connect->hosts);
     free(connect->pool);
-    free(connect->reason);
     connect->pool = NULL;
-    connect->reason = NULL;
     connect->hosts = NULL;
     connect->count = 0;
 }
@@ -104,9 +107,8 @@ void connect_restart(struct connect *connect)
     for (unsigned i = 0; i < connect->count; i++)
         connect->hosts[i].state = HOST_UNASKED;
     connect->at = connect->prepared = connect->tries = 0;
-    connect->saw_loop = connect->saw_private = connect->saw_temporary = connect->saw_rest = connect->last_resort = false;
-    free(connect->reason);
-    connect->reason = NULL;
+    connect->saw_loop = connect->saw_private = connect->saw_rest = connect->last_resort = false;
+    forget_reason(connect);
 }
 
 void connect_use_ipv4(struct connect *connect)
@@ -222,7 +224,7 @@ static bool prepare_class(struct connect *connect)
             continue;
         connect->count = connect->prepared = first;
         if (first == 0)
-            connect->saw_temporary = false; /* trouble with a host that is dropped does not count */
+            forget_reason(connect); /* trouble with a host that is dropped does not count */
     }
     return true;
 }
@@ -331,7 +333,7 @@ void connect_failed(struct connect *connect, const struct reason *reason, bool c
 
 enum delivery_end connect_verdict(const struct connect *connect, struct reason *ret_reason)
 {
-    if (connect->saw_temporary) {
+    if (connect->reason) {
         *ret_reason = *connect->reason;
         return DELIVERY_UNREACHABLE;
     }

@@ -54,8 +54,7 @@ struct connect {
     bool last_resort; /* none that does not rest could be tried: now those that do */
     bool saw_loop;
     bool saw_private;
-    bool saw_temporary;
-    struct reason *reason; /* of the last temporary failure; NULL: there was none */
+    struct reason *reason; /* of the last temporary failure; NULL: there was none that counts */
 };
 
 /* Begins with the hosts of OPEN. ASK is called with CONTEXT. */

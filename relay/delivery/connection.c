@@ -23,14 +23,6 @@ static struct ipc *queue_of(const struct connection *connection)
     return connection->orphan ? NULL : connection->pool->queue;
 }
 
-static void drop_transaction(struct connection *connection)
-{
-    if (connection->transaction)
-        transaction_fini(connection->transaction);
-    free(connection->transaction);
-    connection->transaction = NULL;
-}
-
 void connection_free(struct connection *connection)
 {
     pool_leave(connection->pool, connection);
@@ -38,7 +30,7 @@ void connection_free(struct connection *connection)
     race_fini(&connection->race);
     connect_fini(&connection->way);
     route_fini(&connection->route);
-    drop_transaction(connection);
+    transaction_drop(&connection->transaction);
     timer_fini(&connection->timer);
     free(connection);
 }
@@ -80,8 +72,7 @@ static void turn(struct connection *connection)
     struct pool *pool = connection->pool;
     if (connection->transaction) {
         report_dialogue(queue_of(connection), connection->number, connection->transaction);
-        transaction_end(connection->transaction);
-        drop_transaction(connection);
+        transaction_end(&connection->transaction);
     }
     if (connection->orphan || connection->closing || pool->draining) {
         finish_well(connection, "the connection was to be ended");
@@ -396,8 +387,7 @@ void connection_assign(struct connection *connection, const struct delivery_assi
     }
     timer_stop(&connection->timer);
     connection->renewed = false;
-    connection->transaction = text_zalloc(sizeof *connection->transaction);
-    transaction_init(connection->transaction, outcome, connection);
+    connection->transaction = transaction_make(outcome, connection);
     transaction_begin(connection->transaction, assign, fd);
     if (connection->transaction->open)
         client_send(connection->client, connection->transaction);

@@ -14,22 +14,27 @@
 #include <assert.h>
 #include <stdlib.h>
 
-void transaction_init(struct transaction *transaction, transaction_outcome outcome, void *context)
+struct transaction *transaction_make(transaction_outcome outcome, void *context)
 {
-    *transaction = (struct transaction){ .outcome = outcome, .context = context };
+    struct transaction *transaction = text_zalloc(sizeof *transaction);
+    transaction->outcome = outcome;
+    transaction->context = context;
     envelope_init(&transaction->envelope);
     body_init(&transaction->body);
     transcript_init(&transaction->transcript);
+    return transaction;
 }
 
-void transaction_fini(struct transaction *transaction)
+void transaction_drop(struct transaction **transaction)
 {
-    envelope_fini(&transaction->envelope);
-    body_fini(&transaction->body);
-    transcript_fini(&transaction->transcript);
-    free(transaction->recipients);
-    transaction->recipients = NULL;
-    transaction->count = transaction->open = 0;
+    if (!*transaction)
+        return;
+    envelope_fini(&(*transaction)->envelope);
+    body_fini(&(*transaction)->body);
+    transcript_fini(&(*transaction)->transcript);
+    free((*transaction)->recipients);
+    free(*transaction);
+    *transaction = NULL;
 }
 
 /* Has the envelope all the recipients that were assigned? (That none of them holds a control byte, envelope_load has seen to.) */
@@ -114,8 +119,8 @@ bool transaction_is_under_way(const struct transaction *transaction)
     return false;
 }
 
-void transaction_end(struct transaction *transaction)
+void transaction_end(struct transaction **transaction)
 {
-    assert(transaction->open == 0);
-    transaction_fini(transaction);
+    assert((*transaction)->open == 0);
+    transaction_drop(transaction);
 }

@@ -30,11 +30,11 @@ struct transaction {
     void *context;
 };
 
-/* An empty transaction in place; OUTCOME is called with CONTEXT. */
-void transaction_init(struct transaction *transaction, transaction_outcome outcome, void *context);
+/* An empty transaction; OUTCOME is called with CONTEXT. */
+struct transaction *transaction_make(transaction_outcome outcome, void *context);
 
-/* Frees what it holds. */
-void transaction_fini(struct transaction *transaction);
+/* Frees *TRANSACTION and nulls it, whatever is open of it. NULL is fine. */
+void transaction_drop(struct transaction **transaction);
 
 /* Begins with ASSIGN and its segment's descriptor FD (borrowed; -1 where there is none). What cannot be read or is damaged gets its outcomes at
  * once (temporary, since the disk may be mended); `open` is 0 then. */
@@ -58,7 +58,7 @@ void transaction_settle_unsent(struct transaction *transaction, enum delivery_ve
 /* Has one of those that were sent no outcome yet? */
 bool transaction_is_under_way(const struct transaction *transaction);
 
-/* After the last outcome: frees what it holds. */
-void transaction_end(struct transaction *transaction);
+/* The same after the last outcome. */
+void transaction_end(struct transaction **transaction);
 
 #endif

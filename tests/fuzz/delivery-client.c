@@ -18,7 +18,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 struct hearing {
     struct client *client;
-    struct transaction transaction;
+    struct transaction *transaction;
     unsigned outcomes[RECIPIENTS];
     bool begun;
     int server;
@@ -86,11 +86,11 @@ static void outcome(void *context, uint32_t index, enum delivery_verdict verdict
 static void ready(void *context)
 {
     struct hearing *hearing = context;
-    require(hearing->transaction.open == 0 || !hearing->begun);
+    require(hearing->transaction->open == 0 || !hearing->begun);
     if (hearing->begun)
         return;
     hearing->begun = true;
-    client_send(hearing->client, &hearing->transaction);
+    client_send(hearing->client, hearing->transaction);
 }
 
 static void ended(void *context, enum client_end end, const struct reason *reason)
@@ -135,16 +135,16 @@ static void hear(struct loop *loop, struct tls *tls, const struct conf *conf, in
     int ends[2];
     require(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) == 0);
     hearing.server = ends[1];
-    transaction_init(&hearing.transaction, outcome, &hearing);
-    transaction_begin(&hearing.transaction, &assign, segment);
-    require(hearing.transaction.open == RECIPIENTS);
+    hearing.transaction = transaction_make(outcome, &hearing);
+    transaction_begin(hearing.transaction, &assign, segment);
+    require(hearing.transaction->open == RECIPIENTS);
     watch_set(&watch, loop, ends[0], WATCH_READ, NULL, NULL);
     hearing.client = client_new(&setup, &watch, &events, &hearing);
     client_begin(hearing.client);
     spin(loop);
     speak(&hearing, loop, span_skip(bytes, 1));
     client_free(&hearing.client);
-    transaction_fini(&hearing.transaction);
+    transaction_drop(&hearing.transaction);
     close(ends[1]);
 }
 
