@@ -6,8 +6,7 @@
 
 void claims_clear(struct claims *claims)
 {
-    claims->count = claims->ntargets = claims->nplans = 0;
-    claims->planned = false;
+    claims->count = claims->ntargets = 0;
     memset(claims->pair_bits, 0, sizeof claims->pair_bits);
     if (claims->nscopes)
         memset(claims->scopes, 0, claims->nscopes * sizeof *claims->scopes);
@@ -19,7 +18,6 @@ void claims_fini(struct claims *claims)
     free(claims->items);
     free(claims->targets);
     free(claims->scopes);
-    free(claims->plans);
     buffer_fini(&claims->texts);
     *claims = (struct claims){ .count = 0 };
 }
@@ -32,15 +30,6 @@ unsigned *claims_scope(struct claims *claims, size_t index, size_t limits)
         claims->nscopes = limits;
     }
     return &claims->scopes[index];
-}
-
-void claims_plan(struct claims *claims, size_t limit, size_t ask)
-{
-    if (claims->nplans == claims->plan_room) {
-        claims->plan_room += 16;
-        claims->plans = text_realloc(claims->plans, claims->plan_room * sizeof *claims->plans);
-    }
-    claims->plans[claims->nplans++] = (struct claim_plan){ (unsigned)limit, (unsigned)ask };
 }
 
 unsigned claims_target(struct claims *claims, const struct limit *limit, const char *key, bool acts)

@@ -34,20 +34,12 @@ struct claim {
     size_t whom, whom_size; /* of a pair that others are to be told of: in `texts` */
 };
 
-/* That a limit counts what a question asks for: their indices. */
-struct claim_plan {
-    unsigned limit, ask;
-};
-
-/* All that limits have to say to questions of one subject that are decided one after the other and all ask for the same counts; zero is
- * empty. */
+/* All that limits have to say to questions of one subject that are decided one after the other; zero is empty. */
 struct claims {
     struct claim_target *targets;
     struct claim *items;
-    unsigned *scopes;         /* one a limit: see claims_scope */
-    struct claim_plan *plans; /* found at the first question, for all of them */
-    bool planned;
-    size_t ntargets, target_room, count, room, nscopes, nplans, plan_room;
+    unsigned *scopes; /* one a limit: see claims_scope */
+    size_t ntargets, target_room, count, room, nscopes;
     uint64_t pair_bits[4]; /* a bit for each pair, by its hash: where it is not set, the pair is new */
     struct buffer texts;
 };
@@ -56,9 +48,6 @@ struct claims {
  * the target plus one. */
 unsigned *claims_scope(struct claims *claims, size_t index, size_t limits);
 #define CLAIMS_NOT_ABOUT ((unsigned)-1)
-
-/* Adds to the plans that LIMIT counts ASK. */
-void claims_plan(struct claims *claims, size_t limit, size_t ask);
 
 /* The index of the target for LIMIT and KEY; one that is new ACTS or does not. */
 unsigned claims_target(struct claims *claims, const struct limit *limit, const char *key, bool acts);

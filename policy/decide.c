@@ -317,20 +317,11 @@ struct decision *decide_begin_mail(struct decide *decide, const struct policy_ma
     return decision;
 }
 
-/* ADDRESS in small letters, in BYTES: Bob and bob are hardly two people to whom somebody writes for the first time. */
-static struct span lower(struct span address, char bytes[SMTP_ADDRESS_SIZE])
-{
-    address = span_head(address, SMTP_ADDRESS_SIZE);
-    for (size_t i = 0; i < address.n; i++)
-        bytes[i] = address.p[i] >= 'A' && address.p[i] <= 'Z' ? (char)(address.p[i] + ('a' - 'A')) : address.p[i];
-    return span_make(bytes, address.n);
-}
-
 static void gather_recipient(struct decide *decide, struct subject *subject, struct span to, unsigned question, int64_t now_ms,
                              struct claims *claims)
 {
-    char bytes[SMTP_ADDRESS_SIZE];
-    struct span recipient = lower(to, bytes), domain = address_domain(recipient);
+    char bytes[SMTP_ADDRESS_SIZE]; /* Bob and bob are hardly two people to whom somebody writes for the first time */
+    struct span recipient = span_lower(span_head(to, sizeof bytes), bytes), domain = address_domain(recipient);
     const struct limit_ask asks[] = {
         { .count = CONF_COUNT_RECIPIENTS, .n = 1 },
         { .count = CONF_COUNT_UNIQUE_RECIPIENTS, .n = 1, .whom = recipient },

@@ -223,7 +223,7 @@ int64_t limit_wall_ms(const struct limit_set *set, int64_t now_ms)
 static uint32_t seconds(const struct limit_set *set, int64_t now_ms)
 {
     int64_t wall_s = limit_wall_ms(set, now_ms) / 1000;
-    return wall_s > 0 ? (uint32_t)wall_s : 1; /* 0 is "never" */
+    return wall_s > 0 ? (uint32_t)wall_s : 0;
 }
 
 /* A question as one limit sees it. */
@@ -350,23 +350,18 @@ static void gather(struct limit_set *set, const struct limit *limit, const struc
     claims_add(claims, &claim);
 }
 
-static void plan(const struct limit_set *set, const struct limit_ask *asks, size_t nasks, struct claims *claims)
-{
-    claims->planned = true;
-    for (size_t i = 0; i < set->count; i++)
-        for (size_t k = 0; k < nasks && set->limits[i].counted; k++)
-            if (set->limits[i].conf->count == asks[k].count)
-                claims_plan(claims, i, k);
-}
-
 void limit_gather(struct limit_set *set, const struct key_subject *subject, const struct limit_ask *asks, size_t nasks,
                   unsigned question, int64_t now_ms, struct claims *claims)
 {
-    if (!claims->planned)
-        plan(set, asks, nasks, claims);
-    for (size_t i = 0; i < claims->nplans; i++) {
-        const struct claim_plan *plan = &claims->plans[i];
-        gather(set, &set->limits[plan->limit], subject, &asks[plan->ask], now_ms, question, claims);
+    unsigned asked = 0; /* a bit each count */
+    for (size_t k = 0; k < nasks; k++)
+        asked |= 1u << asks[k].count;
+    for (size_t i = 0; i < set->count; i++) {
+        const struct limit *limit = &set->limits[i];
+        bool is_asked = limit->counted && asked >> limit->conf->count & 1;
+        for (size_t k = 0; k < nasks && is_asked; k++)
+            if (limit->conf->count == asks[k].count)
+                gather(set, limit, subject, &asks[k], now_ms, question, claims);
     }
 }
 

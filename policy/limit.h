@@ -74,8 +74,7 @@ struct limit_refusal {
 enum limit_verdict limit_take(struct limit_set *set, const struct key_subject *subject, const struct limit_ask *asks,
                               size_t nasks, int64_t now_ms, struct limit_refusal *ret_refusal);
 
-/* The first half of limit_take: adds to CLAIMS what SUBJECT's question of this number (0, 1 …) claims; all of them ask for the same counts
- * in the same order. Nothing is counted. */
+/* The first half of limit_take: adds to CLAIMS what SUBJECT's question of this number (0, 1 …) claims. Nothing is counted. */
 void limit_gather(struct limit_set *set, const struct key_subject *subject, const struct limit_ask *asks, size_t nasks,
                   unsigned question, int64_t now_ms, struct claims *claims);
 

@@ -41,7 +41,7 @@ static bool is_new(struct seen *seen, const struct policy_report *report, const 
 {
     struct span id = span_make((const char *)report->id.bytes, sizeof report->id.bytes);
     uint64_t pair = seen_pair(seen, SPAN("reported"), span_of(account), id);
-    if (seen_since(seen, pair, 0))
+    if (seen_last(seen, pair))
         return false;
     seen_note(seen, pair, wall_ms > 0 ? (uint32_t)(wall_ms / 1000) : 0);
     return true;

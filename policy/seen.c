@@ -115,13 +115,6 @@ static struct set *find(const struct seen *seen, uint64_t pair, unsigned *ret_at
     return NULL;
 }
 
-bool seen_since(const struct seen *seen, uint64_t pair, uint32_t since_s)
-{
-    unsigned at;
-    const struct set *set = find(seen, pair, &at);
-    return set && set->when[at] >= since_s;
-}
-
 uint32_t seen_last(const struct seen *seen, uint64_t pair)
 {
     unsigned at;
@@ -196,7 +189,7 @@ static void put(struct seen *seen, uint64_t pair, uint32_t when_s)
     if (!set)
         set = make_room(seen, pair, &at);
     set->pair[at] = pair;
-    set->when[at] = when_s;
+    set->when[at] = when_s ? when_s : 1;
 }
 
 static void add_record(struct buffer *out, uint64_t pair, uint32_t when_s)

@@ -37,13 +37,10 @@ uint64_t seen_pair(const struct seen *seen, struct span what, struct span who, s
 void seen_pair_begin(const struct seen *seen, struct span what, struct span who, struct siphash *ret_begun);
 uint64_t seen_pair_end(const struct siphash *begun, struct span whom);
 
-/* Was PAIR seen at SINCE_S (seconds of some clock) or later? */
-bool seen_since(const struct seen *seen, uint64_t pair, uint32_t since_s);
-
-/* When PAIR was seen last; 0: never. */
+/* When PAIR was seen last, in seconds of some clock; 0: never. */
 uint32_t seen_last(const struct seen *seen, uint64_t pair);
 
-/* PAIR is seen at NOW_S. */
+/* PAIR is seen at NOW_S; a clock that stands at 0 counts as 1. */
 void seen_note(struct seen *seen, uint64_t pair, uint32_t now_s);
 
 /* Enters records as seen_changes and seen_walk give them. */

@@ -34,6 +34,13 @@ bool span_ends_nocase(struct span span, struct span suffix)
     return span.n >= suffix.n && same_nocase(span.p + (span.n - suffix.n), suffix.p, suffix.n);
 }
 
+struct span span_lower(struct span span, char *bytes)
+{
+    for (size_t i = 0; i < span.n; i++)
+        bytes[i] = (char)lower(span.p[i]);
+    return span_make(bytes, span.n);
+}
+
 struct span span_trim(struct span span)
 {
     while (span.n && (span.p[0] == ' ' || span.p[0] == '\t'))

@@ -32,6 +32,9 @@ static inline struct span span_of(const char *text)
     return (struct span){ text, text ? strlen(text) : 0 };
 }
 
+/* SPAN with its ASCII letters in lower case, in BYTES, which has room for as many as SPAN has. */
+struct span span_lower(struct span span, char *bytes);
+
 /* The text in a char array of SIZE bytes that may lack its NUL, as it comes from another process. */
 static inline struct span span_of_array(const char *array, size_t size)
 {

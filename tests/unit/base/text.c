@@ -25,6 +25,8 @@ static void test_span(void **state)
     assert_int_equal(span_skip(SPAN("abc"), 9).n, 0);
     assert_int_equal(span_find(SPAN("abc"), 'z'), 3);
     assert_int_equal(span_of_array("ab\0c", 4).n, 2);
+    char bytes[8];
+    assert_true(span_equal(span_lower(SPAN("aZ@[\xc3\x84"), bytes), SPAN("az@[\xc3\x84")));
 }
 
 static void test_buffer_keeps_its_maximum(void **state)

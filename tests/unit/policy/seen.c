@@ -4,6 +4,12 @@
 #include "../../../relay/base/text.h"
 #include "../unit.h"
 
+static bool seen_since(const struct seen *seen, uint64_t pair, uint32_t since_s)
+{
+    uint32_t last_s = seen_last(seen, pair);
+    return last_s && last_s >= since_s;
+}
+
 static uint64_t pair(struct seen *seen, unsigned i)
 {
     char who[32], whom[32];
@@ -24,6 +30,8 @@ static void what_was_seen_is_known(void **state)
     assert_false(seen_since(seen, alice, 1001));
     seen_note(seen, alice, 2000);
     assert_true(seen_since(seen, alice, 1001));
+    seen_note(seen, alice, 0); /* a clock without a battery */
+    assert_int_equal(seen_last(seen, alice), 1);
     assert_int_equal(seen_count(seen), 1);
     seen_free(&seen);
     seen_free(&seen);
