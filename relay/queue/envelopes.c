@@ -8,7 +8,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define SLOTS          8192 /* a power of two; a slot has a kilobyte */
+#define SLOTS          512 /* a power of two; a slot has a kilobyte */
 #define RECIPIENTS_MAX 100000
 
 struct slot {

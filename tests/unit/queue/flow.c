@@ -51,6 +51,41 @@ static void many_recipients_are_cut(void **state)
     world_free(&world);
 }
 
+/* More recipients wait than envelopes are kept of: what was let go is read again, and each outcome is told with its recipient. */
+static void more_recipients_than_are_kept(void **state)
+{
+    enum { MESSAGES = 12, EACH = ENVELOPE_RECIPIENTS_MAX };
+    (void)state;
+    struct world *world = world_new("");
+    struct uid ids[MESSAGES];
+    for (unsigned m = 0; m < MESSAGES; m++) {
+        struct envelope envelope;
+        world_envelope(&envelope, "alice", "alice@here.example", "");
+        envelope.flags |= ENVELOPE_HELD;
+        for (unsigned i = 0; i < EACH; i++) {
+            char address[64];
+            text_format(address, sizeof address, "m%u-%u@there.example", m, i);
+            assert_true(envelope_add(&envelope, address, 0, NULL));
+        }
+        ids[m] = world_send_envelope(world, &envelope, SPAN(WORLD_CONTENT));
+        WORLD_UNTIL(world, entries_count(world->queue) == m + 1);
+    }
+    for (unsigned m = 0; m < MESSAGES; m += MESSAGES - 1) {
+        char first[32], last[32];
+        text_format(first, sizeof first, "to=m%u-0@there.example", m);
+        text_format(last, sizeof last, "to=m%u-%u@there.example", m, EACH - 1);
+        size_t before = entries_count(world->queue);
+        assert_int_equal(world_ask_id(world, ADMIN_QUEUE_RELEASE, ids[m]), ADMIN_DONE);
+        WORLD_UNTIL(world, entries_count(world->queue) == before - 1);
+        world_serve(world, 20);
+        assert_int_equal(world_logged(world, "event=delivered", first), 1);
+        assert_int_equal(world_logged(world, "event=delivered", last), 1);
+    }
+    assert_int_equal(world_logged(world, "event=delivered", NULL), 2 * EACH);
+    assert_int_equal(world_logged(world, "event=delivered", "to=?"), 0);
+    world_free(&world);
+}
+
 static void a_finished_pair_is_removed(void **state)
 {
     (void)state;
@@ -152,10 +187,11 @@ static void a_message_takes_little_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        WORLD_TEST(one_message_is_delivered), WORLD_TEST(recipients_of_one_site_go_together),
-        WORLD_TEST(many_recipients_are_cut),  WORLD_TEST(a_finished_pair_is_removed),
-        WORLD_TEST(mixed_outcomes),           WORLD_TEST(a_deferral_comes_again),
-        WORLD_TEST(duplicates_are_ignored),   WORLD_TEST(a_message_takes_little_memory),
+        WORLD_TEST(one_message_is_delivered),      WORLD_TEST(recipients_of_one_site_go_together),
+        WORLD_TEST(many_recipients_are_cut),       WORLD_TEST(more_recipients_than_are_kept),
+        WORLD_TEST(a_finished_pair_is_removed),    WORLD_TEST(mixed_outcomes),
+        WORLD_TEST(a_deferral_comes_again),        WORLD_TEST(duplicates_are_ignored),
+        WORLD_TEST(a_message_takes_little_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
