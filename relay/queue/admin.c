@@ -38,7 +38,8 @@ struct job_of_admin {
     uint64_t count;   /* changed, listed or counted */
     uint64_t held;    /* of these */
     int64_t since_ms;
-    bool rests; /* until control wants more */
+    uint64_t rests_begun; /* before it was asked */
+    bool rests;           /* until control wants more */
 };
 
 /* MANY: `each` sees every entry that fits the filters. Otherwise `one` is called until it says STEP_DONE. */
@@ -280,7 +281,7 @@ static bool remove_one(struct queue *queue, struct job_of_admin *job, struct ent
 
 static bool retry_one(struct queue *queue, struct job_of_admin *job, struct entry *entry)
 {
-    return intervene_retry(queue, entry, job->since_ms);
+    return intervene_retry(queue, entry, job->rests_begun);
 }
 
 static enum step tell_status(struct queue *queue, struct job_of_admin *job)
@@ -421,6 +422,7 @@ void admin_ask(struct queue *queue, struct ipc *control, const struct admin_ask 
     job->verb = verb;
     visit_begin(queue, &job->visit);
     job->since_ms = clock_monotonic_ms();
+    job->rests_begun = sites_rests_begun(queue);
     take_texts(&job->ask, ask);
     job->sender = accounts_name_hash(span_of(job->ask.account));
     list_append(&admin->jobs, &job->node);

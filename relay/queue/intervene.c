@@ -94,7 +94,7 @@ bool intervene_remove(struct queue *queue, struct entry *entry, const char *why)
 }
 
 /* The sites that UNIT will be placed at, as far as they are known, rest no longer: it would wait there instead. */
-static void retry_sites(struct queue *queue, const struct unit *unit, int64_t asked_ms)
+static void retry_sites(struct queue *queue, const struct unit *unit, uint64_t rests)
 {
     const struct envelope *envelope = envelopes_get(queue, unit->entry, NULL);
     for (uint32_t i = 0; envelope && i < unit->count; i++) {
@@ -103,19 +103,19 @@ static void retry_sites(struct queue *queue, const struct unit *unit, int64_t as
         struct span domain = address_domain(span_of(envelope->recipients[unit->parts[i].recipient].address));
         struct site *site = domain_known_site(queue, domain, domain_way(queue, envelope, domain));
         if (site)
-            site_retry(queue, site, asked_ms);
+            site_retry(queue, site, rests);
     }
 }
 
-bool intervene_retry(struct queue *queue, struct entry *entry, int64_t asked_ms)
+bool intervene_retry(struct queue *queue, struct entry *entry, uint64_t rests)
 {
     bool changed = false;
     for (struct unit *unit = entry->units; unit && !entry->held; unit = unit->next) {
         if (unit->state == UNIT_READY && unit->flow->site->failures) {
-            site_retry(queue, unit->flow->site, asked_ms); /* the first of those that wait there ends the rest for all */
+            site_retry(queue, unit->flow->site, rests); /* the first of those that wait there ends the rest for all */
             changed = true;
         } else if (unit->state == UNIT_SCHEDULED) {
-            retry_sites(queue, unit, asked_ms);
+            retry_sites(queue, unit, rests);
             place_later(queue, unit);
             changed = true;
         }

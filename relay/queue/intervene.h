@@ -21,9 +21,9 @@ bool intervene_unsuspend(struct queue *queue, struct entry *entry, const char *w
  * and logs as intervene_hold. */
 bool intervene_remove(struct queue *queue, struct entry *entry, const char *why);
 
-/* What waits for its time is due now, and a site that it waits for rests no longer; one that was tried since a person asked for it, at
- * ASKED_MS (monotonic), goes on resting, so that however many messages are retried cost a dead site one attempt. Not for held messages.
- * Returns whether anything of ENTRY waited so. */
-bool intervene_retry(struct queue *queue, struct entry *entry, int64_t asked_ms);
+/* What waits for its time is due now, and a site that it waits for rests no longer; one that was tried since a person asked for it, when
+ * RESTS had begun (sites_rests_begun), goes on resting, so that however many messages are retried cost a dead site one attempt. Not for
+ * held messages. Returns whether anything of ENTRY waited so. */
+bool intervene_retry(struct queue *queue, struct entry *entry, uint64_t rests);
 
 #endif

@@ -297,6 +297,11 @@ static bool add_resting(void *context, struct span key, void *value)
     return true;
 }
 
+uint64_t sites_rests_begun(const struct queue *queue)
+{
+    return queue->sites->rests;
+}
+
 uint64_t sites_resting(const struct queue *queue)
 {
     uint64_t resting = 0;
@@ -439,6 +444,7 @@ static void rest(struct queue *queue, struct site *site, const struct cause *cau
     pace_rest(&site->pace);
     int64_t delay_ms = retry_delay(queue_conf(queue), site->failures);
     site->since_ms = clock_monotonic_ms();
+    site->rest = ++queue->sites->rests;
     site->next_ms = site->since_ms + (delay_ms < SITE_REST_MAX_MS ? delay_ms : SITE_REST_MAX_MS);
     schedule_set(queue->backoff, &site->backoff, site->next_ms);
     cause_drop(&site->cause);
@@ -549,9 +555,9 @@ void site_due(void *context, struct heap_node *node)
     site_consider(queue, site);
 }
 
-void site_retry(struct queue *queue, struct site *site, int64_t asked_ms)
+void site_retry(struct queue *queue, struct site *site, uint64_t rests)
 {
-    if (!site_rests(site) || site->since_ms > asked_ms)
+    if (!site_rests(site) || site->rest > rests)
         return;
     schedule_remove(queue->backoff, &site->backoff);
     site->next_ms = 0;

@@ -58,6 +58,7 @@ struct site {
     unsigned lost;     /* one after the other: a connection broke in use */
     int64_t next_ms;   /* rests until (monotonic) */
     int64_t since_ms;  /* rests since */
+    uint64_t rest;     /* the number of that rest (sites_rests_begun) */
     struct heap_node backoff;
     struct heap_node turn;         /* the next message's, where a rate is kept to; or to look whether connections are enough */
     struct cause *cause;           /* of the last failure */
@@ -77,6 +78,7 @@ struct sites {
     struct map *flows; /* fair.c's */
     struct list line;  /* those that want connections and got none */
     unsigned in_line;  /* how many they are */
+    uint64_t rests;    /* begun so far, of all sites */
 };
 
 /* No site yet. */
@@ -114,6 +116,9 @@ void sites_tick(struct queue *queue);
 
 /* How many connections more SITE wants now. */
 unsigned site_wanted(const struct queue *queue, const struct site *site);
+
+/* How many rests have begun so far, of all sites: tells those before a moment from those after it, exactly. */
+uint64_t sites_rests_begun(const struct queue *queue);
 
 /* How many recipients wait at sites that rest. */
 uint64_t sites_resting(const struct queue *queue);
@@ -162,8 +167,8 @@ void site_due(void *queue, struct heap_node *node);
 /* The next message's turn has come, or SITE has waited long enough for those it has (the schedule tells). */
 void site_turn(void *queue, struct heap_node *node);
 
-/* A person wanted SITE tried, at ASKED_MS (monotonic): ends its rest, unless it was tried since and rests again. */
-void site_retry(struct queue *queue, struct site *site, int64_t asked_ms);
+/* A person wanted SITE tried when RESTS had begun (sites_rests_begun): ends its rest, unless it was tried since and rests again. */
+void site_retry(struct queue *queue, struct site *site, uint64_t rests);
 
 /* The settings have changed: all ready units of all sites leave for UNPLACED, since the routes may be others, and so may bounds. */
 void sites_unplace(struct queue *queue);

@@ -230,7 +230,7 @@ static void a_slowed_site_rests_and_comes_back(void **state)
     assert_non_null(strstr(world->answer, "\"row\":\"storage\",\"reply\":\"452 4.3.1 "));
     world_say(world, DELIVERY_DONE, "2.0.0", "250 ok");
     world->manual = false;
-    site_retry(world->queue, site, clock_monotonic_ms());
+    site_retry(world->queue, site, sites_rests_begun(world->queue));
     WORLD_UNTIL(world, world_logged(world, "event=site-recovered", NULL) == 1);
     assert_true(site_is_slowed(site));
     assert_int_equal(world_ask(world, &(struct admin_ask){ .ticket = 1, .verb = ADMIN_STATUS }), ADMIN_DONE);
