@@ -13,13 +13,16 @@
 
 #include <stdlib.h>
 
+#define CLAIMS_SPARE_MAX 1024 /* claims that there is room for in memory that is kept */
+
 struct decide {
     const struct conf *conf;
     struct account_table *accounts;
     struct seen *seen;
     struct would *would;
     struct limit_set *limits;
-    struct judge *judge; /* NULL: nobody is ever suspended */
+    struct judge *judge;    /* NULL: nobody is ever suspended */
+    struct decision *spare; /* or NULL: to be used again, with what memory its claims have */
 };
 
 /* Who asks. */
@@ -50,6 +53,13 @@ struct decide *decide_new(const struct conf *conf)
     return decide;
 }
 
+static void decision_free(struct decision *decision)
+{
+    if (decision)
+        claims_fini(&decision->claims);
+    free(decision);
+}
+
 void decide_free(struct decide **decide)
 {
     if (!*decide)
@@ -58,6 +68,7 @@ void decide_free(struct decide **decide)
     limit_free(&(*decide)->limits);
     seen_free(&(*decide)->seen);
     would_free(&(*decide)->would);
+    decision_free((*decide)->spare);
     free(*decide);
     *decide = NULL;
 }
@@ -214,9 +225,10 @@ static bool watch(struct decide *decide, const struct decision *decision, uint32
     return standing_is_watched(judge_standing(decide->judge), account);
 }
 
-static struct decision *begin(const struct subject *subject, uint64_t ticket, uint32_t count)
+static struct decision *begin(struct decide *decide, const struct subject *subject, uint64_t ticket, uint32_t count)
 {
-    struct decision *decision = text_zalloc(sizeof *decision);
+    struct decision *decision = decide->spare ? decide->spare : text_zalloc(sizeof *decision);
+    decide->spare = NULL;
     decision->subject = *subject;
     decision->subject.sender = SPAN("");
     decision->subject.key = (struct key_subject){ .client = subject->key.client, .account = span_of(decision->subject.account) };
@@ -249,14 +261,21 @@ const struct policy_answer *decide_answer(const struct decision *decision, struc
     return NULL;
 }
 
-void decide_drop(struct decision **decision)
+void decide_drop(struct decide *decide, struct decision **decision)
 {
-    if (!*decision)
-        return;
-    claims_fini(&(*decision)->claims);
-    free((*decision)->answers);
-    free(*decision);
+    struct decision *dropped = *decision;
     *decision = NULL;
+    if (!dropped)
+        return;
+    free(dropped->answers);
+    if (decide->spare || dropped->claims.room > CLAIMS_SPARE_MAX) {
+        decision_free(dropped);
+        return;
+    }
+    struct claims claims = dropped->claims;
+    claims_clear(&claims);
+    *dropped = (struct decision){ .claims = claims };
+    decide->spare = dropped;
 }
 
 /* The place for the answer to QUESTION. */
@@ -311,7 +330,7 @@ struct decision *decide_begin_mail(struct decide *decide, const struct policy_ma
     };
     struct subject subject;
     make_subject(decide, &mail->subject, &subject);
-    struct decision *decision = begin(&subject, mail->ticket, 1);
+    struct decision *decision = begin(decide, &subject, mail->ticket, 1);
     if (!subject.sender.n || check_address(decide, &subject, subject.sender, "sender", "553", &decision->answer))
         limit_gather(decide->limits, &subject.key, asks, sizeof asks / sizeof *asks, 0, now_ms, &decision->claims);
     return decision;
@@ -337,7 +356,7 @@ struct decision *decide_begin_rcpt(struct decide *decide, const struct policy_rc
     uint32_t count = rcpt->count < POLICY_BATCH_MAX ? rcpt->count : POLICY_BATCH_MAX;
     struct subject subject;
     make_subject(decide, &rcpt->subject, &subject);
-    struct decision *decision = begin(&subject, rcpt->ticket, count);
+    struct decision *decision = begin(decide, &subject, rcpt->ticket, count);
     decision->batch = true;
     size_t at = 0;
     for (uint32_t i = 0; i < count; i++)
@@ -381,7 +400,7 @@ struct decision *decide_begin_content(struct decide *decide, const struct policy
     const struct limit_ask ask = { .count = CONF_COUNT_BYTES, .n = content->size_bytes };
     struct subject subject;
     make_subject(decide, &content->subject, &subject);
-    struct decision *decision = begin(&subject, content->ticket, 1);
+    struct decision *decision = begin(decide, &subject, content->ticket, 1);
     if (!decide->conf->check_from_header || check_header(decide, &subject, content, &decision->answer))
         limit_gather(decide->limits, &subject.key, &ask, 1, 0, now_ms, &decision->claims);
     return decision;
@@ -395,7 +414,7 @@ static void end_here(struct decide *decide, struct decision *decision, int64_t n
     const struct policy_answer *answer = decide_answer(decision, ret_batch);
     if (answer)
         *ret_answer = *answer;
-    decide_drop(&decision);
+    decide_drop(decide, &decision);
 }
 
 void decide_mail(struct decide *decide, const struct policy_mail *mail, int64_t now_ms, struct policy_answer *ret_answer)

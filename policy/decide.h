@@ -64,8 +64,8 @@ void decide_end(struct decide *decide, struct decision *decision, const int64_t 
  * goes; it must be all zero before, or as an earlier call has left it. */
 const struct policy_answer *decide_answer(const struct decision *decision, struct policy_rcpt_answer *ret_batch);
 
-/* Frees *DECISION and nulls it. NULL is fine. */
-void decide_drop(struct decision **decision);
+/* DECISION, which DECIDE has begun, is done with; *DECISION becomes NULL. NULL is fine. */
+void decide_drop(struct decide *decide, struct decision **decision);
 
 /* May MAIL begin a transaction, at NOW_MS (monotonic)? One message is counted where it may. All fields of *RET_ANSWER are set. */
 void decide_mail(struct decide *decide, const struct policy_mail *mail, int64_t now_ms, struct policy_answer *ret_answer);

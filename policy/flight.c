@@ -32,7 +32,7 @@ static void answered(void *context, const int64_t *waits_ms, bool unshared)
     if (flight->asker)
         flights->done(flight->asker, flight->decision);
     list_remove(&flight->node);
-    decide_drop(&flight->decision);
+    decide_drop(flights->decide, &flight->decision);
     free(flight);
 }
 
