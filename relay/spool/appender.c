@@ -22,7 +22,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define GATHER_NS 500000 /* that a round waits for more messages */
+#define GATHER_NS 2000000 /* that a round waits for more messages */
 
 struct appender {
     pthread_t thread;
