@@ -3,8 +3,8 @@
  * message is copied to where its handler gets it, followed by zeros up to the struct's size; both places are one per process. A
  * handler may free its own channel: `ipc->freed` points to a flag on the reading frame's stack.
  *
- * What is to be sent soon is gathered until the loop has called everything that was ready: a process that has questions of many
- * sessions wakes its peer once then, with one system call on each side.
+ * What is to be sent soon is gathered until the loop would rest, or has been busy for a moment (loop_soon): a process that has questions of
+ * many sessions wakes its peer once then, with one system call on each side.
  *
  * The zeros are promised across channels: what one message left in its place must not show behind a shorter one of another peer.
  * Hence `dirty`. */
@@ -55,6 +55,7 @@ struct ipc {
     size_t nbacklog; /* messages in it */
     struct buffer gathered;
     size_t ngathered;
+    struct chore chore; /* to send it */
     bool gone;
     bool *freed;
 };
@@ -165,6 +166,7 @@ static bool send_or_keep(struct ipc *ipc, struct iovec *parts, size_t nparts, si
 
 static void send_gathered(struct ipc *ipc)
 {
+    chore_drop(&ipc->chore);
     struct span bytes = buffer_span(&ipc->gathered);
     struct iovec part = { (void *)(uintptr_t)bytes.p, bytes.n };
     if (!ipc->ngathered)
@@ -173,6 +175,11 @@ static void send_gathered(struct ipc *ipc)
         send_or_keep(ipc, &part, 1, ipc->ngathered, -1);
     buffer_clear(&ipc->gathered);
     ipc->ngathered = 0;
+}
+
+static void gather_ends(void *context)
+{
+    send_gathered(context);
 }
 
 static void assert_declared(const struct ipc *ipc, unsigned type, size_t size, bool with_fd)
@@ -215,7 +222,7 @@ bool ipc_send_soon(struct ipc *ipc, unsigned type, const void *body, size_t size
     else
         buffer_add(&ipc->gathered, span_make(padding, padded(already) - already));
     if (!ipc->ngathered++)
-        watch_kick(&ipc->watch);
+        loop_soon(ipc->loop, &ipc->chore, gather_ends, ipc);
     buffer_add(&ipc->gathered, span_make((const char *)&header, sizeof header));
     buffer_add(&ipc->gathered, span_make(body, size));
     return true;
@@ -407,10 +414,8 @@ static void ready(void *context, int fd, unsigned what)
 {
     struct ipc *ipc = context;
     (void)fd;
-    if (what & WATCH_WRITE) {
-        send_gathered(ipc);
+    if (what & WATCH_WRITE)
         send_backlog(ipc);
-    }
     if (!(what & WATCH_READ))
         return;
     for (unsigned i = 0; i < IPC_ROUND_MAX; i++)

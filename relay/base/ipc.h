@@ -69,7 +69,7 @@ void ipc_free(struct ipc **ipc);
  * type, side or size is a bug and stops the process. A NULL ipc is a peer that has gone. */
 bool ipc_send(struct ipc *ipc, unsigned type, const void *body, size_t size, int fd);
 
-/* The same for a message without a descriptor, that need not be on its way before control returns to the loop: all that is sent so until
+/* The same for a message without a descriptor, that need not be on its way before the loop rests (loop_soon): all that is sent so until
  * then goes together, in the order of the calls and before what ipc_send sends later. False as ipc_send; a peer that goes meanwhile is
  * told of by `closed`. On a channel of secrets it is ipc_send. */
 bool ipc_send_soon(struct ipc *ipc, unsigned type, const void *body, size_t size);

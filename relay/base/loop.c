@@ -1,15 +1,23 @@
-/* libevent does the waiting. Watches and timers are events allocated once and re-used; a watch adds and deletes only when what it
+/* A busy loop has many rounds without a rest, and each serves a few events. What they leave to be sent to other processes is sent when the
+ * loop would rest: each packet wakes somebody, and to wake and to be woken costs more than most messages do. So while chores wait, the round
+ * behind one that served several looks only whether more is ready; where it was not, or they have waited long enough, they are done.
+ *
+ * libevent does the waiting. Watches and timers are events allocated once and re-used; a watch adds and deletes only when what it
  * wants changes. A watch's event knows its watch by way of `watched`, so that another one can have it. */
-#include "loop.h"
-
-#include "text.h"
-
 #include <event2/event.h>
 #include <event2/event_struct.h>
+
+/* Behind libevent, which has a LIST_ENTRY of its own for a while. */
+#include "loop.h"
+
+#include "clock.h"
+#include "text.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 #define LOOP_SIGNALS_MAX 8
+#define BUSY_MIN         2 /* callbacks in a round that make it likely that there is more to do */
 
 struct signal_watch {
     struct event *event;
@@ -21,7 +29,10 @@ struct loop {
     struct event_base *base;
     struct signal_watch signals[LOOP_SIGNALS_MAX];
     unsigned nsignals;
-    void (*after_each)(void); /* or NULL */
+    void (*before_rest)(void); /* or NULL */
+    struct list chores;
+    int64_t chores_since_ms; /* the first one's */
+    uint64_t served;         /* callbacks that were called */
 };
 
 struct loop *loop_new(void)
@@ -39,6 +50,7 @@ struct loop *loop_new(void)
         return NULL;
     struct loop *loop = text_zalloc(sizeof *loop);
     loop->base = base;
+    list_init(&loop->chores);
     return loop;
 }
 
@@ -58,24 +70,71 @@ struct event_base *loop_base(struct loop *loop)
     return loop->base;
 }
 
-void loop_after_each(struct loop *loop, void (*callback)(void))
+void loop_before_rest(struct loop *loop, void (*callback)(void))
 {
-    loop->after_each = callback;
+    loop->before_rest = callback;
+}
+
+void loop_soon(struct loop *loop, struct chore *chore, void (*callback)(void *context), void *context)
+{
+    if (!chore->node.next)
+        list_init(&chore->node);
+    if (!list_empty(&chore->node))
+        return;
+    if (list_empty(&loop->chores))
+        loop->chores_since_ms = clock_monotonic_ms();
+    chore->callback = callback;
+    chore->context = context;
+    list_append(&loop->chores, &chore->node);
+}
+
+void chore_drop(struct chore *chore)
+{
+    if (chore->node.next)
+        list_remove(&chore->node);
+}
+
+/* A chore may give others, but not without end. */
+static void do_chores(struct loop *loop)
+{
+    struct list now;
+    list_init(&now);
+    LIST_EACH(node, &loop->chores) {
+        list_remove(node);
+        list_append(&now, node);
+    }
+    while (!list_empty(&now)) {
+        struct chore *chore = LIST_ENTRY(now.next, struct chore, node);
+        list_remove(&chore->node);
+        chore->callback(chore->context);
+    }
+}
+
+static void prepare_rest(struct loop *loop)
+{
+    do_chores(loop);
+    if (loop->before_rest)
+        loop->before_rest();
 }
 
 /* One round. False where the kernel's waiting fails. */
-static bool serve(struct loop *loop, int flags)
+static bool serve(struct loop *loop)
 {
-    bool served = event_base_loop(loop->base, EVLOOP_ONCE | flags) >= 0;
-    if (loop->after_each)
-        loop->after_each();
-    return served;
+    bool puts_off = !list_empty(&loop->chores);
+    uint64_t before = loop->served;
+    if (event_base_loop(loop->base, EVLOOP_ONCE | (puts_off ? EVLOOP_NONBLOCK : EVLOOP_NO_EXIT_ON_EMPTY)) < 0)
+        return false;
+    puts_off = !list_empty(&loop->chores) && loop->served - before >= BUSY_MIN;
+    if (!puts_off || clock_monotonic_ms() - loop->chores_since_ms >= LOOP_SOON_MS)
+        prepare_rest(loop);
+    return true;
 }
 
 void loop_run(struct loop *loop)
 {
-    while (serve(loop, EVLOOP_NO_EXIT_ON_EMPTY) && !event_base_got_break(loop->base))
+    while (serve(loop) && !event_base_got_break(loop->base))
         continue;
+    prepare_rest(loop);
 }
 
 void loop_stop(struct loop *loop)
@@ -85,7 +144,8 @@ void loop_stop(struct loop *loop)
 
 void loop_once(struct loop *loop, bool block)
 {
-    serve(loop, block ? 0 : EVLOOP_NONBLOCK);
+    event_base_loop(loop->base, EVLOOP_ONCE | (block ? 0 : EVLOOP_NONBLOCK));
+    prepare_rest(loop);
 }
 
 static struct timeval timeval_of(int64_t delay_ms)
@@ -100,11 +160,13 @@ static void timer_fired(evutil_socket_t fd, short what, void *argument)
     struct timer *timer = argument;
     (void)fd;
     (void)what;
+    timer->loop->served++;
     timer->callback(timer->context);
 }
 
 void timer_set(struct timer *timer, struct loop *loop, int64_t delay_ms, void (*callback)(void *context), void *context)
 {
+    timer->loop = loop;
     timer->callback = callback;
     timer->context = context;
     if (!timer->event)
@@ -143,6 +205,7 @@ static void watch_fired(evutil_socket_t fd, short what, void *argument)
 {
     struct watch *watch = ((struct watched *)argument)->watch;
     watch->kicked = false;
+    watch->loop->served++;
     unsigned ready = (what & EV_READ ? WATCH_READ : 0u) | (what & EV_WRITE ? WATCH_WRITE : 0u);
     watch->callback(watch->context, fd, ready);
 }

@@ -2,8 +2,12 @@
 #ifndef POSTERN_BASE_LOOP_H
 #define POSTERN_BASE_LOOP_H
 
+#include "list.h"
+
 #include <stdbool.h>
 #include <stdint.h>
+
+#define LOOP_SOON_MS 2 /* a busy loop puts off what is to be done soon no longer */
 
 struct loop;
 struct event;
@@ -25,15 +29,31 @@ void loop_run(struct loop *loop);
 /* Makes loop_run return after the callback that is running. */
 void loop_stop(struct loop *loop);
 
-/* Calls CALLBACK whenever all that was ready has been served, before the loop waits again. One a loop; NULL ends it. */
-void loop_after_each(struct loop *loop, void (*callback)(void));
+/* Calls CALLBACK before the loop rests, after what was to be done soon (loop_soon): whenever all that was ready has been served, or while
+ * something is to be done soon, with that. One a loop; NULL ends it. */
+void loop_before_rest(struct loop *loop, void (*callback)(void));
 
-/* Serves what is ready now and returns: for tests. BLOCK waits for one event at least. */
+/* Something to be done soon, inside the caller's struct, which must not move while it waits. All zero is one that never was. */
+struct chore {
+    struct list node;
+    void (*callback)(void *context);
+    void *context;
+};
+
+/* Calls CALLBACK(CONTEXT) once, when nothing is ready any more and the loop would rest; while the loop is busy, within LOOP_SOON_MS and the
+ * round that is running then. One that waits already goes on waiting. */
+void loop_soon(struct loop *loop, struct chore *chore, void (*callback)(void *context), void *context);
+
+/* It is not wanted any more; fine where it does not wait. */
+void chore_drop(struct chore *chore);
+
+/* Serves what is ready now, does what was to be done soon, and returns: for tests. BLOCK waits for one event at least. */
 void loop_once(struct loop *loop, bool block);
 
 /* A timer inside the caller's struct, which must not move while it is set. All zero is a timer that was never set. */
 struct timer {
     struct event *event;
+    struct loop *loop;
     void (*callback)(void *context);
     void *context;
 };

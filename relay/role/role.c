@@ -272,7 +272,7 @@ int role_run(struct role *role, int fd, const struct role_steps *steps)
         return 1;
     runtime.parent = ipc_new(role->loop, fd, &parent_role_channel, IPC_BACK, received, parent_gone, role);
     log_gather(steps->gathers_log);
-    loop_after_each(role->loop, log_flush);
+    loop_before_rest(role->loop, log_flush);
     loop_run(role->loop);
     log_gather(false);
     if (runtime.open && steps->stop)
