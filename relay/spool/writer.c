@@ -86,6 +86,8 @@ static void take_back(void *context, int fd, unsigned ready)
         list_remove(&parcel->node);
         handlers[parcel->kind](writer, parcel);
     }
+    if (writer->events->told)
+        writer->events->told(writer->context);
 }
 
 struct writer *writer_new(struct loop *loop, const struct writer_events *events, void *context)

@@ -35,6 +35,8 @@ struct writer_events {
     void (*need_segment)(void *context, bool large, uint64_t ticket);
     /* The writer is done with segment NUMBER (full, abandoned, or given up). Its descriptor is closed. */
     void (*done_segment)(void *context, uint64_t number, bool failed);
+    /* Of all messages that ended together their owners have heard (intake_commit's DONE). May be NULL. */
+    void (*told)(void *context);
 };
 
 /* A writer with its thread (started now: before seccomp closes). EVENTS come in the loop. */

@@ -7,6 +7,7 @@
 
 #include "../base/log.h"
 #include "../base/text.h"
+#include "transaction.h"
 
 #include <stdlib.h>
 #include <unistd.h>
@@ -56,7 +57,16 @@ static void done_segment(void *context, uint64_t number, bool failed)
     ipc_send(queue->peer, SEGMENT_DONE, &done, sizeof done, -1);
 }
 
-static const struct writer_events events = { .need_segment = need_segment, .done_segment = done_segment };
+/* Those that are durable since the same moment are told together: the queue wakes once for them. */
+static void told(void *context)
+{
+    struct ask_queue *queue = context;
+    if (queue->peer && queue->nuntold)
+        tell_untold(queue);
+    transaction_answer_all(queue->front);
+}
+
+static const struct writer_events events = { .need_segment = need_segment, .done_segment = done_segment, .told = told };
 
 struct ask_queue *ask_queue_new(struct front *front)
 {
@@ -209,13 +219,9 @@ struct writer *ask_queue_writer(struct ask_queue *queue)
 void ask_queue_tell(struct ask_queue *queue, const struct writer_place *place)
 {
     const struct message_stored stored = { .segment = place->segment, .offset = place->record.offset, .id = place->record.id };
-    bool is_first = queue->nuntold == 0;
     if (queue->nuntold == queue->untold_capacity) {
         queue->untold_capacity = queue->untold_capacity ? queue->untold_capacity * 2 : 64;
         queue->untold = text_realloc(queue->untold, queue->untold_capacity * sizeof *queue->untold);
     }
     queue->untold[queue->nuntold++] = stored;
-    /* With those that are durable at the same moment: the queue wakes once for them. */
-    if (queue->peer && is_first)
-        timer_set(&queue->retry, queue->front->role->loop, 0, tell_untold, queue);
 }

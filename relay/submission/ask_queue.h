@@ -23,7 +23,8 @@ const char *ask_queue_objection(struct ask_queue *queue);
 /* The writer that messages go to. Borrowed. */
 struct writer *ask_queue_writer(struct ask_queue *queue);
 
-/* Tells the queue process that the message at PLACE is durable; where it has gone, its successor is told. */
+/* The message at PLACE is durable: the queue process is told, with all that ended at the same moment, before their sessions are answered;
+ * where it has gone, its successor is told. */
 void ask_queue_tell(struct ask_queue *queue, const struct writer_place *place);
 
 #endif

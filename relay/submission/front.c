@@ -38,6 +38,7 @@ struct front *front_new(struct role *role)
     list_init(&front->listeners);
     list_init(&front->arrivals);
     list_init(&front->sessions);
+    list_init(&front->ended);
     front->tickets = tickets_new();
     front->clients = clients_new();
     front->connections = text_zalloc((role->conf->nlisteners + 1) * sizeof *front->connections);

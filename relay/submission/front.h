@@ -30,6 +30,7 @@ struct front {
     struct ask_queue *queue;
     uint64_t *connections; /* open ones, by listener of the settings */
     size_t committing;     /* messages that the writer has and that are not settled */
+    struct list ended;     /* transactions whose fate is known and not told */
     struct timer finish;   /* the end of a drain waits for the callback that is running */
 };
 

@@ -1,6 +1,6 @@
-/* The order that a 250 stands for is in stored(): the message is durable (the writer says so), then the queue is told, then it is
- * logged, then the client hears it. None of this needs the session: a client that goes away between its dot and the reply leaves
- * a message that is delivered once. */
+/* The order that a 250 stands for: the message is durable (the writer says so), then the queue is told (ask_queue.c), then it is in the log,
+ * then the client hears it: one step after the other for all that became durable at the same moment. None of this needs the session: a
+ * client that goes away between its dot and the reply leaves a message that is delivered once. */
 #include "transaction.h"
 
 #include "../base/clock.h"
@@ -72,18 +72,35 @@ static void stored(void *context, enum writer_verdict verdict, const struct writ
 {
     struct transaction *transaction = context;
     struct front *front = transaction->front;
+    transaction->verdict = verdict;
+    list_append(&front->ended, &transaction->node);
+    if (verdict != WRITER_STORED)
+        return;
+    ask_queue_tell(front->queue, place);
+    log_gather(true);
+    log_accepted(transaction, place->record.content_size);
+    if (transaction->watched)
+        ask_policy_tell_sample(transaction);
+}
+
+static void answer(struct transaction *transaction)
+{
+    struct front *front = transaction->front;
     struct session *session = wait_find(front, WAIT_STORE, transaction->ticket);
-    struct transaction_end end = { verdict, transaction->envelope.id, transaction->held };
-    if (verdict == WRITER_STORED) {
-        ask_queue_tell(front->queue, place);
-        log_accepted(transaction, place->record.content_size);
-        if (transaction->watched)
-            ask_policy_tell_sample(transaction);
-    }
+    struct transaction_end end = { transaction->verdict, transaction->envelope.id, transaction->held };
     front->committing--;
     if (session)
         wait_answer(session, &end);
     transaction_free(&transaction);
+}
+
+void transaction_answer_all(struct front *front)
+{
+    log_gather(false);
+    LIST_EACH(node, &front->ended) {
+        list_remove(node);
+        answer(LIST_ENTRY(node, struct transaction, node));
+    }
     front_settle(front);
 }
 

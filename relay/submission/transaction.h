@@ -12,6 +12,8 @@ struct body;
 struct session;
 
 struct transaction {
+    struct list node; /* of those whose fate is known (front.h) */
+    enum writer_verdict verdict;
     struct front *front;
     uint64_t ticket; /* of the session that waits for it to be stored */
     struct envelope envelope;
@@ -43,5 +45,8 @@ void transaction_free(struct transaction **transaction);
 /* Hands the message, INTAKE with the header lines PREFIX, to the writer. SESSION waits for the end (struct transaction_end) and its
  * transaction is the writer's business from here on: it is told to the queue and logged even if the session goes meanwhile. */
 void transaction_commit(struct session *session, struct intake **intake, struct span prefix);
+
+/* Of all messages that ended together it is known how, and the queue has been told: their sessions hear it when it is in the log. */
+void transaction_answer_all(struct front *front);
 
 #endif

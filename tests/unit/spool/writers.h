@@ -64,7 +64,7 @@ SHARED void scene_closed(void *context, uint64_t number, bool failed)
     scene->last_closed = number;
 }
 
-static const struct writer_events scene_events = { scene_need, scene_closed };
+static const struct writer_events scene_events = { .need_segment = scene_need, .done_segment = scene_closed };
 
 SHARED struct scene *scene_new(void)
 {
