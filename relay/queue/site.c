@@ -434,22 +434,32 @@ static void log_backoff(const struct queue *queue, const struct site *site, cons
     log_end(&entry);
 }
 
-/* The site rests and its units wait. HEAD_PAYS: no unit was tried, so the one whose turn it was pays with an attempt. If all
- * did, an hour's outage would use up the schedule of a thousand messages. */
-static void rest(struct queue *queue, struct site *site, const struct cause *cause, bool head_pays)
+/* How long SITE rests. All mail waits for a smart host, which mostly is away for no longer than it takes to start again; what it refuses,
+ * a login above all, is not asked for again so soon. */
+static int64_t rest_ms(const struct queue *queue, const struct site *site, bool unreachable)
+{
+    int64_t rest_ms = retry_delay(queue_conf(queue), site->failures), probe_ms = SITE_PROBE_MS;
+    rest_ms = rest_ms < SITE_REST_MAX_MS ? rest_ms : SITE_REST_MAX_MS;
+    for (unsigned n = 1; n < site->failures && probe_ms < rest_ms; n++)
+        probe_ms *= 2;
+    return unreachable && !site->is_mx && probe_ms < rest_ms ? probe_ms : rest_ms;
+}
+
+/* The site rests and its units wait. UNREACHABLE: no unit was tried, so the one whose turn it was pays with an attempt, unless it is a
+ * smart host's fault, to which there is no other way. If all did, an hour's outage would use up the schedule of a thousand messages. */
+static void rest(struct queue *queue, struct site *site, const struct cause *cause, bool unreachable)
 {
     site->failures++;
     if (site->failures == 1 || !site->is_mx)
         stall_failed(queue, cause);
     pace_rest(&site->pace);
-    int64_t delay_ms = retry_delay(queue_conf(queue), site->failures);
     site->since_ms = clock_monotonic_ms();
     site->rest = ++queue->sites->rests;
-    site->next_ms = site->since_ms + (delay_ms < SITE_REST_MAX_MS ? delay_ms : SITE_REST_MAX_MS);
+    site->next_ms = site->since_ms + rest_ms(queue, site, unreachable);
     schedule_set(queue->backoff, &site->backoff, site->next_ms);
     cause_drop(&site->cause);
     site->cause = cause_keep(cause);
-    struct unit *head = head_pays ? fair_next(site) : NULL;
+    struct unit *head = unreachable && site->is_mx ? fair_next(site) : NULL;
     if (head)
         settle_defer(queue, head, site->cause);
     log_alarm(site, cause);

@@ -3,7 +3,7 @@
  * A site is a route's hosts, or the set of MX hosts that one or more domains have in common. How many connections and how many messages a
  * second it gets is found out (pace.h) within what the settings allow, by its successes, its failures, and what its replies mean
  * (meaning.h). A site that cannot be reached rests for a step of the retry schedule, then one connection probes it; the units that wait
- * there go on waiting. */
+ * there go on waiting. A smart host, whom all mail waits for, is probed sooner. */
 #ifndef POSTERN_QUEUE_SITE_H
 #define POSTERN_QUEUE_SITE_H
 
@@ -23,6 +23,7 @@ struct unit;
 #define SITE_FEW         8                /* … where no more messages wait for each of them */
 #define SITE_TOLD_MAX    100              /* waiting units that a failure writes a `deferred` line for */
 #define SITE_REST_MAX_MS (30 * 60 * 1000) /* a probe costs little, so a site rests no longer */
+#define SITE_PROBE_MS    15000            /* a smart host that cannot be reached is probed after, then after twice as long … */
 
 /* Where to: what makes a site. Names are borrowed. */
 struct site_host {
@@ -155,7 +156,7 @@ void site_lost(struct queue *queue, struct site *site, const struct cause *cause
 
 /* None of its hosts could be reached, because of CAUSE (kept); the connection was asked for at BEGUN_MS. It takes less where that is what it
  * means. Where other connections are at work the site takes no more than these; else it rests, and of the units that wait only the first
- * has used up an attempt. */
+ * has used up an attempt, and none where it is a smart host. */
 void site_unreachable(struct queue *queue, struct site *site, const struct cause *cause, int64_t begun_ms);
 
 /* None ever will be (this relay itself, private addresses, no address at all): what waits there bounces with CAUSE (kept). */

@@ -264,5 +264,20 @@ def case_a_dead_smart_host_is_an_alarm_and_mail_waits():
         assert not daemon.events("bounced")
 
 
+def case_a_smart_host_that_starts_anew_is_not_given_up_for_long():
+    """It is away for a moment: mail goes within half a minute after it has come back, whatever the schedule; no attempt was used up."""
+    with World() as world:
+        port = free_port()
+        daemon = relay(world, f'route "far.example" {{ via = "127.0.6.1:{port}" tls = none }}\n')
+        submit(daemon, "alice@example.net", ["bob@far.example"], message("first"))
+        deferred = wait_for(lambda: daemon.events("deferred"), what="the deferral")[0]
+        assert deferred["attempt"] == "0" and "refused" in deferred["reply"], deferred
+        host = world.add(Receiver("127.0.6.1", port))
+        submit(daemon, "alice@example.net", ["bob@far.example"], message("second"))
+        wait_for(lambda: len(host.messages) == 2, 30, "both")
+        assert {e["attempt"] for e in wait_for(lambda: len(daemon.events("delivered")) == 2 and daemon.events("delivered"))} == {"1"}, daemon.events("delivered")
+        assert daemon.events("site-recovered")
+
+
 if __name__ == "__main__":
     sys.exit(main(sys.modules[__name__]))

@@ -11,6 +11,12 @@ static struct site *only_site(struct world *world)
     return site_get(world->queue, &plan);
 }
 
+static struct site *smart_host(struct world *world)
+{
+    struct site_plan plan = { .source = "", .nhosts = 1, .hosts = { { "smtp.upstream.example", 0, 587 } } };
+    return site_get(world->queue, &plan);
+}
+
 static void concurrency_grows_with_success(void **state)
 {
     (void)state;
@@ -122,6 +128,41 @@ static void a_site_that_comes_back_is_probed(void **state)
     WORLD_UNTIL(world, entries_count(world->queue) == 0);
     assert_int_equal(world_logged(world, "event=site-recovered", "site=mx.there.example"), 1);
     assert_int_equal(world_logged(world, "event=delivered", NULL), 5);
+    world_free(&world);
+}
+
+/* All mail waits for it, and nobody's attempt is used up. Half a minute without it is no five minutes without mail. */
+static void a_smart_host_is_probed_soon(void **state)
+{
+    static const int64_t rests_ms[] = { 15000, 30000, 60000, 120000, 240000, 480000 };
+    (void)state;
+    struct world *world = world_new("route \"*\" { via = \"smtp.upstream.example:587\" }\n");
+    world->refuse = DELIVERY_UNREACHABLE;
+    for (unsigned i = 0; i < 3; i++)
+        world_send(world, "alice", "alice@here.example", "bob@there.example");
+    WORLD_UNTIL(world, world->stored == 3 && entries_count(world->queue) == 3);
+    for (unsigned i = 0; i < sizeof rests_ms / sizeof *rests_ms; i++) {
+        WORLD_UNTIL(world, smart_host(world)->failures == i + 1);
+        struct site *site = smart_host(world);
+        assert_int_equal(site->next_ms - site->since_ms, rests_ms[i]);
+        assert_int_equal(site->ready, 3);
+        world->refuse = rests_ms[i] == 480000 ? DELIVERY_ENDED : DELIVERY_UNREACHABLE;
+        site_retry(world->queue, site, sites_rests_begun(world->queue));
+    }
+    WORLD_UNTIL(world, world_logged(world, "event=delivered", "attempt=1") == 3);
+    world_free(&world);
+}
+
+/* Where the schedule has a shorter step, that is kept to. */
+static void a_short_schedule_is_kept_to(void **state)
+{
+    (void)state;
+    struct world *world = world_new("route \"*\" { via = \"smtp.upstream.example:587\" }\n");
+    world->conf->queue.retry.items[0] = 5000;
+    world->refuse = DELIVERY_UNREACHABLE;
+    world_send(world, "alice", "alice@here.example", "bob@there.example");
+    WORLD_UNTIL(world, entries_count(world->queue) == 1 && smart_host(world)->failures == 1);
+    assert_in_range(smart_host(world)->next_ms - smart_host(world)->since_ms, 4500, 5500);
     world_free(&world);
 }
 
@@ -549,6 +590,8 @@ int main(void)
         WORLD_TEST(connections_are_used_again),
         WORLD_TEST(a_dead_site_rests),
         WORLD_TEST(a_site_that_comes_back_is_probed),
+        WORLD_TEST(a_smart_host_is_probed_soon),
+        WORLD_TEST(a_short_schedule_is_kept_to),
         WORLD_TEST(an_impossible_site_bounces),
         WORLD_TEST(one_connection_too_many_is_no_failure),
         WORLD_TEST(a_transaction_counts_once),
