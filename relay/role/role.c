@@ -14,11 +14,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
 
 #define ROLE_KEPT_MAX     4096        /* peers and listeners that may come before START */
 #define ROLE_SETTINGS_MAX (64u << 20) /* bytes of configuration text */
+#define NAME_SIZE         16          /* of a process's name, with the NUL: the kernel's */
 
 /* A peer or listener that came before START. */
 struct kept {
@@ -258,6 +260,14 @@ static void prefer_rounds(void)
         sched_setscheduler(0, SCHED_BATCH, &(struct sched_param){ 0 });
 }
 
+/* What top(1) and pgrep(1) show: else it would be the last word of /proc/self/exe. */
+static void name_process(const struct role *role)
+{
+    char name[NAME_SIZE];
+    text_format(name, sizeof name, "posternd:%s", role_name(role->kind));
+    prctl(PR_SET_NAME, name);
+}
+
 int role_run(struct role *role, int fd, const struct role_steps *steps)
 {
     struct role_runtime runtime = { .steps = steps };
@@ -265,6 +275,7 @@ int role_run(struct role *role, int fd, const struct role_steps *steps)
     for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++)
         signal(ignored[i], SIG_IGN);
     log_setup(LOG_LOGFMT, LOG_INFO, role_name(role->kind));
+    name_process(role);
     prefer_rounds();
     role->runtime = &runtime;
     role->loop = loop_new();

@@ -4,6 +4,7 @@ import concurrent.futures
 import contextlib
 import json
 import os
+import pathlib
 import re
 import signal
 import smtplib
@@ -471,6 +472,15 @@ def proxied(daemon_port, header, user=None):
     assert session.getreply()[0] == 220
     session.ehlo("client.example.net")
     return session
+
+
+def case_processes_have_names():
+    """What top, ps and pgrep show: each process by its role, as far as the kernel keeps a name."""
+    with office() as (_, daemon, _):
+        roles = {(role, pid) for role, pids in daemon.pids().items() for pid in pids}
+        names = {(role, pathlib.Path(f"/proc/{pid}/comm").read_text().strip()) for role, pid in roles}
+        assert len(roles) >= 7 and names == {(role, f"posternd:{role}"[:15]) for role, _ in roles}, names
+        assert pathlib.Path(f"/proc/{daemon.process.pid}/comm").read_text().strip() == "posternd"
 
 
 def case_roles_run_in_rounds_unless_told_otherwise():
