@@ -144,6 +144,7 @@ void loop_stop(struct loop *loop)
 
 void loop_once(struct loop *loop, bool block)
 {
+    do_chores(loop);
     event_base_loop(loop->base, EVLOOP_ONCE | (block ? 0 : EVLOOP_NONBLOCK));
     prepare_rest(loop);
 }
