@@ -81,9 +81,11 @@ static void open_sharing(struct policy *policy)
     bool wanted = conf->redis_store && policy->may_connect;
     if (policy->sharing)
         sharing_limits(policy->sharing, decide_limits(policy->decide)); /* those that it knows are gone after a reload */
-    if (policy->sharing && (!wanted || !sharing_is_by(policy->sharing, &settings)))
+    if (policy->sharing && wanted)
+        sharing_change(policy->sharing, &settings);
+    else if (!wanted)
         sharing_free(&policy->sharing);
-    if (!policy->sharing && wanted)
+    else
         policy->sharing =
             sharing_new(policy->role->loop, &settings, decide_limits(policy->decide), &machines_events, &policy->machines);
     flights_set_sharing(&policy->flights, policy->sharing);

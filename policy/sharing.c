@@ -17,6 +17,7 @@
 #define TELL_MS     20 /* pairs are gathered for so long */
 
 struct sharing {
+    struct loop *loop;
     struct store_redis *store;
     struct limit_set *limits;
     char (*prefixes)[PREFIX_SIZE]; /* of each limit's names */
@@ -163,24 +164,37 @@ void sharing_limits(struct sharing *sharing, struct limit_set *limits)
     limit_set_sharing(limits, &told, sharing);
 }
 
-struct sharing *sharing_new(struct loop *loop, const struct sharing_settings *settings, struct limit_set *limits,
-                            const struct redis_shared_events *events, void *context)
+static void open_store(struct sharing *sharing, const struct sharing_settings *settings)
 {
-    static const struct store_redis_events store_events = { learned, { begins, changed, complete, heard } };
-    struct sharing *sharing = text_zalloc(sizeof *sharing);
+    static const struct store_redis_events events = { learned, { begins, changed, complete, heard } };
     const struct store_redis_settings store = { settings->where, settings->password, settings->decision_ms,
                                                 STORE_REDIS_CONNECT_MS > settings->decision_ms ? STORE_REDIS_CONNECT_MS
                                                                                                : settings->decision_ms };
-    sharing->events = events;
-    sharing->context = context;
     sharing->where = text_dup(span_of(settings->where));
     sharing->password = text_dup(span_of(settings->password));
     sharing->decision_ms = settings->decision_ms;
+    sharing->store = store_redis_new(sharing->loop, &store, &events, sharing);
+}
+
+static void forget_settings(struct sharing *sharing)
+{
+    OPENSSL_cleanse(sharing->password, strlen(sharing->password));
+    free(sharing->password);
+    free(sharing->where);
+}
+
+struct sharing *sharing_new(struct loop *loop, const struct sharing_settings *settings, struct limit_set *limits,
+                            const struct redis_shared_events *events, void *context)
+{
+    struct sharing *sharing = text_zalloc(sizeof *sharing);
+    sharing->loop = loop;
+    sharing->events = events;
+    sharing->context = context;
     buffer_init(&sharing->pairs, REDIS_SHARED_TEXT_MAX);
     timer_set(&sharing->telling, loop, TELL_MS, tell_pairs, sharing);
     timer_stop(&sharing->telling);
     sharing_limits(sharing, limits);
-    sharing->store = store_redis_new(loop, &store, &store_events, sharing);
+    open_store(sharing, settings);
     return sharing;
 }
 
@@ -192,18 +206,27 @@ void sharing_free(struct sharing **sharing)
     store_redis_free(&(*sharing)->store);
     timer_fini(&(*sharing)->telling);
     buffer_fini(&(*sharing)->pairs);
-    OPENSSL_cleanse((*sharing)->password, strlen((*sharing)->password));
-    free((*sharing)->password);
-    free((*sharing)->where);
+    forget_settings(*sharing);
     free((*sharing)->prefixes);
     free(*sharing);
     *sharing = NULL;
 }
 
-bool sharing_is_by(const struct sharing *sharing, const struct sharing_settings *settings)
+static bool is_by(const struct sharing *sharing, const struct sharing_settings *settings)
 {
     return strcmp(sharing->where, settings->where) == 0 && strcmp(sharing->password, settings->password) == 0 &&
            sharing->decision_ms == settings->decision_ms;
+}
+
+void sharing_change(struct sharing *sharing, const struct sharing_settings *settings)
+{
+    struct store_redis *old = sharing->store;
+    if (is_by(sharing, settings))
+        return;
+    forget_settings(sharing);
+    open_store(sharing, settings);
+    store_redis_inherit(sharing->store, old);
+    store_redis_free(&old);
 }
 
 void sharing_settle(struct sharing *sharing)

@@ -22,8 +22,9 @@ struct sharing *sharing_new(struct loop *loop, const struct sharing_settings *se
 /* Frees *SHARING and nulls it, before its limits; questions under way are answered before. NULL is fine. */
 void sharing_free(struct sharing **sharing);
 
-/* Is SHARING by these SETTINGS? */
-bool sharing_is_by(const struct sharing *sharing, const struct sharing_settings *settings);
+/* Goes over to the Redis of SETTINGS, unless they are those that SHARING has. Questions under way are answered before; what is not told yet is
+ * told to that one. */
+void sharing_change(struct sharing *sharing, const struct sharing_settings *settings);
 
 /* Answers all questions that are under way: before the limits change. */
 void sharing_settle(struct sharing *sharing);

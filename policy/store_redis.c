@@ -213,6 +213,13 @@ struct store_redis *store_redis_new(struct loop *loop, const struct store_redis_
     return store;
 }
 
+void store_redis_inherit(struct store_redis *store, struct store_redis *old)
+{
+    struct redis_owed *nothing = store->owed;
+    store->owed = old->owed;
+    old->owed = nothing;
+}
+
 void store_redis_free(struct store_redis **store)
 {
     if (!*store)

@@ -32,6 +32,9 @@ struct store_redis_events {
 struct store_redis *store_redis_new(struct loop *loop, const struct store_redis_settings *settings,
                                     const struct store_redis_events *events, void *context);
 
+/* What OLD still owes to its Redis, STORE, which owes nothing yet, owes from here on. */
+void store_redis_inherit(struct store_redis *store, struct store_redis *old);
+
 /* Frees *STORE and nulls it; questions under way are answered STORE_REDIS_UNKNOWN before. What is owed is lost. NULL is fine. */
 void store_redis_free(struct store_redis **store);
 

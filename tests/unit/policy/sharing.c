@@ -273,6 +273,33 @@ static void away_decides_here(void **state)
     assert_int_equal(used(&one, 0), 10);
 }
 
+/* What was counted while Redis was away is told to it, too, where the way to it has changed meanwhile. */
+static void a_change_keeps_what_is_owed(void **state)
+{
+    int64_t since_ms, patience = clock_monotonic_ms() + REDIS_PATIENCE_MS;
+    const struct sharing_settings same = { redis.where, "", 10000 }, other = { redis.where, "", 9000 };
+    (void)state;
+    rows[0] = limit_of("hourly", CONF_COUNT_RECIPIENTS, 10, CONF_THEN_DEFER);
+    begin_both(1);
+    sharing_change(two.sharing, &same);
+    assert_true(sharing_is_connected(two.sharing, &since_ms));
+    assert_int_equal(rcpt(&one, 0, 4), 4);
+    assert_int_equal(rcpt(&two, 0, 1), 1); /* it hears of the four: Redis forgets everything */
+    redis_kill(&redis);
+    while (sharing_is_connected(one.sharing, &since_ms) || sharing_is_connected(two.sharing, &since_ms)) {
+        loop_once(loop, true);
+        assert_true(clock_monotonic_ms() < patience);
+    }
+    assert_int_equal(rcpt(&two, 0, 3), 3);
+    sharing_change(two.sharing, &other);
+    redis_start(&redis);
+    while (!sharing_is_connected(one.sharing, &since_ms) || !sharing_is_connected(two.sharing, &since_ms)) {
+        loop_once(loop, true);
+        assert_true(clock_monotonic_ms() < patience);
+    }
+    assert_int_equal(rcpt(&one, 0, 10), 2);
+}
+
 #define TEST(name) cmocka_unit_test_teardown(name, end_both)
 
 int main(void)
@@ -287,6 +314,7 @@ int main(void)
         TEST(what_happened_is_told),
         TEST(a_reload_settles),
         TEST(away_decides_here),
+        TEST(a_change_keeps_what_is_owed),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
