@@ -290,7 +290,9 @@ static const struct key delivery_keys[] = {
     { "dot-timeout", VALUE_TIME, AT(dot_timeout_ms), "10min", BETWEEN(1 * SECOND, 1 * HOUR), false, "10min",
       "How long a server may take to answer a whole message.", 0 },
     { "idle-timeout", VALUE_TIME, AT(idle_timeout_ms), "10s", BETWEEN(0, 10 * MINUTE), false, "10s",
-      "How long a connection is kept for the next message; where connections run short, it makes room sooner.", 0 },
+      "How long a connection is kept for the next message, at least 0.2 seconds; where connections run short, it makes room "
+      "sooner.",
+      0 },
     { "ca-file", VALUE_TEXT, AT(ca_file), "", ANY, false, "\"/etc/ssl/certs/ca-certificates.crt\"",
       "Certificates that are trusted for tls = verify; none given: the system's.", 0 },
     { "rate", VALUE_RATE, AT(rate), "none", BETWEEN(1, 1000000), false, "\"100/1s\"",

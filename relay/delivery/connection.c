@@ -17,6 +17,7 @@
 #define CONNECTION_SOURCES_MAX     4           /* addresses of ours that a host is asked from, one after the other */
 #define CONNECTION_DNS_WAIT_MS     (60 * 1000) /* longer than the DNS role takes for all its tries */
 #define CONNECTION_SECRETS_WAIT_MS (5 * 1000)  /* the parent reads a few files */
+#define CONNECTION_ANSWER_MS       200         /* that the queue has to say whether there is more */
 
 static struct ipc *queue_of(const struct connection *connection)
 {
@@ -80,7 +81,9 @@ static void turn(struct connection *connection)
         finish_well(connection, "the server takes no more messages over one connection");
     } else {
         report_next(pool->queue, connection->number, &connection->place);
-        timer_set(&connection->timer, pool->loop, pool->conf->delivery.idle_timeout_ms, idle_over, connection);
+        int64_t idle_ms = pool->conf->delivery.idle_timeout_ms;
+        timer_set(&connection->timer, pool->loop, idle_ms > CONNECTION_ANSWER_MS ? idle_ms : CONNECTION_ANSWER_MS, idle_over,
+                  connection);
     }
 }
 

@@ -44,6 +44,25 @@ static void test_idle(void **state)
     end("next;0 done 2.0.0 remote;next;ended;");
 }
 
+/* However short the idle time is, the queue has time to answer: a connection that ended before would be made again and again. */
+static void test_idle_at_once(void **state)
+{
+    (void)state;
+    world_init(&world);
+    world.messages = 0;
+    world.keep = true;
+    world.conf.delivery.idle_timeout_ms = 0;
+    begin(LINES(PIPELINING, SENT, "< QUIT"));
+    world_open(&world, "mx.test", server.port, NULL);
+    while (!*world.events)
+        loop_once(world.loop, true);
+    run_for(20);
+    world.messages = 1;
+    world_assign(&world);
+    assert_true(world_run(&world, &world.closed, 3000));
+    end("next;0 done 2.0.0 remote;next;ended;");
+}
+
 /* An ASSIGN that crosses the CLOSED is not begun (the queue gives it to another connection). */
 static void test_crossing(void **state)
 {
@@ -302,6 +321,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_idle),
+        cmocka_unit_test(test_idle_at_once),
         cmocka_unit_test(test_crossing),
         cmocka_unit_test(test_closed_while_idle),
         cmocka_unit_test(test_stale),
