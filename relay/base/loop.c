@@ -30,6 +30,7 @@ struct loop {
     struct signal_watch signals[LOOP_SIGNALS_MAX];
     unsigned nsignals;
     void (*before_rest)(void); /* or NULL */
+    bool stopped;
     struct list chores;
     int64_t chores_since_ms; /* the first one's */
     uint64_t served;         /* callbacks that were called */
@@ -110,6 +111,12 @@ static void do_chores(struct loop *loop)
     }
 }
 
+/* Have chores waited long enough? */
+static bool are_due(const struct loop *loop)
+{
+    return !list_empty(&loop->chores) && clock_monotonic_ms() - loop->chores_since_ms >= LOOP_SOON_MS;
+}
+
 static void prepare_rest(struct loop *loop)
 {
     do_chores(loop);
@@ -125,20 +132,22 @@ static bool serve(struct loop *loop)
     if (event_base_loop(loop->base, EVLOOP_ONCE | (puts_off ? EVLOOP_NONBLOCK : EVLOOP_NO_EXIT_ON_EMPTY)) < 0)
         return false;
     puts_off = !list_empty(&loop->chores) && loop->served - before >= BUSY_MIN;
-    if (!puts_off || clock_monotonic_ms() - loop->chores_since_ms >= LOOP_SOON_MS)
+    if (!puts_off || are_due(loop))
         prepare_rest(loop);
     return true;
 }
 
 void loop_run(struct loop *loop)
 {
-    while (serve(loop) && !event_base_got_break(loop->base))
+    loop->stopped = false;
+    while (serve(loop) && !loop->stopped)
         continue;
     prepare_rest(loop);
 }
 
 void loop_stop(struct loop *loop)
 {
+    loop->stopped = true;
     event_base_loopbreak(loop->base);
 }
 
@@ -205,8 +214,11 @@ struct watched {
 static void watch_fired(evutil_socket_t fd, short what, void *argument)
 {
     struct watch *watch = ((struct watched *)argument)->watch;
+    struct loop *loop = watch->loop;
+    if (watch->kicked && are_due(loop))
+        event_base_loopbreak(loop->base); /* behind this: who kicks itself again and again would make the round endless */
     watch->kicked = false;
-    watch->loop->served++;
+    loop->served++;
     unsigned ready = (what & EV_READ ? WATCH_READ : 0u) | (what & EV_WRITE ? WATCH_WRITE : 0u);
     watch->callback(watch->context, fd, ready);
 }

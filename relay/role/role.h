@@ -51,7 +51,7 @@ struct role_steps {
     void (*answer)(struct role *role, uint64_t ticket, bool done, const char *text);
     /* Before the process ends, after role_finished: free everything (leak checkers look). */
     void (*stop)(struct role *role);
-    /* Log lines of one round of the loop are written together (log_gather): where there are many of which nobody outside hears at once. */
+    /* Log lines are gathered until the loop would rest (log_gather): where there are many of which nobody outside hears at once. */
     bool gathers_log;
 };
 

@@ -2,8 +2,8 @@
  * back; begin again. While the fdatasync runs the loop posts the next round's messages, so the slower the disk, the more messages
  * one flush covers, with nothing to tune.
  *
- * On a fast disk that alone gives small rounds, and each costs the processor as much as a large one. So a round waits, for half a
- * millisecond at most, for as many messages as the last round had: those clients mostly have a next one. Who sends alone waits for
+ * On a fast disk that alone gives small rounds, and each costs the processor as much as a large one. So a round waits, for two
+ * milliseconds at most, for as many messages as the last round had: those clients mostly have a next one. Who sends alone waits for
  * nobody, and what is no message, such as a part of a large one, waits for nothing.
  *
  * Two segments are held, the current one and the next; the next is asked for when the current one is three quarters full. All that

@@ -1,5 +1,5 @@
-/* The order that a 250 stands for: the message is durable (the writer says so), then the queue is told (ask_queue.c), then it is in the log,
- * then the client hears it: one step after the other for all that became durable at the same moment. None of this needs the session: a
+/* The order that a 250 stands for: the message is durable (the writer says so), then the queue is told (ask_queue.c) and it is in the log, then
+ * the client hears it: one step after the other for all that became durable at the same moment. None of this needs the session: a
  * client that goes away between its dot and the reply leaves a message that is delivered once. */
 #include "transaction.h"
 
