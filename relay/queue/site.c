@@ -353,7 +353,7 @@ static void recover(struct queue *queue, struct site *site)
         log_number(&entry, "waiting", site->ready);
         log_end(&entry);
     }
-    site->failures = site->lost = 0;
+    site->failures = site->probes = site->lost = 0;
     site->next_ms = 0;
     schedule_remove(queue->backoff, &site->backoff);
     cause_drop(&site->cause);
@@ -434,20 +434,35 @@ static void log_backoff(const struct queue *queue, const struct site *site, cons
     log_end(&entry);
 }
 
-/* How long SITE rests. All mail waits for a smart host, which mostly is away for no longer than it takes to start again; what it refuses,
- * a login above all, is not asked for again so soon. */
-static int64_t rest_ms(const struct queue *queue, const struct site *site, bool unreachable)
+/* Why a site rests: it asked for that, connections broke in use, or none could be made. */
+enum why { ASKED_FOR, LOST, UNREACHABLE };
+
+/* Is the service not there, or does it say that it is about to go? Anything else that was said is an answer: a login that was refused must
+ * not be tried so soon, it could lock the account. */
+static bool is_away(const struct cause *cause)
 {
-    int64_t rest_ms = retry_delay(queue_conf(queue), site->failures), probe_ms = SITE_PROBE_MS;
-    rest_ms = rest_ms < SITE_REST_MAX_MS ? rest_ms : SITE_REST_MAX_MS;
-    for (unsigned n = 1; n < site->failures && probe_ms < rest_ms; n++)
-        probe_ms *= 2;
-    return unreachable && !site->is_mx && probe_ms < rest_ms ? probe_ms : rest_ms;
+    return !cause->remote || span_equal(span_head(cause->reply, 3), SPAN("421"));
 }
 
-/* The site rests and its units wait. UNREACHABLE: no unit was tried, so the one whose turn it was pays with an attempt, unless it is a
- * smart host's fault, to which there is no other way. If all did, an hour's outage would use up the schedule of a thousand messages. */
-static void rest(struct queue *queue, struct site *site, const struct cause *cause, bool unreachable)
+/* How long SITE rests. All mail waits for a smart host, which mostly is away for no longer than it takes to start again: until it is clear
+ * that it takes longer it is probed, and that is no step of the schedule. */
+static int64_t rest_ms(const struct queue *queue, struct site *site, const struct cause *cause, enum why why)
+{
+    bool is_probed = !site->is_mx && why != ASKED_FOR && is_away(cause);
+    int64_t rest_ms = retry_delay(queue_conf(queue), site->failures - site->probes), probe_ms = SITE_PROBE_MS;
+    rest_ms = rest_ms < SITE_REST_MAX_MS ? rest_ms : SITE_REST_MAX_MS;
+    for (unsigned n = 0; n < site->probes && probe_ms < rest_ms; n++)
+        probe_ms *= 2;
+    if (!is_probed || probe_ms >= rest_ms)
+        return rest_ms;
+    site->probes++;
+    return probe_ms;
+}
+
+/* The site rests and its units wait. Where it could not be reached no unit was tried, so the one whose turn it was pays with an attempt,
+ * unless it is a smart host's fault, to which there is no other way. If all did, an hour's outage would use up the schedule of a thousand
+ * messages. */
+static void rest(struct queue *queue, struct site *site, const struct cause *cause, enum why why)
 {
     site->failures++;
     if (site->failures == 1 || !site->is_mx)
@@ -455,11 +470,11 @@ static void rest(struct queue *queue, struct site *site, const struct cause *cau
     pace_rest(&site->pace);
     site->since_ms = clock_monotonic_ms();
     site->rest = ++queue->sites->rests;
-    site->next_ms = site->since_ms + rest_ms(queue, site, unreachable);
+    site->next_ms = site->since_ms + rest_ms(queue, site, cause, why);
     schedule_set(queue->backoff, &site->backoff, site->next_ms);
     cause_drop(&site->cause);
     site->cause = cause_keep(cause);
-    struct unit *head = unreachable && site->is_mx ? fair_next(site) : NULL;
+    struct unit *head = why == UNREACHABLE && site->is_mx ? fair_next(site) : NULL;
     if (head)
         settle_defer(queue, head, site->cause);
     log_alarm(site, cause);
@@ -513,7 +528,7 @@ bool site_refused(struct queue *queue, struct site *site, const struct cause *ca
         log_slowed(site, cause, meaning);
     }
     if ((meaning.act == MEANING_REST || pace_is_hopeless(&site->pace)) && !site_rests(site))
-        rest(queue, site, cause, false);
+        rest(queue, site, cause, ASKED_FOR);
     return true;
 }
 
@@ -524,7 +539,7 @@ void site_unreachable(struct queue *queue, struct site *site, const struct cause
     if (site->open > site->opening) /* it takes no more at once than it has */
         pace_too_many(&site->pace, site->open, clock_monotonic_ms());
     else if (!site_rests(site))
-        rest(queue, site, cause, true);
+        rest(queue, site, cause, UNREACHABLE);
 }
 
 void site_lost(struct queue *queue, struct site *site, const struct cause *cause, int64_t begun_ms)
@@ -538,7 +553,7 @@ void site_lost(struct queue *queue, struct site *site, const struct cause *cause
     pace_broken(&site->pace);
     site->lost++;
     if (site->lost >= SITE_LOST_MAX && !site_rests(site))
-        rest(queue, site, cause, false);
+        rest(queue, site, cause, LOST);
 }
 
 static void bounce(struct queue *queue, struct unit *unit, void *context)
@@ -553,15 +568,21 @@ void site_impossible(struct queue *queue, struct site *site, const struct cause 
     cause_drop(&kept);
 }
 
+/* SITE rests no longer. */
+static void go_on(struct queue *queue, struct site *site)
+{
+    if (!list_empty(&site->idle) && site->ready)
+        carrier_wake(queue, site);
+    else
+        site_fill(queue, site);
+}
+
 void site_due(void *context, struct heap_node *node)
 {
     struct queue *queue = context;
     struct site *site = LIST_ENTRY(node, struct site, backoff);
     site->next_ms = 0;
-    if (!list_empty(&site->idle) && site->ready)
-        carrier_wake(queue, site);
-    else
-        site_fill(queue, site);
+    go_on(queue, site);
     site_consider(queue, site);
 }
 
@@ -571,7 +592,7 @@ void site_retry(struct queue *queue, struct site *site, uint64_t rests)
         return;
     schedule_remove(queue->backoff, &site->backoff);
     site->next_ms = 0;
-    site_fill(queue, site);
+    go_on(queue, site);
 }
 
 static void unplace(struct queue *queue, struct unit *unit, void *context)

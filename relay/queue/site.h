@@ -23,7 +23,7 @@ struct unit;
 #define SITE_FEW         8                /* … where no more messages wait for each of them */
 #define SITE_TOLD_MAX    100              /* waiting units that a failure writes a `deferred` line for */
 #define SITE_REST_MAX_MS (30 * 60 * 1000) /* a probe costs little, so a site rests no longer */
-#define SITE_PROBE_MS    15000            /* a smart host that cannot be reached is probed after, then after twice as long … */
+#define SITE_PROBE_MS    15000            /* a smart host that is away is probed after, then after twice as long … */
 
 /* Where to: what makes a site. Names are borrowed. */
 struct site_host {
@@ -56,6 +56,7 @@ struct site {
     struct pace_bounds bounds;
     uint64_t messages; /* over one connection, at most */
     unsigned failures; /* one after the other: the site could not be reached */
+    unsigned probes;   /* of these, rests of a smart host that was away for a moment, as far as is known */
     unsigned lost;     /* one after the other: a connection broke in use */
     int64_t next_ms;   /* rests until (monotonic) */
     int64_t since_ms;  /* rests since */

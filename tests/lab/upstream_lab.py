@@ -1,6 +1,7 @@
 """Smart hosts and other servers that want more than mail: TLS sessions, logins, routes by sender and account; with an unmodified Postfix
 and with our own submission service."""
 import base64
+import datetime
 import os
 import pathlib
 import shutil
@@ -262,6 +263,18 @@ def case_a_dead_smart_host_is_an_alarm_and_mail_waits():
         wait_for(lambda: len(second.messages) == 3, what="what waited")
         wait_for(lambda: not [s for s in daemon.cli("status", json_output=True)["sites"] if s["alarm"]], what="the alarm's end")
         assert not daemon.events("bounced")
+
+
+def case_a_wrong_password_is_not_tried_again_so_soon():
+    """It could lock the account: the site rests for the schedule's step, however soon a smart host that is away is probed."""
+    for mechanism in ("PLAIN", "SCRAM-SHA-256"):
+        with World() as world:
+            port = postfix_with_logins(world, mechanism)[1]
+            daemon = relay(world, smart_route(world, port, "wrong")[1], queue="retry = { 5min }")
+            submit(daemon, "alice@example.net", ["bob@far.example"], message())
+            rest = wait_for(lambda: daemon.events("site-backoff"), what="the site's rest")[0]
+            began, ends = (datetime.datetime.fromisoformat(rest[name].replace("Z", "+00:00")) for name in ("time", "next"))
+            assert "535 " in rest["reply"] and (ends - began).total_seconds() > 240, rest
 
 
 def case_a_smart_host_that_starts_anew_is_not_given_up_for_long():

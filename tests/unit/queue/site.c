@@ -131,25 +131,85 @@ static void a_site_that_comes_back_is_probed(void **state)
     world_free(&world);
 }
 
+static int64_t rest_of(const struct site *site)
+{
+    return site->next_ms - site->since_ms;
+}
+
 /* All mail waits for it, and nobody's attempt is used up. Half a minute without it is no five minutes without mail. */
 static void a_smart_host_is_probed_soon(void **state)
 {
-    static const int64_t rests_ms[] = { 15000, 30000, 60000, 120000, 240000, 480000 };
+    static const int64_t rests_ms[] = { 15000, 30000, 60000, 120000, 240000 };
+    unsigned probes = sizeof rests_ms / sizeof *rests_ms;
     (void)state;
     struct world *world = world_new("route \"*\" { via = \"smtp.upstream.example:587\" }\n");
     world->refuse = DELIVERY_UNREACHABLE;
     for (unsigned i = 0; i < 3; i++)
         world_send(world, "alice", "alice@here.example", "bob@there.example");
     WORLD_UNTIL(world, world->stored == 3 && entries_count(world->queue) == 3);
-    for (unsigned i = 0; i < sizeof rests_ms / sizeof *rests_ms; i++) {
+    for (unsigned i = 0; i <= probes; i++) {
         WORLD_UNTIL(world, smart_host(world)->failures == i + 1);
         struct site *site = smart_host(world);
-        assert_int_equal(site->next_ms - site->since_ms, rests_ms[i]);
+        if (i < probes)
+            assert_int_equal(rest_of(site), rests_ms[i]);
+        else
+            assert_in_range(rest_of(site), 270000, 330000); /* now it is an outage, and the schedule begins */
         assert_int_equal(site->ready, 3);
-        world->refuse = rests_ms[i] == 480000 ? DELIVERY_ENDED : DELIVERY_UNREACHABLE;
+        world->refuse = i < probes ? DELIVERY_UNREACHABLE : DELIVERY_ENDED;
         site_retry(world->queue, site, sites_rests_begun(world->queue));
     }
     WORLD_UNTIL(world, world_logged(world, "event=delivered", "attempt=1") == 3);
+    assert_int_equal(smart_host(world)->probes, 0);
+    world_free(&world);
+}
+
+/* What a smart host said, and how long it rests then. */
+static void a_smart_host_that_answers_is_not_asked_so_soon(void **state)
+{
+    static const struct {
+        enum delivery_end end;
+        const char *reply;
+        bool soon;
+    } cases[] = {
+        { DELIVERY_UNREACHABLE, "connection refused", true },
+        { DELIVERY_UNREACHABLE, "421 4.3.2 shutting down", true },
+        { DELIVERY_UNREACHABLE, "535 5.7.8 wrong password", false },
+        { DELIVERY_UNREACHABLE, "554 5.7.1 go away", false },
+        { DELIVERY_UNREACHABLE, "454 4.7.0 the passwords cannot be read", false },
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct world *world = world_new("route \"*\" { via = \"smtp.upstream.example:587\" }\n");
+        world->manual = true;
+        world_send(world, "alice", "alice@here.example", "bob@there.example");
+        WORLD_UNTIL(world, world->opens == 1);
+        world_close(world, 0, 1, cases[i].end, "4.7.8", cases[i].reply);
+        WORLD_UNTIL(world, site_rests(smart_host(world)));
+        if (cases[i].soon)
+            assert_int_equal(rest_of(smart_host(world)), 15000);
+        else
+            assert_in_range(rest_of(smart_host(world)), 270000, 330000);
+        world_free(&world);
+    }
+}
+
+/* It starts anew while mail goes there: its connections break one after the other. */
+static void a_smart_host_that_breaks_off_is_probed_soon(void **state)
+{
+    (void)state;
+    struct world *world =
+        world_new("route \"*\" { via = \"smtp.upstream.example:587\" }\ndelivery { connections-per-site = 1 }\n");
+    world->manual = true;
+    for (unsigned i = 0; i < 5; i++)
+        world_send(world, "alice", "alice@here.example", "bob@there.example");
+    for (uint64_t i = 1; i <= SITE_LOST_MAX; i++) {
+        WORLD_UNTIL(world, world->opens == i);
+        world_next(world, 0, i);
+        WORLD_UNTIL(world, world->nassigns == i);
+        world_close(world, 0, i, DELIVERY_LOST, "4.4.2", "the connection was reset");
+    }
+    WORLD_UNTIL(world, site_rests(smart_host(world)));
+    assert_int_equal(rest_of(smart_host(world)), 15000);
     world_free(&world);
 }
 
@@ -162,7 +222,26 @@ static void a_short_schedule_is_kept_to(void **state)
     world->refuse = DELIVERY_UNREACHABLE;
     world_send(world, "alice", "alice@here.example", "bob@there.example");
     WORLD_UNTIL(world, entries_count(world->queue) == 1 && smart_host(world)->failures == 1);
-    assert_in_range(smart_host(world)->next_ms - smart_host(world)->since_ms, 4500, 5500);
+    assert_in_range(rest_of(smart_host(world)), 4500, 5500);
+    world_free(&world);
+}
+
+/* A person asked for it to be tried: a connection that waits takes the next message. */
+static void a_retry_wakes_an_idle_connection(void **state)
+{
+    (void)state;
+    struct world *world = world_new("delivery { connections-per-site = 1 }\n");
+    world_say(world, DELIVERY_TEMPORARY, "4.3.1", "452 4.3.1 the disk is full");
+    world_send(world, "alice", "alice@here.example", "bob@there.example");
+    WORLD_UNTIL(world, world->nassigns == 1 && site_rests(only_site(world)));
+    world_say(world, DELIVERY_DONE, "2.0.0", "250 2.0.0 fine");
+    world_send(world, "alice", "alice@here.example", "bob@there.example");
+    WORLD_UNTIL(world, only_site(world)->ready == 1);
+    world_serve(world, 50);
+    assert_int_equal(world->nassigns, 1);
+    site_retry(world->queue, only_site(world), sites_rests_begun(world->queue));
+    WORLD_UNTIL(world, world_logged(world, "event=delivered", NULL) == 1);
+    assert_int_equal(world->opens, 1);
     world_free(&world);
 }
 
@@ -591,7 +670,10 @@ int main(void)
         WORLD_TEST(a_dead_site_rests),
         WORLD_TEST(a_site_that_comes_back_is_probed),
         WORLD_TEST(a_smart_host_is_probed_soon),
+        WORLD_TEST(a_smart_host_that_answers_is_not_asked_so_soon),
+        WORLD_TEST(a_smart_host_that_breaks_off_is_probed_soon),
         WORLD_TEST(a_short_schedule_is_kept_to),
+        WORLD_TEST(a_retry_wakes_an_idle_connection),
         WORLD_TEST(an_impossible_site_bounces),
         WORLD_TEST(one_connection_too_many_is_no_failure),
         WORLD_TEST(a_transaction_counts_once),
