@@ -111,6 +111,30 @@ static void a_busy_loop_does_its_chores(void **state)
     scene_close(&scene);
 }
 
+/* It kicks itself for ever, and each time from within the same round. */
+static void kick_again(void *context, int fd, unsigned what)
+{
+    struct scene *scene = context;
+    (void)fd;
+    assert_int_equal(what, WATCH_WRITE);
+    if (!scene->served++)
+        loop_soon(scene->loop, &scene->chore, do_chore, scene);
+    watch_kick(&scene->watches[0]);
+}
+
+static void who_kicks_itself_holds_up_no_chore(void **state)
+{
+    (void)state;
+    struct scene scene;
+    scene_open(&scene, 0, true);
+    watch_set(&scene.watches[0], scene.loop, scene.pipes[0][0], 0, kick_again, &scene);
+    watch_kick(&scene.watches[0]);
+    loop_run(scene.loop);
+    assert_int_equal(scene.chores, 1);
+    assert_true(scene.served > 1);
+    scene_close(&scene);
+}
+
 static void give_up(void *context)
 {
     struct scene *scene = context;
@@ -186,9 +210,9 @@ static void chores_may_touch_each_other(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_chore_waits_for_a_rest),     cmocka_unit_test(a_busy_loop_does_its_chores),
-        cmocka_unit_test(a_quiet_loop_does_it_at_once), cmocka_unit_test(a_chore_is_dropped_and_given_twice),
-        cmocka_unit_test(chores_may_touch_each_other),
+        cmocka_unit_test(a_chore_waits_for_a_rest),           cmocka_unit_test(a_busy_loop_does_its_chores),
+        cmocka_unit_test(who_kicks_itself_holds_up_no_chore), cmocka_unit_test(a_quiet_loop_does_it_at_once),
+        cmocka_unit_test(a_chore_is_dropped_and_given_twice), cmocka_unit_test(chores_may_touch_each_other),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
