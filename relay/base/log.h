@@ -11,8 +11,8 @@
  * is dropped and counted, never waited for: the next line that goes through carries `dropped=N`.
  *
  * A process that says much gathers its lines (log_gather) and writes several at a time, at the latest before it waits again. A warning
- * or an error takes what was gathered along at once. Where a process falls without a word, what it said in the
- * last moment is lost. */
+ * or an error takes what was gathered along at once. Where a process falls without a word, what it
+ * said in the last moment is lost. */
 #ifndef POSTERN_BASE_LOG_H
 #define POSTERN_BASE_LOG_H
 

@@ -90,6 +90,7 @@ static void forget_reason(struct connect *connect)
 {
     free(connect->reason);
     connect->reason = NULL;
+    connect->reason_stays = false;
 }
 
 void connect_fini(struct connect *connect)
@@ -327,8 +328,15 @@ void connect_failed(struct connect *connect, const struct reason *reason, bool c
     }
     bool is_first = !connect->reason;
     struct reason *kept = temporary_reason(connect);
-    if (counted || is_first) /* what a server said is worth more than that the other family leads nowhere */
+    /* What a server said is worth more than that the other family leads nowhere. */
+    if (is_first || (counted && !connect->reason_stays))
         *kept = *reason;
+}
+
+void connect_failed_login(struct connect *connect, const struct reason *reason)
+{
+    connect_failed(connect, reason, true);
+    connect->reason_stays = true;
 }
 
 enum delivery_end connect_verdict(const struct connect *connect, struct reason *ret_reason)

@@ -55,6 +55,7 @@ struct connect {
     bool saw_loop;
     bool saw_private;
     struct reason *reason; /* of the last temporary failure; NULL: there was none that counts */
+    bool reason_stays;     /* whatever fails after it */
 };
 
 /* Begins with the hosts of OPEN. ASK is called with CONTEXT. */
@@ -93,6 +94,9 @@ void connect_unanswered(struct connect *connect);
 /* The address that was tried last failed, for REASON. COUNTED: it took its time; not where the kernel said at once that there is
  * no way to it (a machine without IPv6), which does not use up the tries. */
 void connect_failed(struct connect *connect, const struct reason *reason, bool counted);
+
+/* The same of a target that refused the login: that is the reason from here on, also where the targets behind it cannot be reached. */
+void connect_failed_login(struct connect *connect, const struct reason *reason);
 
 /* After CONNECT_OVER: DELIVERY_UNREACHABLE or DELIVERY_IMPOSSIBLE, and why. */
 enum delivery_end connect_verdict(const struct connect *connect, struct reason *ret_reason);

@@ -148,7 +148,7 @@ static void secrets_over(void *context)
 static void on_login(struct connection *connection, const struct reason *reason)
 {
     struct pool *pool = connection->pool;
-    connect_failed(&connection->way, reason, true);
+    connect_failed_login(&connection->way, reason);
     if (connection->asked || !pool->ask_secrets) {
         login_over(connection);
         return;

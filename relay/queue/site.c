@@ -438,25 +438,26 @@ static void log_backoff(const struct queue *queue, const struct site *site, cons
 enum why { ASKED_FOR, LOST, UNREACHABLE };
 
 /* Is the service not there, or does it say that it is about to go? Anything else that was said is an answer: a login that was refused must
- * not be tried so soon, it could lock the account. */
+ * not be tried so soon, it could lock the account; nor whoever is told to go away for what was done (X.7.X). */
 static bool is_away(const struct cause *cause)
 {
-    return !cause->remote || span_equal(span_head(cause->reply, 3), SPAN("421"));
+    bool goes = span_equal(span_head(cause->reply, 3), SPAN("421")) && strncmp(cause->enhanced, "4.7.", 4) != 0;
+    return !cause->remote || goes;
 }
 
-/* How long SITE rests. All mail waits for a smart host, which mostly is away for no longer than it takes to start again: until it is clear
- * that it takes longer it is probed, and that is no step of the schedule. */
-static int64_t rest_ms(const struct queue *queue, struct site *site, const struct cause *cause, enum why why)
+/* SITE rests for a step of the schedule. But all mail waits for a smart host, which mostly is away for no longer than it takes to start again:
+ * until it is clear that it takes longer it is probed, and that is no step. */
+static void set_rest(const struct queue *queue, struct site *site, const struct cause *cause, enum why why)
 {
-    bool is_probed = !site->is_mx && why != ASKED_FOR && is_away(cause);
-    int64_t rest_ms = retry_delay(queue_conf(queue), site->failures - site->probes), probe_ms = SITE_PROBE_MS;
+    int64_t rest_ms = retry_delay(queue_conf(queue), site->failures - site->probes);
+    int64_t probe_ms = (int64_t)SITE_PROBE_MS << site->probes; /* no more of them than make it SITE_REST_MAX_MS */
     rest_ms = rest_ms < SITE_REST_MAX_MS ? rest_ms : SITE_REST_MAX_MS;
-    for (unsigned n = 0; n < site->probes && probe_ms < rest_ms; n++)
-        probe_ms *= 2;
-    if (!is_probed || probe_ms >= rest_ms)
-        return rest_ms;
-    site->probes++;
-    return probe_ms;
+    if (!site->is_mx && why != ASKED_FOR && is_away(cause) && probe_ms < rest_ms) {
+        rest_ms = probe_ms;
+        site->probes++;
+    }
+    site->since_ms = clock_monotonic_ms();
+    site->next_ms = site->since_ms + rest_ms;
 }
 
 /* The site rests and its units wait. Where it could not be reached no unit was tried, so the one whose turn it was pays with an attempt,
@@ -468,9 +469,8 @@ static void rest(struct queue *queue, struct site *site, const struct cause *cau
     if (site->failures == 1 || !site->is_mx)
         stall_failed(queue, cause);
     pace_rest(&site->pace);
-    site->since_ms = clock_monotonic_ms();
     site->rest = ++queue->sites->rests;
-    site->next_ms = site->since_ms + rest_ms(queue, site, cause, why);
+    set_rest(queue, site, cause, why);
     schedule_set(queue->backoff, &site->backoff, site->next_ms);
     cause_drop(&site->cause);
     site->cause = cause_keep(cause);

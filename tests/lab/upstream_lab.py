@@ -266,11 +266,12 @@ def case_a_dead_smart_host_is_an_alarm_and_mail_waits():
 
 
 def case_a_wrong_password_is_not_tried_again_so_soon():
-    """It could lock the account: the site rests for the schedule's step, however soon a smart host that is away is probed."""
+    """It could lock the account: the site rests for the schedule's step, however soon a smart host that is away is probed, as the second one is."""
     for mechanism in ("PLAIN", "SCRAM-SHA-256"):
         with World() as world:
             port = postfix_with_logins(world, mechanism)[1]
-            daemon = relay(world, smart_route(world, port, "wrong")[1], queue="retry = { 5min }")
+            section = smart_route(world, port, "wrong")[1].replace(f'via = "localhost:{port}"', f'via = {{ "localhost:{port}", "127.0.6.9:{free_port()}" }}')
+            daemon = relay(world, section, queue="retry = { 5min }")
             submit(daemon, "alice@example.net", ["bob@far.example"], message())
             rest = wait_for(lambda: daemon.events("site-backoff"), what="the site's rest")[0]
             began, ends = (datetime.datetime.fromisoformat(rest[name].replace("Z", "+00:00")) for name in ("time", "next"))
