@@ -18,12 +18,16 @@
 #include <stdlib.h>
 
 #define TROUBLE_MS 30000 /* a message that cannot be read, or whose log cannot be written, is tried again after */
+#define CROWD_MIN  200   /* connections begun at once, or … */
+#define CROWD_MS   2     /* … over time one in so many ms, are a crowd */
+#define CROWD_MAX  1000  /* of them are remembered */
 
 struct carriers {
     struct map *by_number;
     struct list waiting; /* those that wait for work, the one that does so longest first */
     uint64_t last_number;
     unsigned in_phase[PHASES];
+    int64_t crowd_ms; /* when the last of those begun lately is forgotten (monotonic) */
 };
 
 struct carriers *carriers_new(void)
@@ -72,6 +76,18 @@ unsigned carriers_waiting(const struct queue *queue)
 unsigned carriers_busy(const struct queue *queue)
 {
     return queue->carriers->in_phase[SENDING];
+}
+
+bool carriers_crowd(const struct queue *queue)
+{
+    return queue->carriers->crowd_ms - clock_monotonic_ms() >= CROWD_MIN * CROWD_MS;
+}
+
+/* One more was begun. Each is remembered for CROWD_MS behind the others. */
+static void remember(struct carriers *carriers, int64_t now_ms)
+{
+    int64_t from_ms = carriers->crowd_ms > now_ms ? carriers->crowd_ms : now_ms, latest_ms = now_ms + CROWD_MAX * CROWD_MS;
+    carriers->crowd_ms = from_ms + CROWD_MS < latest_ms ? from_ms + CROWD_MS : latest_ms;
 }
 
 static struct span number_key(const uint64_t *number)
@@ -138,6 +154,7 @@ bool carrier_open(struct queue *queue, struct site *site)
     if (!site->opening++)
         site->opening_ms = carrier->begun_ms;
     carriers->in_phase[OPENING]++;
+    remember(carriers, carrier->begun_ms);
     map_put(carriers->by_number, number_key(&carrier->number), carrier, NULL);
     return true;
 }

@@ -87,4 +87,7 @@ unsigned carriers_waiting(const struct queue *queue);
 /* How many are in a transaction. */
 unsigned carriers_busy(const struct queue *queue);
 
+/* Are so many being begun, hundreds a second, that they wait for this machine rather than for those whom they go to? */
+bool carriers_crowd(const struct queue *queue);
+
 #endif

@@ -236,12 +236,13 @@ void site_turn(void *context, struct heap_node *node)
 }
 
 /* A connection costs both sides more than a message does. So while the first to SITE is being made, or while those that there are take one
- * message after the other and few wait, no more are made for a moment. */
+ * message after the other and few wait, no more are made for a moment. Where this machine is what they wait for, more would make it worse. */
 static bool is_patient(struct queue *queue, struct site *site)
 {
     bool serves = site->open > site->opening;
     bool is_enough = serves ? site->ready <= SITE_FEW * site->open : site->open;
-    int64_t until_ms = (serves ? site->sent_ms : site->opening_ms) + SITE_PATIENCE_MS;
+    int64_t patience_ms = carriers_crowd(queue) ? SITE_CROWD_MS : SITE_PATIENCE_MS;
+    int64_t until_ms = (serves ? site->sent_ms : site->opening_ms) + patience_ms;
     if (!is_enough || clock_monotonic_ms() >= until_ms)
         return false;
     schedule_set(queue->turns, &site->turn, until_ms);

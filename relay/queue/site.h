@@ -20,6 +20,7 @@ struct unit;
 #define SITE_PART        8                /* a site may have an eighth of the connections that are free */
 #define SITE_LOST_MAX    3                /* connections broken in use, one after the other, before a site rests */
 #define SITE_PATIENCE_MS 20               /* connections that serve so soon may be enough … */
+#define SITE_CROWD_MS    1000             /* … or so soon, while very many are begun at once … */
 #define SITE_FEW         8                /* … where no more messages wait for each of them */
 #define SITE_TOLD_MAX    100              /* waiting units that a failure writes a `deferred` line for */
 #define SITE_REST_MAX_MS (30 * 60 * 1000) /* a probe costs little, so a site rests no longer */

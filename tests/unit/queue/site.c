@@ -59,6 +59,32 @@ static void the_first_connection_may_be_enough(void **state)
     world_free(&world);
 }
 
+static struct site *other_site(struct world *world, unsigned number)
+{
+    char name[40];
+    snprintf(name, sizeof name, "mx%u.crowd.example", number);
+    struct site_plan plan = { .source = "", .is_mx = true, .nhosts = 1, .hosts = { { name, 10, 25 } } };
+    return site_get(world->queue, &plan);
+}
+
+/* Where very many are begun at once, the first is late because of them: a second one for the same few messages would not help. */
+static void in_a_crowd_the_first_connection_has_more_time(void **state)
+{
+    (void)state;
+    struct world *world = world_new("");
+    world->manual = true;
+    for (unsigned i = 0; i < 1000; i++)
+        assert_true(carrier_open(world->queue, other_site(world, i)));
+    assert_true(carriers_crowd(world->queue));
+    for (unsigned i = 0; i < 5; i++)
+        world_send(world, "alice", "alice@here.example", "bob@there.example");
+    WORLD_UNTIL(world, only_site(world)->ready == 5);
+    int64_t begun_ms = only_site(world)->opening_ms;
+    WORLD_UNTIL(world, only_site(world)->open == 2);
+    assert_true(clock_monotonic_ms() >= begun_ms + SITE_CROWD_MS);
+    world_free(&world);
+}
+
 static void senders_take_turns(void **state)
 {
     (void)state;
@@ -665,6 +691,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WORLD_TEST(concurrency_grows_with_success),
         WORLD_TEST(the_first_connection_may_be_enough),
+        WORLD_TEST(in_a_crowd_the_first_connection_has_more_time),
         WORLD_TEST(senders_take_turns),
         WORLD_TEST(connections_are_used_again),
         WORLD_TEST(a_dead_site_rests),
