@@ -277,7 +277,7 @@ void print_trace(const json_t *trace)
     const char *route = screen_text_at(trace, "route"), *site = screen_text_at(trace, "site"),
                *account = screen_text_at(trace, "account");
     bool has_sender = json_is_string(json_object_get(trace, "from"));
-    const json_t *host;
+    const json_t *hosts = json_object_get(trace, "hosts"), *host;
     size_t i;
     screen_flow_format(0, 7, "Mail for %s%s%s%s%s%s goes %s%s%s", screen_text_at(trace, "address"), has_sender ? " from <" : "",
                        screen_text_at(trace, "from"), has_sender ? ">" : "", *account ? " by " : "", account,
@@ -288,13 +288,11 @@ void print_trace(const json_t *trace)
     print_pace(7, trace);
     print_sources(trace);
     printf("TLS:   %s\n", screen_text_at(trace, "tls"));
-    printf("Hosts:\n");
-    json_array_foreach(json_object_get(trace, "hosts"), i, host)
+    printf("Hosts:%s\n", json_array_size(hosts) ? "" : " none"); /* why, is the error behind it */
+    json_array_foreach(hosts, i, host)
     {
         print_host(host);
     }
-    if (*screen_text_at(trace, "problem"))
-        screen_wrapped(0, screen_text_at(trace, "problem"));
     if (*screen_text_at(trace, "reply"))
         screen_wrapped(2, screen_text_at(trace, "reply"));
 }

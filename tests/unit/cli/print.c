@@ -252,7 +252,7 @@ static void screens_look_like_this(void **state)
           "Mail for a@b goes to its MX hosts\nSite:  none yet (unused)\nTLS:   verify\nHosts:\n     10  mx:25  192.0.2.1, "
           "192.0.2.2\n" },
         { print_trace, "{\"address\": \"a@b\", \"route\": \"*\", \"site\": \"s\", \"problem\": \"nothing\"}",
-          "Mail for a@b goes by route \"*\"\nSite:  s ()\nTLS:   \nHosts:\nnothing\n" },
+          "Mail for a@b goes by route \"*\"\nSite:  s ()\nTLS:   \nHosts: none\n" },
         { print_trace,
           "{\"address\": \"a@b\", \"from\": \"c@d\", \"account\": \"carol\", \"route\": \"sales\", \"class\": \"bulk\", "
           "\"entry\": \"carol\"}",
