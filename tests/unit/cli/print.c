@@ -299,11 +299,11 @@ static void long_texts_break_at_spaces(void **state)
 {
     (void)state;
     print(print_trace,
-          "{\"problem\": \"550 5.7.1 one two three four five six seven eight nine ten eleven twelve thirteen fourteen\"}");
-    assert_non_null(
-        strstr(capture.out, "\n550 5.7.1 one two three four five six seven eight nine ten eleven twelve\nthirteen fourteen\n"));
-    print(print_trace, "{\"problem\": \"" E10 E10 E10 E10 E10 E10 E10 E10 E10 "\"}");
-    assert_non_null(strstr(capture.out, "\n" E10 E10 E10 E10 E10 E10 E10 E10 "\n" E10 "\n"));
+          "{\"reply\": \"550 5.7.1 one two three four five six seven eight nine ten eleven twelve thirteen fourteen\"}");
+    assert_non_null(strstr(
+        capture.out, "\n  550 5.7.1 one two three four five six seven eight nine ten eleven twelve\n  thirteen fourteen\n"));
+    print(print_trace, "{\"reply\": \"" E10 E10 E10 E10 E10 E10 E10 E10 E10 "\"}");
+    assert_non_null(strstr(capture.out, "\n  " E10 E10 E10 E10 E10 E10 E10 "eeeeeeee\n  ee" E10 "\n"));
 }
 
 /* An account with one of everything that its answers may have. */
