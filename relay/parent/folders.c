@@ -64,7 +64,7 @@ static bool make(const char *path, const char *user, mode_t mode, bool keep_user
     struct stat status;
     const struct passwd *owner = getpwnam(user);
     if (owner && stat(path, &status) == 0 && status.st_uid == owner->pw_uid)
-        return true; /* as tmpfiles.d made it: under systemd the parent may not change owners */
+        return true; /* as tmpfiles.d made it */
     if (owner && chown(path, owner->pw_uid, owner->pw_gid) != 0) {
         log_say(LOG_ERROR, "error", "%s cannot be given to %s: %s", path, user, strerror(errno));
         return false;

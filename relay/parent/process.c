@@ -253,7 +253,10 @@ static void log_death(const struct process *process, int status)
     log_string(&line, "died", role_name(process->kind));
     log_number(&line, "pid", process->pid);
     log_number(&line, WIFSIGNALED(status) ? "signal" : "status", WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
-    log_string(&line, "text", "a role has died; it is started again and nothing accepted is lost");
+    log_string(&line, "text",
+               WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS
+                   ? "a system call filter has ended a role: its own, or SystemCallFilter of the unit"
+                   : "a role has died; it is started again and nothing accepted is lost");
     log_end(&line);
 }
 

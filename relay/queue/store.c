@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/fsuid.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <unistd.h>
@@ -232,18 +233,28 @@ void store_sync(struct store *store)
     }
 }
 
-/* Opens or makes the folder PATH; one that is made as root is given to the role's user. */
+/* Opens PATH as USER does (NULL: as the caller): root may have no right to read what others own, as under systemd. */
+static int open_as(const struct passwd *user, const char *path)
+{
+    if (user)
+        setfsuid(user->pw_uid);
+    int folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), problem = errno;
+    if (user)
+        setfsuid(geteuid());
+    errno = problem;
+    return folder;
+}
+
+/* Opens or makes the folder PATH; one that is root's is given to the role's user. */
 static int open_folder(const struct role *role, const char *path)
 {
-    if (mkdir(path, 0700) != 0 && errno != EEXIST)
-        return -1;
-    int folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     struct stat status;
     const struct passwd *user = geteuid() == 0 ? getpwnam(role_user(role->kind)) : NULL;
-    if (folder >= 0 && user && fstat(folder, &status) == 0 && status.st_uid == 0 &&
-        fchown(folder, user->pw_uid, user->pw_gid) != 0)
+    if (mkdir(path, 0700) != 0 && errno != EEXIST)
+        return -1;
+    if (user && stat(path, &status) == 0 && status.st_uid == 0 && chown(path, user->pw_uid, user->pw_gid) != 0)
         log_say(LOG_WARNING, "notice", "%s belongs to root and cannot be given to %s: %s", path, user->pw_name, strerror(errno));
-    return folder;
+    return open_as(user, path);
 }
 
 /* Would the spool be gone with the power? */
