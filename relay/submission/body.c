@@ -92,14 +92,14 @@ void body_begin(struct session *session)
     set_deadline(session);
 }
 
-/* The message will be refused with REPLY: what came of it is not needed any more. The first reason is the one that is told. */
+/* The message will be refused with REPLY, and no more of it is stored. The first reason is the one that is told. What came of the header
+ * stays where it is: whoever found the reason is looking at it (take). */
 static void spoil(struct body *body, const char *reply)
 {
     if (body->refusal)
         return;
     body->refusal = reply;
     intake_free(&body->intake);
-    buffer_fini(&body->head);
 }
 
 static const char *intake_refusal(const struct intake *intake)
@@ -216,14 +216,16 @@ static void take_head(struct session *session, struct span content)
 static void take(struct session *session, struct span content)
 {
     struct body *body = session->transaction->body;
-    if (!content.n || body->refusal)
-        return;
-    if (body->feedback)
-        feedback_add(body->feedback, content);
-    if (body->head_done)
-        store(body, content);
-    else
-        take_head(session, content);
+    if (content.n && !body->refusal) {
+        if (body->feedback)
+            feedback_add(body->feedback, content);
+        if (body->head_done)
+            store(body, content);
+        else
+            take_head(session, content);
+    }
+    if (body->refusal)
+        buffer_fini(&body->head);
 }
 
 /* A report is told when nothing speaks against the message any more. Should it not be stored, it comes again; policy knows those that it
