@@ -305,12 +305,14 @@ bool carrier_is_untouched(const struct carrier *carrier)
     return true;
 }
 
-/* The connection ended in good order before it saw its assignment: the unit waits again, and no attempt is counted. */
+/* The connection ended in good order before it saw its assignment: the unit waits again, but where a person holds or has removed its
+ * message, and no attempt is counted. */
 void carrier_give_back(struct queue *queue, struct carrier *carrier)
 {
     struct unit *unit = carrier->unit;
     drop_verdicts(carrier);
     unit->attempts--;
     enter(queue, carrier, BETWEEN);
-    fair_add(queue, carrier->site, unit);
+    if (settle_returned(queue, unit))
+        fair_add(queue, carrier->site, unit);
 }

@@ -65,7 +65,8 @@ enum carrier_end carrier_finish(struct queue *queue, struct carrier *carrier, co
 /* Was nothing said yet of any recipient of the transaction? */
 bool carrier_is_untouched(const struct carrier *carrier);
 
-/* The connection ended in good order before it saw its assignment: the unit waits again, and no attempt is counted. */
+/* The connection ended in good order before it saw its assignment: the unit waits again, but where a person holds or has removed its
+ * message, and no attempt is counted. */
 void carrier_give_back(struct queue *queue, struct carrier *carrier);
 
 /* Takes CARRIER, which has no transaction any more, out and frees it. */

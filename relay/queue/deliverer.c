@@ -226,7 +226,7 @@ static void take_closed(struct deliverer *deliverer, const void *body)
     }
     carrier_end(queue, carrier);
     sites_feed(queue);
-    site_fill(queue, site);
+    carrier_wake(queue, site); /* what it gave back may be for another one, which waits */
     site_consider(queue, site);
 }
 

@@ -128,7 +128,8 @@ static void expire_part(struct settlement *settlement, uint32_t recipient, const
     cause_drop(&kept);
 }
 
-static void remove_part(struct queue *queue, struct unit *unit, uint32_t recipient, const struct cause *cause)
+/* A person has removed the message meanwhile: nobody hears of it. */
+static void note_removed(struct queue *queue, struct unit *unit, uint32_t recipient, const struct cause *cause)
 {
     note(queue, &(struct event){ unit->entry, OUTCOME_REMOVED, recipient, unit->attempts, cause, 0 });
 }
@@ -142,12 +143,14 @@ static bool settle_part(struct queue *queue, struct unit *unit, uint32_t index, 
         if (verdict->cause)
             notice_add(settlement->relayed, recipient, verdict->cause);
         settlement->done++;
+    } else if (unit->entry->removing) {
+        if (verdict->is == VERDICT_PERMANENT)
+            accounts_bad(queue, unit->entry, recipient, verdict->cause, true);
+        note_removed(queue, unit, recipient, verdict->cause);
+        settlement->done++;
     } else if (verdict->is == VERDICT_PERMANENT) {
         accounts_bad(queue, unit->entry, recipient, verdict->cause, true);
         notice_add(settlement->bounce, recipient, verdict->cause);
-    } else if (unit->entry->removing) {
-        remove_part(queue, unit, recipient, verdict->cause);
-        settlement->done++;
     } else if (settlement->expired) {
         expire_part(settlement, recipient, verdict->cause);
     } else {
@@ -235,6 +238,22 @@ void settle_bounce(struct queue *queue, struct unit *unit, struct cause *cause)
 {
     count_attempt(unit);
     settle_all(queue, unit, VERDICT_PERMANENT, cause);
+}
+
+bool settle_returned(struct queue *queue, struct unit *unit)
+{
+    struct entry *entry = unit->entry;
+    struct cause nothing = cause_make(SPAN(""), SPAN(""));
+    uint32_t count = unit->count;
+    if (entry->held && !entry->removing)
+        unit_hold(queue, unit);
+    if (!entry->removing)
+        return !entry->held;
+    for (uint32_t i = 0; i < count; i++)
+        note_removed(queue, unit, unit->parts[i].recipient, &nothing);
+    unit_free(queue, unit);
+    entry_settle(queue, entry, count);
+    return false;
 }
 
 void settle_waiting(struct queue *queue, struct unit *unit, struct cause *cause, int64_t due_ms, bool tell)

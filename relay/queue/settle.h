@@ -32,6 +32,10 @@ void settle_bounce(struct queue *queue, struct unit *unit, struct cause *cause);
  * message is too old; TELL: the deferral is noted and logged. */
 void settle_waiting(struct queue *queue, struct unit *unit, struct cause *cause, int64_t due_ms, bool tell);
 
+/* UNIT comes back from a connection that has sent nothing of it. True: it is the caller's, to wait again. Else a person holds or has removed
+ * its message, and that is done to it; its entry may be gone. */
+bool settle_returned(struct queue *queue, struct unit *unit);
+
 /* The bounce of RECIPIENT is settled: its report is durable, or none is due. Noted and logged; entry_settle is the caller's. */
 void settle_bounced(struct queue *queue, struct entry *entry, uint32_t recipient, unsigned attempt, const struct cause *cause);
 

@@ -195,6 +195,26 @@ static void while_it_is_sent(void **state)
     world_free(&world);
 }
 
+/* Nobody hears that a removed message was refused. */
+static void removed_and_refused(void **state)
+{
+    (void)state;
+    struct world *world = world_new("");
+    world->manual = true;
+    struct uid id = world_send(world, "alice", "alice@here.example", "bob@there.example");
+    WORLD_UNTIL(world, world->opens == 1);
+    world_next(world, 0, 1);
+    WORLD_UNTIL(world, world->nassigns == 1);
+    assert_int_equal(world_ask_id(world, ADMIN_QUEUE_REMOVE, id), ADMIN_DONE);
+    world_say(world, DELIVERY_PERMANENT, "5.1.1", "550 5.1.1 no such user");
+    world_outcome(world, 0, &world->assigns[0].assign, 0, "");
+    world_next(world, 0, 1);
+    WORLD_UNTIL(world, entries_count(world->queue) == 0);
+    world_serve(world, 50);
+    assert_int_equal(world_logged(world, "event=accepted", "report="), 0);
+    world_free(&world);
+}
+
 static void a_life_is_told(void **state)
 {
     (void)state;
@@ -389,6 +409,7 @@ int main(void)
         WORLD_TEST(a_large_element_is_cut),
         WORLD_TEST(hold_and_release),
         WORLD_TEST(while_it_is_sent),
+        WORLD_TEST(removed_and_refused),
         WORLD_TEST(a_life_is_told),
         WORLD_TEST(status_counts),
         WORLD_TEST(a_site_is_resolved_for_trace),

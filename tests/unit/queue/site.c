@@ -515,6 +515,50 @@ static void an_idle_connection_that_closes_gives_its_unit_back(void **state)
     world_free(&world);
 }
 
+/* A person was faster than the end of the connection. */
+static void what_is_given_back_is_held_or_removed(void **state)
+{
+    static const enum admin_verb verbs[] = { ADMIN_QUEUE_HOLD, ADMIN_QUEUE_REMOVE };
+    (void)state;
+    for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++) {
+        struct world *world = world_new("");
+        world->manual = true;
+        struct uid id = world_send(world, "alice", "alice@here.example", "b@there.example");
+        WORLD_UNTIL(world, world->opens == 1);
+        world_next(world, 0, 1);
+        WORLD_UNTIL(world, world->nassigns == 1);
+        assert_int_equal(world_ask_id(world, verbs[i], id), ADMIN_DONE);
+        world_close(world, 0, 1, DELIVERY_ENDED, "", "");
+        WORLD_UNTIL(world, !carriers_count(world->queue));
+        assert_int_equal(entries_count(world->queue), verbs[i] == ADMIN_QUEUE_HOLD);
+        assert_int_equal(world->queue->recipients[UNIT_HELD], verbs[i] == ADMIN_QUEUE_HOLD);
+        assert_int_equal(world->queue->recipients[UNIT_READY], 0);
+        world_free(&world);
+    }
+}
+
+/* It goes by another connection of its site, which waits for work. */
+static void what_is_given_back_wakes_a_connection(void **state)
+{
+    (void)state;
+    struct world *world = world_new("delivery { connections-per-site = 2 }");
+    world->manual = true;
+    for (unsigned i = 0; i < 2; i++)
+        world_send(world, "alice", "alice@here.example", "b@there.example");
+    WORLD_UNTIL(world, world->opens == 2);
+    world_next(world, 0, 1);
+    world_next(world, 0, 2);
+    WORLD_UNTIL(world, world->nassigns == 2);
+    uint64_t idle = world->assigns[0].assign.connection;
+    world_outcome(world, 0, &world->assigns[0].assign, 0, "");
+    world_next(world, 0, idle);
+    WORLD_UNTIL(world, world_logged(world, "event=delivered", NULL) == 1);
+    world_close(world, 0, world->assigns[1].assign.connection, DELIVERY_ENDED, "", "");
+    WORLD_UNTIL(world, world->nassigns == 3);
+    assert_int_equal(world->assigns[2].assign.connection, idle);
+    world_free(&world);
+}
+
 /* Slow sites, however many they are, get one connection each as long as there are any; then they take turns. */
 static void slow_sites_take_turns(void **state)
 {
@@ -713,6 +757,8 @@ int main(void)
         WORLD_TEST(lost_connections),
         WORLD_TEST(a_delivery_process_goes),
         WORLD_TEST(an_idle_connection_that_closes_gives_its_unit_back),
+        WORLD_TEST(what_is_given_back_is_held_or_removed),
+        WORLD_TEST(what_is_given_back_wakes_a_connection),
         WORLD_TEST(slow_sites_take_turns),
         WORLD_TEST(idle_connections_make_room),
         WORLD_TEST(idle_connections_make_room_for_a_busy_site),
