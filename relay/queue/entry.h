@@ -22,7 +22,8 @@ struct entry {
     int64_t over_ms;      /* recovered ones: when an attempt first failed beyond the lifetime; 0: not yet */
     struct unit *units;   /* its recipients without a final outcome, but for those whose bounce is being written */
     uint32_t live;        /* recipients without a final outcome */
-    uint16_t notices;     /* reports about it that are being written */
+    uint16_t notices;     /* reports about it that are to be written, or are being written */
+    uint8_t gathering;    /* of these, those that wait for more to tell of */
     bool recovered : 1;   /* known from an earlier process: born_ms comes from the wall clock */
     bool held : 1;        /* a person or policy holds it: then born_ms is how old it was when that began */
     bool suspended : 1;   /* it is held because its account is suspended, and for nothing else */

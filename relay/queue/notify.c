@@ -1,7 +1,10 @@
 /* A report goes through the same writer as submitted mail (spool/writer.h), into a segment that the queue gives to itself, and enters the
  * queue as a message with the null sender. Only when it is durable are the recipients' bounces noted: a crash in between costs another
  * attempt at them, never a report. Where the report cannot be stored it is tried again; nothing is forgotten meanwhile, since the
- * recipients still count as not finished. */
+ * recipients still count as not finished.
+ *
+ * A message to many gets few reports: while more of it is on its way, the recipients that failed, or were handed on, are gathered for half
+ * of the message's age, in bounds. So the reports of one message grow rarer, and what is over at once is told at once. */
 #include "notify.h"
 
 #include "../base/clock.h"
@@ -12,14 +15,22 @@
 #include "envelopes.h"
 #include "original.h"
 #include "report.h"
+#include "retry.h"
 #include "settle.h"
+#include "unit.h"
 
 #include <stdlib.h>
 
-#define AGAIN_MS 30000 /* after a report could not be stored */
+#define AGAIN_MS       30000 /* after a report could not be stored */
+#define GATHER_MIN_MS  1000
+#define GATHER_MAX_MS  30000
+#define GATHER_TICK_MS 500
+#define GATHER_ITEMS   1000 /* recipients of a report that takes in more of them */
+#define GATHER_LOOK    1000 /* reports that are looked at for one of the same message */
 
 struct item {
     uint32_t recipient;
+    unsigned attempt;
     struct cause *cause;
 };
 
@@ -33,6 +44,7 @@ struct notice {
     uint32_t capacity;
     struct item *items;
     struct uid report;
+    int64_t due_ms; /* of one that is gathered (monotonic) */
 };
 
 /* Who hears of what: those who asked for it, and (usual) those who did not say what they want (RFC 3461 4.1). */
@@ -47,15 +59,18 @@ static const struct {
 };
 
 struct notify {
+    struct list gathering;
     struct list waiting;
     struct list running;
     unsigned nrunning;
     struct timer again;
+    struct timer gathered;
 };
 
 struct notify *notify_new(void)
 {
     struct notify *notify = text_zalloc(sizeof *notify);
+    list_init(&notify->gathering);
     list_init(&notify->waiting);
     list_init(&notify->running);
     return notify;
@@ -81,6 +96,8 @@ void notify_free(struct notify **notify)
     if (!*notify)
         return;
     timer_fini(&(*notify)->again);
+    timer_fini(&(*notify)->gathered);
+    free_all(&(*notify)->gathering);
     free_all(&(*notify)->waiting);
     free_all(&(*notify)->running);
     free(*notify);
@@ -104,13 +121,18 @@ struct notice *notice_new(struct entry *entry, unsigned attempt, enum report_kin
     return notice;
 }
 
-void notice_add(struct notice *notice, uint32_t recipient, struct cause *cause)
+static void add(struct notice *notice, struct item item)
 {
     if (notice->count == notice->capacity) {
         notice->capacity = notice->capacity ? notice->capacity * 2 : 4;
         notice->items = text_realloc(notice->items, notice->capacity * sizeof *notice->items);
     }
-    notice->items[notice->count++] = (struct item){ recipient, cause_share(cause) };
+    notice->items[notice->count++] = item;
+}
+
+void notice_add(struct notice *notice, uint32_t recipient, struct cause *cause)
+{
+    add(notice, (struct item){ recipient, notice->attempt, cause_share(cause) });
 }
 
 /* Does the sender want to hear of RECIPIENT (RFC 3461 4.1)? */
@@ -135,7 +157,7 @@ static uint32_t settle_silent(struct queue *queue, struct notice *notice)
             continue;
         }
         if (notice->kind == REPORT_FAILED) {
-            settle_bounced(queue, notice->entry, item.recipient, notice->attempt, item.cause);
+            settle_bounced(queue, notice->entry, item.recipient, item.attempt, item.cause);
             settled++;
         }
         cause_drop(&item.cause);
@@ -146,20 +168,107 @@ static uint32_t settle_silent(struct queue *queue, struct notice *notice)
 
 static void start_waiting(struct queue *queue);
 
+/* Is some of ENTRY on its way, so that more may fail soon? */
+static bool is_under_way(const struct entry *entry)
+{
+    for (const struct unit *unit = entry->units; unit; unit = unit->next)
+        if (unit->state != UNIT_SCHEDULED && unit->state != UNIT_HELD)
+            return true;
+    return false;
+}
+
+/* The notice of ENTRY and KIND that is gathered and has room for COUNT more recipients, or NULL. */
+static struct notice *gathered_of(const struct queue *queue, const struct entry *entry, enum report_kind kind, uint32_t count)
+{
+    const struct list *all = &queue->notify->gathering;
+    unsigned looked = 0;
+    for (struct list *node = all->previous; node != all && looked < GATHER_LOOK; node = node->previous, looked++) {
+        struct notice *notice = LIST_ENTRY(node, struct notice, node);
+        if (notice->entry == entry && notice->kind == kind && notice->count + count <= GATHER_ITEMS)
+            return notice;
+    }
+    return NULL;
+}
+
+/* NOTICE is gathered no more. */
+static void hand_on(struct queue *queue, struct notice *notice)
+{
+    notice->entry->gathering--;
+    list_remove(&notice->node);
+    list_append(&queue->notify->waiting, &notice->node);
+}
+
+/* Hands on what was gathered long enough, or of messages of which nothing is under way. */
+static void end_gathering(void *context)
+{
+    struct queue *queue = context;
+    int64_t now_ms = clock_monotonic_ms();
+    LIST_EACH(node, &queue->notify->gathering) {
+        struct notice *notice = LIST_ENTRY(node, struct notice, node);
+        if (now_ms >= notice->due_ms || !is_under_way(notice->entry))
+            hand_on(queue, notice);
+    }
+    if (!list_empty(&queue->notify->gathering))
+        timer_set(&queue->notify->gathered, queue->loop, GATHER_TICK_MS, end_gathering, queue);
+    start_waiting(queue);
+}
+
+/* NOTICE waits for more of its kind. */
+static void gather_more(struct queue *queue, struct notice *notice)
+{
+    int64_t wait_ms = retry_age(notice->entry) / 2;
+    wait_ms = wait_ms < GATHER_MIN_MS ? GATHER_MIN_MS : wait_ms > GATHER_MAX_MS ? GATHER_MAX_MS : wait_ms;
+    notice->due_ms = clock_monotonic_ms() + wait_ms;
+    if (list_empty(&queue->notify->gathering))
+        timer_set(&queue->notify->gathered, queue->loop, GATHER_TICK_MS, end_gathering, queue);
+    list_append(&queue->notify->gathering, &notice->node);
+    notice->entry->gathering++;
+}
+
+/* NOTICE, which tells of somebody, is gathered with others of its message or goes its way. */
+static void enter(struct queue *queue, struct notice *notice)
+{
+    bool is_gathered = notice->kind != REPORT_DELAYED;
+    struct notice *other = notice->entry->gathering ? gathered_of(queue, notice->entry, notice->kind, notice->count) : NULL;
+    if (other) {
+        for (uint32_t i = 0; i < notice->count; i++)
+            add(other, notice->items[i]);
+        notice->count = 0;
+        notice_free(notice);
+        return;
+    }
+    notice->queue = queue;
+    notice->entry->notices++;
+    if (is_gathered && is_under_way(notice->entry))
+        gather_more(queue, notice);
+    else
+        list_append(&queue->notify->waiting, &notice->node);
+}
+
+/* Nothing of ENTRY is under way any more: what was gathered of it goes its way. */
+static void end_gathering_of(struct queue *queue, const struct entry *entry)
+{
+    LIST_EACH(node, &queue->notify->gathering) {
+        struct notice *notice = LIST_ENTRY(node, struct notice, node);
+        if (notice->entry == entry)
+            hand_on(queue, notice);
+    }
+}
+
 void notify_send(struct queue *queue, struct notice *notice)
 {
     struct entry *entry = notice->entry;
     uint32_t settled = settle_silent(queue, notice);
-    if (notice->count) {
-        notice->queue = queue;
-        entry->notices++;
-        list_append(&queue->notify->waiting, &notice->node);
-        start_waiting(queue);
-    } else {
+    entry->notices++; /* so that it outlives what follows */
+    if (notice->count)
+        enter(queue, notice);
+    else
         notice_free(notice);
-    }
-    if (settled)
-        entry_settle(queue, entry, settled);
+    if (entry->gathering && !is_under_way(entry))
+        end_gathering_of(queue, entry);
+    start_waiting(queue);
+    entry->notices--;
+    entry_settle(queue, entry, settled);
 }
 
 static void start_again(void *context)
@@ -188,7 +297,7 @@ static void finish(struct queue *queue, struct notice *notice)
     struct entry *entry = notice->entry;
     uint32_t settled = notice->kind == REPORT_FAILED ? notice->count : 0;
     for (uint32_t i = 0; i < settled; i++)
-        settle_bounced(queue, entry, notice->items[i].recipient, notice->attempt, notice->items[i].cause);
+        settle_bounced(queue, entry, notice->items[i].recipient, notice->items[i].attempt, notice->items[i].cause);
     if (notice->kind == REPORT_DELAYED)
         settle_event(queue, entry, OUTCOME_DELAYED, NULL);
     notice_free(notice);
@@ -229,7 +338,7 @@ static bool gather(struct queue *queue, const struct notice *notice, struct repo
         .about = envelope,
         .kind = notice->kind,
         .now_ms = clock_wall_ms(),
-        .until_ms = envelope->arrived_ms + conf->queue.lifetime_ms,
+        .until_ms = retry_until(conf, notice->entry),
         .recipients = recipients,
         .nrecipients = notice->count,
     };
@@ -297,13 +406,25 @@ static bool start(struct queue *queue, struct notice *notice)
     return done;
 }
 
+/* A message that a person has removed is nothing to report of any more: its recipients are done. */
+static void drop_removed(struct queue *queue, struct notice *notice)
+{
+    struct entry *entry = notice->entry;
+    uint32_t settled = notice->kind == REPORT_FAILED ? notice->count : 0;
+    notice_free(notice);
+    entry->notices--;
+    entry_settle(queue, entry, settled);
+}
+
 static void start_waiting(struct queue *queue)
 {
     struct notify *notify = queue->notify;
     while (notify->nrunning < NOTIFY_RUNNING_MAX && !list_empty(&notify->waiting) && !queue->role->draining) {
         struct notice *notice = LIST_ENTRY(notify->waiting.next, struct notice, node);
         list_remove(&notice->node);
-        if (!start(queue, notice)) {
+        if (notice->entry->removing)
+            drop_removed(queue, notice);
+        else if (!start(queue, notice)) {
             list_append(&notify->waiting, &notice->node);
             timer_set(&notify->again, queue->loop, AGAIN_MS, start_again, queue);
             return;

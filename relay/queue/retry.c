@@ -75,6 +75,12 @@ bool retry_late(const struct conf *conf, const struct entry *entry)
     return warning_ms && !entry->delayed && !entry->null_sender && retry_age(entry) >= warning_ms;
 }
 
+int64_t retry_until(const struct conf *conf, const struct entry *entry)
+{
+    int64_t left_ms = conf->queue.lifetime_ms - retry_age(entry);
+    return clock_wall_ms() + (left_ms > 0 ? left_ms : 0);
+}
+
 int64_t retry_wall(int64_t due_ms)
 {
     return clock_wall_ms() + due_ms - clock_monotonic_ms();

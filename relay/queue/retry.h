@@ -19,6 +19,9 @@ bool retry_expired(const struct conf *conf, struct entry *entry);
 /* Should its sender be told that ENTRY is late, now that an attempt failed for now? */
 bool retry_late(const struct conf *conf, const struct entry *entry);
 
+/* Until when ENTRY is tried, by the wall clock; now, where its time is over. */
+int64_t retry_until(const struct conf *conf, const struct entry *entry);
+
 /* The wall clock's time of DUE_MS on the monotonic clock, as of now. */
 int64_t retry_wall(int64_t due_ms);
 

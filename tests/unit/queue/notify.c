@@ -14,6 +14,46 @@ static void the_null_sender_gets_none(void **state)
     world_free(&world);
 }
 
+/* One message to very many sites that all refuse it is no rain of reports upon its sender, who may be forged. */
+static void a_message_to_many_gets_few_reports(void **state)
+{
+    (void)state;
+    enum { MANY = 400 };
+    struct world *world = world_new("");
+    struct envelope envelope;
+    world_envelope(&envelope, "", "victim@elsewhere.example", "");
+    for (unsigned i = 0; i < MANY; i++) {
+        char address[64];
+        text_format(address, sizeof address, "x@d%u.example", i);
+        envelope_add(&envelope, address, 0, NULL);
+    }
+    world_say(world, DELIVERY_PERMANENT, "5.1.1", "550 5.1.1 no such user");
+    world_send_envelope(world, &envelope, SPAN(WORLD_CONTENT));
+    WORLD_UNTIL(world, world_logged(world, "event=bounced", "to=x@") == MANY && entries_count(world->queue) == 0);
+    assert_in_range(world_logged(world, "event=accepted", "report=bounced"), 1, 4);
+    world_free(&world);
+}
+
+/* Removed while its report waits for others to fail: nobody hears of it. */
+static void removed_before_its_report(void **state)
+{
+    (void)state;
+    struct world *world = world_new("");
+    world->manual = true;
+    struct uid id = world_send(world, "alice", "alice@here.example", "bob@there.example carol@else.example");
+    WORLD_UNTIL(world, world->opens == 2);
+    world_next(world, 0, 1);
+    WORLD_UNTIL(world, world->nassigns == 1);
+    world_say(world, DELIVERY_PERMANENT, "5.1.1", "550 5.1.1 no such user");
+    world_outcome(world, 0, &world->assigns[0].assign, 0, "");
+    world_next(world, 0, 1);
+    WORLD_UNTIL(world, world->queue->recipients[UNIT_SENDING] == 0);
+    assert_int_equal(world_ask_id(world, ADMIN_QUEUE_REMOVE, id), ADMIN_DONE);
+    WORLD_UNTIL(world, entries_count(world->queue) == 0);
+    assert_int_equal(world_logged(world, "event=accepted", "report="), 0);
+    world_free(&world);
+}
+
 /* A report that fails is reported to nobody. */
 static void a_report_that_fails_ends_there(void **state)
 {
@@ -193,6 +233,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WORLD_TEST(an_original_with_a_bare_line_feed_is_left_out),
         WORLD_TEST(the_null_sender_gets_none),
+        WORLD_TEST(a_message_to_many_gets_few_reports),
+        WORLD_TEST(removed_before_its_report),
         WORLD_TEST(a_report_that_fails_ends_there),
         WORLD_TEST(notify_is_heeded),
         WORLD_TEST(too_old_is_a_bounce),

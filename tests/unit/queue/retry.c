@@ -54,6 +54,25 @@ static void waits(void **state)
     }
 }
 
+/* What the sender of a message that is late is told: time on hold does not count, and nothing is promised for the past. */
+static void until_when(void **state)
+{
+    int64_t now_ms = clock_monotonic_ms();
+    const struct {
+        struct entry entry;
+        int64_t left_ms;
+    } cases[] = {
+        { { .born_ms = now_ms - HOUR_MS }, 3 * DAY_MS - HOUR_MS },
+        { { .born_ms = HOUR_MS, .held = true }, 3 * DAY_MS - HOUR_MS },
+        { { .born_ms = now_ms - 4 * DAY_MS }, 0 },
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        int64_t left_ms = retry_until(settings(3 * DAY_MS), &cases[i].entry) - clock_wall_ms();
+        assert_true(left_ms >= cases[i].left_ms - SLACK_MS && left_ms <= cases[i].left_ms + SLACK_MS);
+    }
+}
+
 /* An id whose time is AGO_MS before now. */
 static struct uid made(int64_t ago_ms)
 {
@@ -108,10 +127,8 @@ static void held(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(ages),
-        cmocka_unit_test(waits),
-        cmocka_unit_test(ends),
-        cmocka_unit_test(held),
+        cmocka_unit_test(ages), cmocka_unit_test(waits), cmocka_unit_test(until_when),
+        cmocka_unit_test(ends), cmocka_unit_test(held),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
