@@ -47,15 +47,24 @@ static bool is_guessed_at(struct judge *judge, const struct key_subject *subject
     return true;
 }
 
-static void welcome(struct judge *judge, const struct key_subject *subject, int64_t now_ms, struct policy_answer *answer)
+/* SUBJECT logs in from its network, which may be a new one: as evidence it counts whatever comes of the login. */
+static void enter(struct judge *judge, const struct key_subject *subject, int64_t now_ms, struct policy_answer *answer)
 {
     char network[KEY_SIZE];
     struct limit_refusal refusal;
+    if (standing_is_suspended(judge_standing(judge), subject->account) || !key_of(CONF_KEY_NETWORK, subject, network))
+        return;
+    const struct limit_ask ask = { .count = CONF_COUNT_LOGIN_NETWORKS, .n = 1, .whom = span_of(network) };
+    judge_count(judge, subject, ask.count, ask.whom, now_ms);
+    if (!standing_is_suspended(judge_standing(judge), subject->account))
+        act(limit_take(judge_limits(judge), subject, &ask, 1, now_ms, &refusal), &refusal, answer);
+}
+
+static void welcome(struct judge *judge, const struct key_subject *subject, int64_t now_ms, struct policy_answer *answer)
+{
     struct standing *standing = judge_standing(judge);
     logins_note(judge_logins(judge), &subject->client, subject->account, clock_wall_ms());
-    if (!standing_is_suspended(standing, subject->account) && key_of(CONF_KEY_NETWORK, subject, network) &&
-        judge_count(judge, subject, CONF_COUNT_LOGIN_NETWORKS, span_of(network), now_ms, &refusal))
-        act(limit_then_verdict(refusal.limit->conf->then), &refusal, answer);
+    enter(judge, subject, now_ms, answer);
     if (standing_is_suspended(standing, subject->account))
         answer_suspended(answer, "525 5.7.13 ", subject->account, standing_reason(standing, subject->account),
                          judge_postmaster(judge));
@@ -65,7 +74,6 @@ void admit_login(struct judge *judge, const struct policy_login *login, int64_t 
 {
     char account[ACCOUNT_NAME_SIZE];
     struct key_subject subject;
-    struct limit_refusal refusal;
     *ret_answer = (struct policy_answer){ .ticket = login->ticket, .verdict = POLICY_ALLOW };
     account_normal(span_of_array(login->account, sizeof login->account), account);
     judge_subject(judge, span_of(account), &login->client, &subject);
@@ -74,5 +82,5 @@ void admit_login(struct judge *judge, const struct policy_login *login, int64_t 
     if (login->accepted)
         welcome(judge, &subject, now_ms, ret_answer);
     else
-        judge_count(judge, &subject, CONF_COUNT_AUTH_FAILURES, SPAN(""), now_ms, &refusal);
+        judge_count(judge, &subject, CONF_COUNT_AUTH_FAILURES, SPAN(""), now_ms);
 }

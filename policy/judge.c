@@ -261,23 +261,19 @@ bool judge_strike(struct judge *judge, struct span account, const struct limit_r
     return true;
 }
 
-/* Counts what has happened to SUBJECT. Returns whether a limit that does not suspend is reached. */
-static bool count(struct judge *judge, const struct key_subject *subject, const struct limit_ask *ask, int64_t now_ms,
-                  struct limit_refusal *ret_refusal)
+/* Counts what has happened to SUBJECT. */
+static void count(struct judge *judge, const struct key_subject *subject, const struct limit_ask *ask, int64_t now_ms)
 {
-    enum limit_verdict verdict = limit_note(judge->limits, subject, ask, now_ms, ret_refusal);
-    if (verdict != LIMIT_SUSPEND)
-        return verdict != LIMIT_ALLOW;
-    if (subject->account.n)
-        judge_strike(judge, subject->account, ret_refusal, now_ms);
-    return false;
+    struct limit_refusal refusal;
+    if (limit_note(judge->limits, subject, ask, now_ms, &refusal) == LIMIT_SUSPEND && subject->account.n)
+        judge_strike(judge, subject->account, &refusal, now_ms);
 }
 
-bool judge_count(struct judge *judge, const struct key_subject *subject, enum conf_limit_count what, struct span whom,
-                 int64_t now_ms, struct limit_refusal *ret_refusal)
+void judge_count(struct judge *judge, const struct key_subject *subject, enum conf_limit_count what, struct span whom,
+                 int64_t now_ms)
 {
     const struct limit_ask ask = { .count = what, .n = 1, .whom = whom };
-    return count(judge, subject, &ask, now_ms, ret_refusal);
+    count(judge, subject, &ask, now_ms);
 }
 
 void judge_reply(struct judge *judge, const struct reply_bad *reply, int64_t now_ms)
@@ -287,7 +283,6 @@ void judge_reply(struct judge *judge, const struct reply_bad *reply, int64_t now
     enum reply_kind kind = reply_kind(judge->conf, reply->permanent, enhanced, text);
     char account[ACCOUNT_NAME_SIZE];
     struct key_subject subject;
-    struct limit_refusal refusal;
     if (kind == REPLY_OTHER)
         return;
     account_normal(span_of_array(reply->account, sizeof reply->account), account);
@@ -299,7 +294,7 @@ void judge_reply(struct judge *judge, const struct reply_bad *reply, int64_t now
                   "id", shown_id(reply->id), "from", shown(span_of_array(reply->sender, sizeof reply->sender)), "to",
                   shown(span_of_array(reply->recipient, sizeof reply->recipient)), "text", shown(text));
     standing_signal(judge->standing, subject.account, signal, clock_wall_ms());
-    count(judge, &subject, &ask, now_ms, &refusal);
+    count(judge, &subject, &ask, now_ms);
 }
 
 void judge_good(struct judge *judge, const struct replies_good *good, int64_t now_ms)
@@ -317,7 +312,6 @@ void judge_refused(struct judge *judge, const struct policy_refused *refused, in
     const struct limit_ask ask = { .count = CONF_COUNT_HARD_BOUNCES, .n = 1 };
     char account[ACCOUNT_NAME_SIZE];
     struct key_subject subject;
-    struct limit_refusal refusal;
     account_normal(span_of_array(refused->account, sizeof refused->account), account);
     judge_subject(judge, span_of(account), &refused->client, &subject);
     curve_note(judge->curve, subject.account, CURVE_BOUNCED, 1, clock_wall_ms());
@@ -326,7 +320,7 @@ void judge_refused(struct judge *judge, const struct policy_refused *refused, in
                   shown(span_of_array(refused->recipient, sizeof refused->recipient)), "text",
                   "its domain does not exist or takes no mail; refused at RCPT");
     standing_signal(judge->standing, subject.account, signal, clock_wall_ms());
-    count(judge, &subject, &ask, now_ms, &refusal);
+    count(judge, &subject, &ask, now_ms);
 }
 
 /* From where the account sent the message is not known any more; what the report says of it is the reporter's word. */
@@ -336,7 +330,6 @@ void judge_report(struct judge *judge, struct span account, const struct policy_
     const struct netaddr unknown = { .family = 0 };
     char type[POLICY_TYPE_SIZE * 4], text[POLICY_TYPE_SIZE * 4 + 100], client[NETADDR_TEXT_SIZE];
     struct key_subject subject;
-    struct limit_refusal refusal;
     judge_subject(judge, account, &unknown, &subject);
     netaddr_print(&report->client, client);
     text_escape(type, sizeof type, span_of_array(report->type, sizeof report->type));
@@ -344,7 +337,7 @@ void judge_report(struct judge *judge, struct span account, const struct policy_
     json_t *signal = json_pack("{s:s, s:o, s:o, s:s}", "kind", limit_count_name(ask.count), "id", shown_id(report->id), "to",
                                shown(span_of_array(report->recipient, sizeof report->recipient)), "text", text);
     standing_signal(judge->standing, account, signal, clock_wall_ms());
-    count(judge, &subject, &ask, now_ms, &refusal);
+    count(judge, &subject, &ask, now_ms);
 }
 
 void judge_sample(struct judge *judge, const struct policy_sample *sample)

@@ -63,10 +63,9 @@ void judge_report(struct judge *judge, struct span account, const struct policy_
 /* A watched account sent something. */
 void judge_sample(struct judge *judge, const struct policy_sample *sample);
 
-/* One of COUNT, about WHOM where that matters, has happened to SUBJECT; no evidence is kept of it. Returns whether a limit that does not
- * suspend is reached; then *RET_REFUSAL says which. */
-bool judge_count(struct judge *judge, const struct key_subject *subject, enum conf_limit_count count, struct span whom,
-                 int64_t now_ms, struct limit_refusal *ret_refusal);
+/* One of COUNT, about WHOM where that matters, has happened to SUBJECT; no evidence is kept of it. */
+void judge_count(struct judge *judge, const struct key_subject *subject, enum conf_limit_count count, struct span whom,
+                 int64_t now_ms);
 
 /* REFUSAL, of a limit that suspends, is reached by ACCOUNT. Returns whether it is suspended now. */
 bool judge_strike(struct judge *judge, struct span account, const struct limit_refusal *refusal, int64_t now_ms);

@@ -259,6 +259,14 @@ static struct view view_of(struct limit_set *set, const struct limit *limit, uin
     return view;
 }
 
+/* A new network is a question to a limit that lets the login in or not, and something that has happened to one that suspends: who is refused
+ * had the right password all the same. */
+static bool counts_events(const struct limit *limit)
+{
+    bool by_event = limit->conf->count == CONF_COUNT_LOGIN_NETWORKS && limit->conf->then == CONF_THEN_SUSPEND;
+    return by_event || counts[limit->conf->count].by_looks;
+}
+
 /* Does LIMIT count for SUBJECT? Then KEY is what it counts by. */
 static bool is_about(const struct limit *limit, const struct key_subject *subject, char key[KEY_SIZE])
 {
@@ -334,8 +342,8 @@ static void gather(struct limit_set *set, const struct limit *limit, const struc
                    const struct limit_ask *ask, int64_t now_ms, unsigned question, struct claims *claims)
 {
     struct claim claim = { .question = question, .look = ask->look };
-    if (ask->look && limit->conf->then == CONF_THEN_SUSPEND)
-        return; /* nobody is suspended for what only might be */
+    if (limit->conf->then == CONF_THEN_SUSPEND && (ask->look || counts_events(limit)))
+        return; /* nobody is suspended for what only might be, and what has happened is limit_note's */
     if (!ask->n || !find_target(set, limit, subject, now_ms, claims, &claim.target))
         return;
     uint64_t pair = counts_pairs(limit) ? pair_at(set, &claims->targets[claim.target], ask->whom) : 0;
@@ -479,6 +487,13 @@ static void note_claim(struct limit_set *set, const struct claims *claims, size_
         note_pair(set, &noted, now_ms);
 }
 
+/* What was asked of LIMIT passes, whether it FITS or not: is its pair known from now on? Not where the limit only observes, and would have
+ * refused it; but whom the account now writes to for the first time, it has written to. */
+static bool pair_stays(const struct limit *limit, bool fits)
+{
+    return fits || limit_then_verdict(limit->conf->then) < LIMIT_REFUSE || counts[limit->conf->count].how == HOW_FIRST;
+}
+
 static void count(struct limit_set *set, const struct limit_settling *settling, size_t i)
 {
     const struct claim *claim = &settling->claims->items[i];
@@ -487,9 +502,10 @@ static void count(struct limit_set *set, const struct limit_settling *settling, 
     int64_t wait_ms;
     if (claim->look)
         return;
-    if (n && !settling->waits_ms && (target->limit->enforced || fits(settling, i, &wait_ms)))
+    bool counted = target->limit->enforced || fits(settling, i, &wait_ms);
+    if (n && counted && !settling->waits_ms)
         count_here(set, target->limit, span_of(target->key), n, settling->unshared, settling->now_ms);
-    note_claim(set, settling->claims, i, n > 0, settling->now_ms);
+    note_claim(set, settling->claims, i, n && pair_stays(target->limit, counted), settling->now_ms);
     if (claim->group && n)
         settling->claims->items[claim->group - 1].counted = settling->question + 1;
 }
@@ -557,7 +573,8 @@ static void note_one(struct limit_set *set, const struct limit *limit, const str
 {
     char text[KEY_SIZE];
     int64_t wait_ms = 0;
-    if (!limit->counted || limit->conf->count != ask->count || !ask->n || !is_about(limit, subject, text))
+    if (!limit->counted || limit->conf->count != ask->count || !counts_events(limit) || !ask->n ||
+        !is_about(limit, subject, text))
         return;
     struct span key = span_of(text);
     uint64_t pair = counts_pairs(limit) ? seen_pair(set->seen, pair_kind(limit), key, ask->whom) : 0;

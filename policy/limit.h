@@ -3,8 +3,11 @@
  * A question is counted when it is asked and allowed: a refused one leaves nothing counted, in no limit. A limit in mode observe
  * does nothing; what it would have done is logged, noted (would.h), and not counted in it. One that slows or holds lets all pass and counts it.
  *
- * unique-recipients and unique-domains count what was not counted in the time of the rate; first-time-recipients whom the account
- * never wrote to before. */
+ * What has happened is no question and is counted whether it fits or not (limit_note): bounces, wrong passwords, reports; and, where a limit
+ * suspends for it, the networks that logins come from. To any other limit a network is a question.
+ *
+ * unique-recipients, unique-domains and login-networks count what was not counted in the time of the rate; first-time-recipients whom the
+ * account never wrote to before. */
 #ifndef POSTERN_POLICY_LIMIT_H
 #define POSTERN_POLICY_LIMIT_H
 
@@ -108,7 +111,7 @@ struct limit_sharing {
 /* Tells SHARING (static; NULL: nobody) with CONTEXT from here on. */
 void limit_set_sharing(struct limit_set *set, const struct limit_sharing *sharing, void *context);
 
-/* What SUBJECT did has happened at NOW_MS: ASK is counted in every limit that is about it, whether it fits or
+/* What SUBJECT did has happened at NOW_MS: ASK is counted in every limit that is about it and takes it as that, whether it fits or
  * not. A limit that it goes beyond, whose share is reached where it has one, is logged; the one that matters most is the verdict, as
  * of limit_take. */
 enum limit_verdict limit_note(struct limit_set *set, const struct key_subject *subject, const struct limit_ask *ask,

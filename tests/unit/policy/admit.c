@@ -2,6 +2,7 @@
 #include "../../../policy/admit.h"
 
 #include "../../../policy/answer.h"
+#include "../../../relay/base/clock.h"
 #include "court.h"
 
 #define TEST(test) cmocka_unit_test_setup_teardown(test, folder_make, court_close)
@@ -28,6 +29,15 @@ static enum policy_verdict connection(const char *client, int64_t now_ms)
 static bool replied(const char *begin)
 {
     return strncmp(answer.reply, begin, strlen(begin)) == 0;
+}
+
+/* How often the limits "doors" and "pace" would not have let something pass. */
+static bool add_questions(void *context, const struct would_row *row)
+{
+    uint64_t *questions = context;
+    if (row->value)
+        questions[strcmp(row->limit, "pace") == 0] += row->questions;
+    return true;
 }
 
 static void connections(void **state)
@@ -164,6 +174,82 @@ static void many_networks(void **state)
     assert_string_equal(court.told, "suspended bob;");
 }
 
+/* What is refused is not counted, so that trying again is of no use; where the account was let in, it still is. */
+static void a_network_too_many(void **state)
+{
+    static const enum conf_limit_then thens[] = { CONF_THEN_DEFER, CONF_THEN_REJECT };
+    char client[32];
+    (void)state;
+    struct conf_limit limits[] = { court_limit("networks", CONF_KEY_ACCOUNT, CONF_COUNT_LOGIN_NETWORKS, 2, CONF_THEN_DEFER) };
+    court_new(limits, 1);
+    for (size_t t = 0; t < COUNT(thens); t++) {
+        const char *account = t ? "bob" : "alice";
+        court.limits[0].then = thens[t];
+        assert_int_equal(login(account, true, "192.0.2.1", 0), POLICY_ALLOW);
+        assert_int_equal(login(account, true, "192.0.3.1", 0), POLICY_ALLOW);
+        for (unsigned i = 0; i < 10; i++) {
+            snprintf(client, sizeof client, "198.51.%u.1", i / 2);
+            assert_int_equal(login(account, true, client, i), t ? POLICY_REJECT : POLICY_DEFER);
+            assert_true(replied("421 4.7.0 limit networks of account "));
+        }
+        assert_int_equal(court_used(0, account, 10), 2);
+        assert_int_equal(login(account, true, "192.0.2.9", 10), POLICY_ALLOW);
+        assert_int_equal(login(account, true, client, COURT_HOUR / 2), POLICY_ALLOW); /* one more a half hour */
+        assert_int_equal(login(account, true, client, COURT_HOUR / 2), POLICY_ALLOW);
+        assert_int_equal(login(account, true, "198.51.0.1", COURT_HOUR / 2), t ? POLICY_REJECT : POLICY_DEFER);
+    }
+}
+
+/* A login that another limit refuses had the right password: it is evidence. A strike that is not the last one lets nobody in. */
+static void a_refused_network_is_evidence(void **state)
+{
+    char client[32];
+    (void)state;
+    struct conf_limit limits[] = {
+        court_limit("doors", CONF_KEY_ACCOUNT, CONF_COUNT_LOGIN_NETWORKS, 1, CONF_THEN_DEFER),
+        court_limit("networks", CONF_KEY_ACCOUNT, CONF_COUNT_LOGIN_NETWORKS, 2, CONF_THEN_SUSPEND),
+    };
+    limits[1].weight = 50;
+    court_new(limits, 2);
+    assert_int_equal(login("alice", true, "192.0.2.1", 0), POLICY_ALLOW);
+    for (unsigned i = 0; i < 8; i++) {
+        snprintf(client, sizeof client, "198.51.%u.1", i / 2);
+        assert_int_equal(login("alice", true, client, 0), POLICY_DEFER);
+    }
+    assert_int_equal(court_used(1, "alice", 0), 2);
+    assert_int_equal(login("alice", true, "198.51.4.1", 0), POLICY_REJECT);
+    assert_true(replied("525 5.7.13 account alice is suspended: more than 2 login-networks in 1h (limit networks); ask "));
+    assert_int_equal(court_used(0, "alice", 0), 1);
+}
+
+/* It counts what it would let in, notes what it would not each time, and refuses nothing: as if it were in force. */
+static void observed_networks(void **state)
+{
+    (void)state;
+    struct conf_limit limits[] = {
+        court_limit("doors", CONF_KEY_ACCOUNT, CONF_COUNT_LOGIN_NETWORKS, 1, CONF_THEN_DEFER),
+        court_limit("pace", CONF_KEY_ACCOUNT, CONF_COUNT_LOGIN_NETWORKS, 1, CONF_THEN_SLOW),
+    };
+    limits[0].mode = limits[1].mode = CONF_MODE_OBSERVE;
+    court_new(limits, 2);
+    struct would *would = would_new();
+    limit_set_would(court.set, would);
+    for (unsigned i = 0; i < 6; i++) {
+        assert_int_equal(login("alice", true, i % 2 ? "192.0.2.1" : "192.0.3.1", i), POLICY_ALLOW);
+        assert_int_equal(answer.delay_ms, 0);
+    }
+    assert_int_equal(court_used(0, "alice", 6), 1);
+    uint64_t questions[2] = { 0 };
+    would_each(would, clock_wall_ms(), add_questions, questions);
+    assert_int_equal(questions[0], 3);
+    assert_int_equal(questions[1], 1);
+    court.limits[0].mode = CONF_MODE_ENFORCE;
+    court_settings();
+    assert_int_equal(login("alice", true, "192.0.3.1", 6), POLICY_ALLOW);
+    assert_int_equal(login("alice", true, "192.0.2.1", 6), POLICY_DEFER);
+    would_free(&would);
+}
+
 /* Only the right password hears of it, whatever the name and the reason are made of. */
 static void suspended(void **state)
 {
@@ -202,6 +288,9 @@ int main(void)
         TEST(known_places),
         TEST(slow_logins),
         TEST(many_networks),
+        TEST(a_network_too_many),
+        TEST(a_refused_network_is_evidence),
+        TEST(observed_networks),
         TEST(suspended),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -149,17 +149,23 @@ static void batches_share_a_limit(void **state)
     assert_true(exists("postern:account:recipients:a%3ab%25:alice"));
 }
 
-static void known_recipients_are_known_to_both(void **state)
+/* Until MACHINE knows COUNT pairs. */
+static void wait_for_pairs(struct machine *machine, size_t count)
 {
     int64_t patience = clock_monotonic_ms() + REDIS_PATIENCE_MS;
+    while (seen_count(decide_seen(machine->decide)) < count) {
+        loop_once(loop, true);
+        assert_true(clock_monotonic_ms() < patience);
+    }
+}
+
+static void known_recipients_are_known_to_both(void **state)
+{
     (void)state;
     rows[0] = limit_of("first", CONF_COUNT_FIRST_TIME_RECIPIENTS, 10, CONF_THEN_DEFER);
     begin_both(1);
     assert_int_equal(rcpt(&one, 0, 8), 8);
-    while (seen_count(decide_seen(two.decide)) < 8) {
-        loop_once(loop, true);
-        assert_true(clock_monotonic_ms() < patience);
-    }
+    wait_for_pairs(&two, 8);
     assert_int_equal(rcpt(&two, 0, 8), 8);
     assert_int_equal(rcpt(&two, 6, 4), 4);
     assert_int_equal(rcpt(&two, 9, 2), 1);
@@ -235,6 +241,39 @@ static void what_happened_is_told(void **state)
     assert_in_range(beyond, 1, 2); /* what the other machine has counted just now is heard a moment later */
 }
 
+/* Does MACHINE let alice in from NETWORK? */
+static bool enters(struct machine *machine, struct span network)
+{
+    const struct limit_ask ask = { .count = CONF_COUNT_LOGIN_NETWORKS, .n = 1, .whom = network };
+    const struct key_subject subject = { .account = SPAN("alice") };
+    struct limit_refusal refusal;
+    return limit_take(decide_limits(machine->decide), &subject, &ask, 1, clock_monotonic_ms(), &refusal) == LIMIT_ALLOW;
+}
+
+/* Networks that were let in are known to both, and refused ones to neither. */
+static void networks_are_known_to_both(void **state)
+{
+    int64_t patience = clock_monotonic_ms() + REDIS_PATIENCE_MS;
+    (void)state;
+    rows[0] = limit_of("networks", CONF_COUNT_LOGIN_NETWORKS, 2, CONF_THEN_DEFER);
+    begin_both(1);
+    assert_true(enters(&one, SPAN("192.0.2.0/24")));
+    wait_for_pairs(&two, 1);
+    assert_true(enters(&two, SPAN("192.0.2.0/24")));
+    assert_int_equal(used(&two, 0), 0);
+    assert_true(enters(&two, SPAN("192.0.3.0/24")));
+    while (used(&two, 0) < 2) { /* with what it tells, it hears of the other's */
+        loop_once(loop, true);
+        assert_true(clock_monotonic_ms() < patience);
+    }
+    for (unsigned i = 0; i < 3; i++)
+        assert_false(enters(&two, SPAN("192.0.4.0/24")));
+    wait_for_pairs(&one, 2);
+    assert_true(enters(&one, SPAN("192.0.3.0/24")));
+    assert_int_equal(seen_count(decide_seen(one.decide)), 2);
+    assert_int_equal(seen_count(decide_seen(two.decide)), 2);
+}
+
 static void a_reload_settles(void **state)
 {
     struct policy_rcpt question = { .ticket = 3, .count = 1, .subject.account = "alice" };
@@ -305,16 +344,10 @@ static void a_change_keeps_what_is_owed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(batches_share_a_limit),
-        TEST(known_recipients_are_known_to_both),
-        TEST(one_recipient_twice_in_a_batch),
-        TEST(who_waits_ends_the_batch),
-        TEST(observed_counts_what_fits),
-        TEST(begun_anew_everywhere),
-        TEST(what_happened_is_told),
-        TEST(a_reload_settles),
-        TEST(away_decides_here),
-        TEST(a_change_keeps_what_is_owed),
+        TEST(batches_share_a_limit),    TEST(known_recipients_are_known_to_both), TEST(one_recipient_twice_in_a_batch),
+        TEST(who_waits_ends_the_batch), TEST(observed_counts_what_fits),          TEST(begun_anew_everywhere),
+        TEST(what_happened_is_told),    TEST(networks_are_known_to_both),         TEST(a_reload_settles),
+        TEST(away_decides_here),        TEST(a_change_keeps_what_is_owed),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
