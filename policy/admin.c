@@ -4,7 +4,8 @@
  * asks.
  *
  * With a filter the answer has a row for each limit that counts for the account or client, used or not: "how much has she left"
- * is the question then. Without one, keys that have used nothing are left out, since the table forgets them when it likes.
+ * is the question then. Where an account is, and who is at a client, is not known; a limit that is for some networks or accounts only is told
+ * of where it may count. Without one, keys that have used nothing are left out, since the table forgets them when it likes.
  *
  * An account is in trouble while nothing more fits, and for some minutes after it was refused: a bucket that has regained one
  * recipient a second ago would else look healthy in every other `postern status`. Names are the clients' words and are escaped.
@@ -79,11 +80,41 @@ static bool send_row(void *context, const struct bucket *bucket)
     return !rows->stopped;
 }
 
-/* The text under which a limit of KIND counts for what FILTER names, an account or a client. False: it counts for neither. */
-static bool filter_key(enum conf_limit_key kind, const struct key_subject *filter, char key[KEY_SIZE])
+/* Do limits of KIND count for what FILTER names, an account or a client? */
+static bool is_of_filter(enum conf_limit_key kind, const struct key_subject *filter)
 {
-    bool fits = filter->account.n ? kind == CONF_KEY_ACCOUNT : kind == CONF_KEY_CLIENT || kind == CONF_KEY_NETWORK;
-    return fits && key_of(kind, filter, key);
+    return filter->account.n ? kind == CONF_KEY_ACCOUNT : kind == CONF_KEY_CLIENT || kind == CONF_KEY_NETWORK;
+}
+
+/* FILTER, an account or a client, where SELECTOR may mean it: the account in that network, or the client with that account or class. */
+static struct key_subject as_selected(const struct key_subject *filter, struct span selector)
+{
+    struct key_subject subject = *filter;
+    struct netaddr_network network;
+    bool is_network = netaddr_parse_network(selector, &network);
+    if (filter->account.n && is_network)
+        subject.client = network.address;
+    if (filter->account.n || is_network)
+        return subject;
+    if (span_starts_nocase(selector, SPAN("class:")))
+        subject.class = span_skip(selector, 6);
+    else
+        subject.account = selector;
+    return subject;
+}
+
+/* Does LIMIT count for what FILTER names? Then KEY is what it counts by. */
+static bool counts_for(const struct limit *limit, const struct key_subject *filter, char key[KEY_SIZE])
+{
+    const struct conf_strings *apply_to = &limit->conf->apply_to;
+    if (!is_of_filter(limit->conf->key, filter))
+        return false;
+    bool counts = limit_is_about(limit, filter, key);
+    for (size_t i = 0; i < apply_to->count && !counts; i++) {
+        const struct key_subject subject = as_selected(filter, span_of(apply_to->items[i]));
+        counts = limit_is_about(limit, &subject, key);
+    }
+    return counts;
 }
 
 /* What ASK filters by. NULL, or why it makes no sense. */
@@ -107,23 +138,25 @@ static void send_limit(struct rows *rows, const struct key_subject *filter, int6
         bucket_each(rows->limit->buckets, now_ms, send_row, rows);
         return;
     }
-    if (!filter_key(rows->limit->conf->key, filter, key))
+    if (!counts_for(rows->limit, filter, key))
         return;
     struct bucket bucket = bucket_look(rows->limit->buckets, span_of(key), now_ms);
     rows->count++;
     rows->stopped = !admin_send_json(row_of(rows->limit, &bucket), rows->send, rows->context);
 }
 
-enum admin_result admin_limits(struct limit_set *limits, const struct admin_ask *ask, int64_t now_ms, admin_send send,
-                               void *context, char ret_reason[400])
+enum admin_result admin_limits(struct judge *judge, const struct admin_ask *ask, int64_t now_ms, admin_send send, void *context,
+                               char ret_reason[400])
 {
+    struct limit_set *limits = judge_limits(judge);
     struct rows rows = { .send = send, .context = context };
-    struct key_subject filter = { .client = { .family = 0 } };
+    struct key_subject asked = { .client = { .family = 0 } }, filter;
     char account[ACCOUNT_NAME_SIZE];
-    const char *wrong = read_filter(ask, &filter, account);
+    const char *wrong = read_filter(ask, &asked, account);
     text_copy(ret_reason, 400, span_of(wrong));
     if (wrong)
         return ADMIN_REFUSED;
+    judge_subject(judge, asked.account, &asked.client, &filter);
     for (size_t i = 0; i < limit_number(limits) && !rows.stopped && !rows.more; i++) {
         rows.limit = limit_at(limits, i);
         if (rows.limit->counted)
@@ -226,7 +259,7 @@ static bool is_wanted(const struct would_row *row, const struct key_subject *fil
     char key[KEY_SIZE];
     if (!filter->account.n && !filter->client.family)
         return true;
-    return row->value && filter_key(row->key, filter, key) && strcmp(key, row->value) == 0;
+    return row->value && is_of_filter(row->key, filter) && key_of(row->key, filter, key) && strcmp(key, row->value) == 0;
 }
 
 static bool send_would(void *context, const struct would_row *row)

@@ -3,10 +3,7 @@
 #define POSTERN_POLICY_ADMIN_H
 
 #include "../relay/channels/admin.h"
-#include "decide.h"
-#include "limit.h"
-#include "logins.h"
-#include "standing.h"
+#include "judge.h"
 #include "would.h"
 
 #define ADMIN_ROWS_MAX    10000 /* of one answer; the reason says so where there are more */
@@ -19,11 +16,11 @@ typedef bool (*admin_send)(void *context, const char *json);
 /* Sends JSON (given away) as one value. False: nobody listens any more. */
 bool admin_send_json(json_t *json, admin_send send, void *context);
 
-/* ADMIN_LIMITS: one object for each limit and key, those used last first. With `account`, the limits that count for that account,
- * with `client` (an address) those for that client, whether something is used or not; with neither, all keys that have used
- * something. RET_REASON, of 400 bytes, says why where the result is not ADMIN_DONE. */
-enum admin_result admin_limits(struct limit_set *limits, const struct admin_ask *ask, int64_t now_ms, admin_send send,
-                               void *context, char ret_reason[400]);
+/* ADMIN_LIMITS: one object for each of JUDGE's limits and key, those used last first. With `account`, the limits that count for that
+ * account, in some network at least, with `client` (an address) those for that client, with some account at least, whether something is
+ * used or not; with neither, all keys that have used something. RET_REASON, of 400 bytes, says why where the result is not ADMIN_DONE. */
+enum admin_result admin_limits(struct judge *judge, const struct admin_ask *ask, int64_t now_ms, admin_send send, void *context,
+                               char ret_reason[400]);
 
 /* Where limits are counted. */
 struct admin_store {

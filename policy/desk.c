@@ -33,7 +33,7 @@ static bool tell(void *context, const char *json)
 static enum admin_result tell_limits(struct policy *policy, const struct admin_ask *ask, struct telling *telling,
                                      char reason[400])
 {
-    return admin_limits(decide_limits(policy->decide), ask, clock_monotonic_ms(), tell, telling, reason);
+    return admin_limits(policy->judge, ask, clock_monotonic_ms(), tell, telling, reason);
 }
 
 static enum admin_result tell_status(struct policy *policy, const struct admin_ask *ask, struct telling *telling,

@@ -267,8 +267,7 @@ static bool counts_events(const struct limit *limit)
     return by_event || counts[limit->conf->count].by_looks;
 }
 
-/* Does LIMIT count for SUBJECT? Then KEY is what it counts by. */
-static bool is_about(const struct limit *limit, const struct key_subject *subject, char key[KEY_SIZE])
+bool limit_is_about(const struct limit *limit, const struct key_subject *subject, char key[KEY_SIZE])
 {
     const struct conf_limit *conf = limit->conf;
     return key_of(conf->key, subject, key) && (!conf->apply_to.count || key_selected(&conf->apply_to, subject)) &&
@@ -321,7 +320,7 @@ static bool find_target(struct limit_set *set, const struct limit *limit, const 
     if (!*scope || limit->conf->key == CONF_KEY_RECIPIENT_DOMAIN) {
         char key[KEY_SIZE];
         *scope = CLAIMS_NOT_ABOUT;
-        if (is_about(limit, subject, key))
+        if (limit_is_about(limit, subject, key))
             *scope = claims_target(claims, limit, key, share_is_reached(set, limit, span_of(key), now_ms)) + 1;
     }
     *ret_target = *scope - 1;
@@ -574,7 +573,7 @@ static void note_one(struct limit_set *set, const struct limit *limit, const str
     char text[KEY_SIZE];
     int64_t wait_ms = 0;
     if (!limit->counted || limit->conf->count != ask->count || !counts_events(limit) || !ask->n ||
-        !is_about(limit, subject, text))
+        !limit_is_about(limit, subject, text))
         return;
     struct span key = span_of(text);
     uint64_t pair = counts_pairs(limit) ? seen_pair(set->seen, pair_kind(limit), key, ask->whom) : 0;

@@ -52,6 +52,9 @@ struct limit *limit_at(struct limit_set *set, size_t index);
 /* The limit of that NAME which counts COUNT for KEY, or NULL. */
 struct limit *limit_named(struct limit_set *set, struct span name, unsigned key, unsigned count);
 
+/* Does LIMIT count for SUBJECT, by its key, apply-to and except? Then KEY is what it counts by. */
+bool limit_is_about(const struct limit *limit, const struct key_subject *subject, char key[KEY_SIZE]);
+
 /* N of what COUNT says; `look`: only see whether it would fit. `whom`: the recipient or domain, where it matters which. */
 struct limit_ask {
     enum conf_limit_count count;

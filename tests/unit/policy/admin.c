@@ -10,9 +10,18 @@
 
 static struct limit_set *limits;
 static struct conf_limit rows[4];
-static struct conf conf = { .limits = rows, .nlimits = 4 };
-static json_t *told;
-static struct standing *standing; /* what was sent, an array */
+static struct conf_account entries[2];
+static struct conf conf = { .limits = rows, .nlimits = 4, .accounts = entries, .naccounts = 2 };
+static struct account_table *table;
+static struct judge *judge;
+static json_t *told; /* what was sent, an array */
+
+/* By the rows as they are now. */
+static void make_limits(void)
+{
+    limits = limit_new(&conf, NULL, &limits);
+    judge_settings(judge, &conf, table, limits);
+}
 
 static int set_up(void **state)
 {
@@ -27,8 +36,11 @@ static int set_up(void **state)
     rows[2].mode = CONF_MODE_OBSERVE;
     rows[3].name = settings_text("off");
     rows[3].mode = CONF_MODE_OFF;
-    limits = limit_new(&conf, NULL, NULL);
-    standing = standing_new();
+    entries[0] = (struct conf_account){ .name = settings_text("*"), .class = settings_text("staff") };
+    entries[1] = (struct conf_account){ .name = settings_text("newsletter"), .class = settings_text("bulk") };
+    table = account_new(&conf);
+    judge = judge_new(NULL, NULL);
+    make_limits();
     told = json_array();
     return 0;
 }
@@ -36,8 +48,9 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     (void)state;
+    judge_free(&judge);
+    account_free(&table);
     limit_free(&limits);
-    standing_free(&standing);
     json_decref(told);
     return 0;
 }
@@ -59,7 +72,7 @@ static enum admin_result ask(const char *account, const char *client)
     text_copy(question.account, sizeof question.account, span_of(account));
     text_copy(question.client, sizeof question.client, span_of(client));
     json_array_clear(told);
-    enum admin_result result = admin_limits(limits, &question, 0, hear, NULL, reason);
+    enum admin_result result = admin_limits(judge, &question, 0, hear, NULL, reason);
     assert_int_equal(result == ADMIN_DONE, reason[0] == '\0');
     return result;
 }
@@ -121,6 +134,36 @@ static void by_filter(void **state)
     assert_int_equal(ask("alice", "192.0.2.1"), ADMIN_REFUSED);
 }
 
+/* As the decision about mail has it; what is not known of who asks, may be. */
+static void only_what_counts(void **state)
+{
+    static const struct {
+        const char *account, *client, *limits;
+    } cases[] = {
+        { "alice", "", "hourly watched " },      { "Newsletter", "", "watched " },           { "bob", "", "hourly " },
+        { "", "192.0.2.1", "addresses " },       { "", "2001:db8::1", "addresses guests " }, { "", "2001:db8:0:1::1", "" },
+        { "", "10.9.9.9", "addresses guests " },
+    };
+    (void)state;
+    rows[0].except = (struct conf_strings)SETTINGS_TEXTS("class:BULK", "192.0.2.0/24");
+    rows[1].except = (struct conf_strings)SETTINGS_TEXTS("2001:db8:0:1::/64");
+    rows[2].apply_to = (struct conf_strings)SETTINGS_TEXTS("203.0.113.0/24");
+    rows[2].except = (struct conf_strings)SETTINGS_TEXTS("bob");
+    rows[3].name = settings_text("guests");
+    rows[3].mode = CONF_MODE_ENFORCE;
+    rows[3].key = CONF_KEY_NETWORK;
+    rows[3].apply_to = (struct conf_strings)SETTINGS_TEXTS("class:guest", "10.0.0.0/8");
+    rows[3].except = (struct conf_strings)SETTINGS_TEXTS("2001:db8:0:1::/64", "192.0.2.0/24");
+    make_limits();
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        char names[200] = "";
+        assert_int_equal(ask(cases[i].account, cases[i].client), ADMIN_DONE);
+        for (size_t row = 0; row < json_array_size(told); row++)
+            text_format(names + strlen(names), sizeof names - strlen(names), "%s ", text(row, "limit"));
+        assert_string_equal(names, cases[i].limits);
+    }
+}
+
 static void accounts_in_trouble(void **state)
 {
     const struct admin_store store = { true, false, 0 };
@@ -131,7 +174,7 @@ static void accounts_in_trouble(void **state)
     bucket_refused(limit_at(limits, 0)->buckets, SPAN("carol"), 0);
     use(1, "192.0.2.1", 10);
     use(2, "dave", 10);
-    assert_int_equal(admin_status(limits, standing, &store, 0, hear, NULL), ADMIN_DONE);
+    assert_int_equal(admin_status(limits, judge_standing(judge), &store, 0, hear, NULL), ADMIN_DONE);
     const json_t *shown = json_object_get(json_array_get(told, 0), "store");
     assert_string_equal(json_string_value(json_object_get(shown, "state")), "away");
     assert_string_equal(json_string_value(json_object_get(shown, "since")), "1970-01-01T00:00:00.000Z");
@@ -232,7 +275,8 @@ static void who_logged_in(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(all_that_is_used), TEST(by_filter), TEST(accounts_in_trouble), TEST(what_would_have_been), TEST(who_logged_in),
+        TEST(all_that_is_used),     TEST(by_filter),     TEST(only_what_counts), TEST(accounts_in_trouble),
+        TEST(what_would_have_been), TEST(who_logged_in),
     };
     log_setup(LOG_LOGFMT, LOG_ERROR, "test");
     return cmocka_run_group_tests(tests, NULL, NULL);
