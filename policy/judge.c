@@ -148,18 +148,22 @@ void judge_write(struct judge *judge, struct span account)
     const struct conf_account *entry = account_find(judge->accounts, account);
     json_t *record = standing_show(judge->standing, account, clock_wall_ms());
     char subject[LETTER_SUBJECT_SIZE], name[100];
-    struct buffer text;
-    buffer_init(&text, LETTER_BUFFER_MAX);
+    struct judge_letter letters[JUDGE_LETTERS];
+    struct buffer to_postmaster, to_user;
+    size_t count = 0;
+    buffer_init(&to_postmaster, LETTER_BUFFER_MAX);
+    buffer_init(&to_user, LETTER_BUFFER_MAX);
     text_escape(name, sizeof name, account);
     text_format(subject, sizeof subject, "The account %s is suspended", name);
-    letter_to_postmaster(record, judge->conf->hostname, &text);
-    judge->events->letter(judge->context, account, judge->conf->postmaster, subject, buffer_text(&text));
-    buffer_clear(&text);
+    letter_to_postmaster(record, judge->conf->hostname, &to_postmaster);
+    letters[count++] = (struct judge_letter){ judge->conf->postmaster, buffer_text(&to_postmaster) };
     if (entry && entry->contact && *entry->contact) {
-        letter_to_user(record, judge->conf->hostname, judge->conf->postmaster, &text);
-        judge->events->letter(judge->context, account, entry->contact, subject, buffer_text(&text));
+        letter_to_user(record, judge->conf->hostname, judge->conf->postmaster, &to_user);
+        letters[count++] = (struct judge_letter){ entry->contact, buffer_text(&to_user) };
     }
-    buffer_fini(&text);
+    judge->events->letters(judge->context, account, subject, letters, count);
+    buffer_fini(&to_postmaster);
+    buffer_fini(&to_user);
     json_decref(record);
 }
 

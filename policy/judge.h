@@ -12,11 +12,17 @@
 
 struct judge;
 
-/* What the rest of policy does about it. ACCOUNT is in normal form. */
+#define JUDGE_LETTERS 2 /* about one suspension: to the postmaster, and to the account's contact */
+
+struct judge_letter {
+    const char *to, *text;
+};
+
+/* What the rest of policy does about it. ACCOUNT is in normal form. The letters about it, COUNT of them, come together. */
 struct judge_events {
     void (*suspended)(void *context, struct span account);
     void (*resumed)(void *context, struct span account);
-    void (*letter)(void *context, struct span account, const char *to, const char *subject, const char *text);
+    void (*letters)(void *context, struct span account, const char *subject, const struct judge_letter *letters, size_t count);
 };
 
 /* Knows nobody; judge_settings comes next. EVENTS must stay valid. */

@@ -27,6 +27,7 @@ struct policy {
     struct report_desk reports;
     struct kept_letter *letters[LETTERS_MAX]; /* tidings.c: not stored by the queue yet */
     size_t nletters;
+    bool letters_late;    /* there was no room for some */
     uint64_t last_ticket; /* begins with the time, so that no earlier process's come again */
     bool opened;          /* what earlier processes left is known */
     struct timer sweep;

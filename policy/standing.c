@@ -16,7 +16,8 @@
 #include <unistd.h>
 
 struct record {
-    struct list node; /* the last touched at the front */
+    struct list node;   /* the last touched at the front */
+    struct list untold; /* of those that are suspended, and whose letters are not on their way */
     bool suspended;
     bool kept; /* on the disk */
     json_t *json;
@@ -25,7 +26,7 @@ struct record {
 
 struct standing {
     struct map *records; /* by account */
-    struct list used;
+    struct list used, untold;
     size_t suspended;
     size_t items; /* signals and samples in all records */
     int folder;   /* -1: none */
@@ -37,6 +38,7 @@ struct standing *standing_new(void)
     standing->records = map_new(0);
     standing->folder = -1;
     list_init(&standing->used);
+    list_init(&standing->untold);
     return standing;
 }
 
@@ -76,6 +78,7 @@ static void drop(struct standing *standing, struct record *record)
     standing->suspended -= record->suspended;
     map_remove(standing->records, span_of(record->account));
     list_remove(&record->node);
+    list_remove(&record->untold);
     free_record(record);
 }
 
@@ -132,6 +135,7 @@ static struct record *add(struct standing *standing, struct span account)
     struct record *record = text_zalloc(sizeof *record);
     text_copy(record->account, sizeof record->account, account);
     record->json = empty_json(record->account);
+    list_init(&record->untold);
     list_append(&standing->used, &record->node);
     map_put(standing->records, span_of(record->account), record, NULL);
     return record;
@@ -271,11 +275,20 @@ bool standing_strike(struct standing *standing, struct span account, unsigned we
     return sum(record, now_ms) >= STANDING_THRESHOLD;
 }
 
-static void set_state(struct standing *standing, struct record *record, bool suspended, const char *reason, const char *by,
-                      int64_t now_ms)
+/* RECORD is suspended, or no more, and the letters about that are on their way, or not. */
+static void enter(struct standing *standing, struct record *record, bool suspended, bool told)
 {
     standing->suspended += (size_t)suspended - (size_t)record->suspended;
     record->suspended = suspended;
+    list_remove(&record->untold);
+    if (suspended && !told)
+        list_append(&standing->untold, &record->untold);
+}
+
+static void set_state(struct standing *standing, struct record *record, bool suspended, const char *reason, const char *by,
+                      int64_t now_ms)
+{
+    enter(standing, record, suspended, false);
     json_object_set_new(record->json, "state", json_string(suspended ? "suspended" : "active"));
     json_object_set_new(record->json, "reason", shown(reason));
     json_object_set_new(record->json, "by", shown(by));
@@ -288,16 +301,19 @@ static void set_state(struct standing *standing, struct record *record, bool sus
 void standing_told(struct standing *standing, struct span account)
 {
     struct record *record = find(standing, account);
-    if (!record || !record->suspended || json_is_true(json_object_get(record->json, "told")))
+    if (!record || list_empty(&record->untold))
         return;
+    enter(standing, record, true, true);
     json_object_set_new(record->json, "told", json_true());
     keep(standing, record);
 }
 
-bool standing_is_told(const struct standing *standing, struct span account)
+void standing_each_untold(const struct standing *standing, bool (*each)(void *context, struct span account), void *context)
 {
-    const struct record *record = find(standing, account);
-    return record && json_is_true(json_object_get(record->json, "told"));
+    LIST_EACH(node, &standing->untold) {
+        if (!each(context, span_of(LIST_ENTRY(node, struct record, untold)->account)))
+            return;
+    }
 }
 
 bool standing_suspend(struct standing *standing, struct span account, const char *reason, const char *by, json_t *evidence,
@@ -376,9 +392,7 @@ static void restore(void *context, struct span name, json_t *json)
     record->json = json_incref(json);
     standing->items += items_of(record);
     record->kept = true;
-    standing->suspended -= record->suspended;
-    record->suspended = state && strcmp(state, "suspended") == 0;
-    standing->suspended += record->suspended;
+    enter(standing, record, state && strcmp(state, "suspended") == 0, json_is_true(json_object_get(json, "told")));
 }
 
 void standing_open(struct standing *standing, const char *folder)

@@ -67,8 +67,9 @@ bool standing_suspend(struct standing *standing, struct span account, const char
 /* The letters about ACCOUNT, which is suspended, are on their way, whatever happens here. */
 void standing_told(struct standing *standing, struct span account);
 
-/* Are they? */
-bool standing_is_told(const struct standing *standing, struct span account);
+/* Calls EACH, which changes nothing here, with every account that is suspended and of which they are not, until it returns false: those
+ * that are so longest first, as far as this process knows. */
+void standing_each_untold(const struct standing *standing, bool (*each)(void *context, struct span account), void *context);
 
 /* ACCOUNT is suspended no more, by BY, since NOW_MS or just behind the time from which it was, whichever is later; its strikes are forgiven: they stay as evidence and weigh nothing. False where it was not
  * suspended: its strikes are forgiven all the same. */

@@ -22,9 +22,24 @@ static bool hold_one(void *context, struct span account)
 }
 
 struct kept_letter {
-    char account[ACCOUNT_NAME_SIZE]; /* that it is about */
+    char account[ACCOUNT_NAME_SIZE]; /* that it is about … */
+    int64_t since_ms;                /* … and since when that is suspended */
     struct letter letter;
 };
+
+static bool has_letters(const struct policy *policy, struct span account)
+{
+    for (size_t i = 0; i < policy->nletters; i++)
+        if (span_equal(span_of(policy->letters[i]->account), account))
+            return true;
+    return false;
+}
+
+/* For all letters about one account. */
+static bool has_room(const struct policy *policy)
+{
+    return policy->nletters + JUDGE_LETTERS <= LETTERS_MAX;
+}
 
 /* One that cannot be sent now is sent when a queue process comes. */
 static void send_letter(struct peer *queue, const struct kept_letter *kept)
@@ -47,30 +62,48 @@ void tidings_queue(struct peer *peer)
         send_letter(peer, policy->letters[i]);
 }
 
-void tidings_stored(struct policy *policy, uint64_t ticket)
-{
-    char account[ACCOUNT_NAME_SIZE] = "";
-    bool more = false;
-    for (size_t i = 0; i < policy->nletters; i++) {
-        if (policy->letters[i]->letter.ticket != ticket)
-            continue;
-        text_copy(account, sizeof account, span_of(policy->letters[i]->account));
-        free(policy->letters[i]);
-        policy->letters[i--] = policy->letters[--policy->nletters];
-    }
-    for (size_t i = 0; i < policy->nletters; i++)
-        more = more || strcmp(policy->letters[i]->account, account) == 0;
-    if (*account && !more)
-        standing_told(judge_standing(policy->judge), span_of(account));
-}
-
-/* An earlier process ended before its letters were stored. */
-static bool write_again(void *context, struct span account)
+static bool write_one(void *context, struct span account)
 {
     struct policy *policy = context;
-    if (!standing_is_told(judge_standing(policy->judge), account))
+    if (!has_room(policy))
+        return false;
+    if (!has_letters(policy, account))
         judge_write(policy->judge, account);
-    return policy->nletters < LETTERS_MAX;
+    return true;
+}
+
+/* Writes letters about those who are suspended and not told, as far as there is room: an earlier process ended before its letters were
+ * stored, or there was no room before. It passes over no more accounts than have letters here. */
+static void write_due(struct policy *policy)
+{
+    standing_each_untold(judge_standing(policy->judge), write_one, policy);
+    policy->letters_late = policy->letters_late && !has_room(policy);
+}
+
+/* The letter that the queue knows by TICKET, out of those that are kept, or NULL. */
+static struct kept_letter *take_letter(struct policy *policy, uint64_t ticket)
+{
+    for (size_t i = 0; i < policy->nletters; i++) {
+        struct kept_letter *kept = policy->letters[i];
+        if (kept->letter.ticket != ticket)
+            continue;
+        policy->letters[i] = policy->letters[--policy->nletters];
+        return kept;
+    }
+    return NULL;
+}
+
+void tidings_stored(struct policy *policy, uint64_t ticket)
+{
+    struct standing *standing = judge_standing(policy->judge);
+    struct kept_letter *kept = take_letter(policy, ticket);
+    if (!kept)
+        return;
+    struct span account = span_of(kept->account);
+    if (!has_letters(policy, account) && standing_since(standing, account) == kept->since_ms)
+        standing_told(standing, account);
+    free(kept);
+    write_due(policy);
 }
 
 static bool end_sessions(void *context, struct span account)
@@ -90,7 +123,7 @@ void tidings_submission(struct peer *peer)
 
 void tidings_opened(struct policy *policy)
 {
-    standing_each(judge_standing(policy->judge), true, write_again, policy);
+    write_due(policy);
     policy->opened = true;
     LIST_EACH(node, &policy->peers) {
         struct peer *peer = LIST_ENTRY(node, struct peer, node);
@@ -126,23 +159,18 @@ static void account_resumed(void *context, struct span account)
     machines_tell(&policy->machines, account);
 }
 
-static void letter_written(void *context, struct span account, const char *to, const char *subject, const char *text)
+static void keep_letter(struct policy *policy, struct span account, const char *subject, const struct judge_letter *written)
 {
-    struct policy *policy = context;
     struct peer *queue = peers_queue(policy);
-    if (policy->nletters == LETTERS_MAX) {
-        log_say(LOG_ERROR, "error", "a letter about an account is dropped: the queue has not stored the %d before it",
-                LETTERS_MAX);
-        return;
-    }
     struct kept_letter *kept = text_zalloc(sizeof *kept);
     struct letter *letter = &kept->letter;
-    struct span cut = span_head(span_of(text), sizeof letter->text);
+    struct span cut = span_head(span_of(written->text), sizeof letter->text);
     text_copy(kept->account, sizeof kept->account, account);
+    kept->since_ms = standing_since(judge_standing(policy->judge), account);
     if (!policy->last_ticket)
         policy->last_ticket = (uint64_t)clock_wall_ms() << 20;
     letter->ticket = ++policy->last_ticket;
-    text_copy(letter->to, sizeof letter->to, span_of(to));
+    text_copy(letter->to, sizeof letter->to, span_of(written->to));
     text_copy(letter->subject, sizeof letter->subject, span_of(subject));
     letter->size = (uint32_t)cut.n;
     memcpy(letter->text, cut.p, cut.n);
@@ -151,7 +179,26 @@ static void letter_written(void *context, struct span account, const char *to, c
         send_letter(queue, kept);
 }
 
-const struct judge_events tidings_events = { account_suspended, account_resumed, letter_written };
+/* The judge's. What is not kept is written again when there is room: all letters about an account or none, so that none is forgotten when
+ * the other is stored. Those about an earlier suspension, which wait still, go first. */
+static void letters_written(void *context, struct span account, const char *subject, const struct judge_letter *letters,
+                            size_t count)
+{
+    struct policy *policy = context;
+    if (has_letters(policy, account))
+        return;
+    if (policy->nletters + count > LETTERS_MAX) {
+        if (!policy->letters_late)
+            log_say(LOG_ERROR, "error", "letters about accounts are late: the queue has not stored the %zu before them",
+                    policy->nletters);
+        policy->letters_late = true;
+        return;
+    }
+    for (size_t i = 0; i < count; i++)
+        keep_letter(policy, account, subject, &letters[i]);
+}
+
+const struct judge_events tidings_events = { account_suspended, account_resumed, letters_written };
 
 void tidings_drop(struct policy *policy)
 {

@@ -16,7 +16,7 @@ void tidings_submission(struct peer *peer);
 /* What earlier processes left is known by now: letters that they could not see off are written again, and those who came before are told. */
 void tidings_opened(struct policy *policy);
 
-/* The queue has stored the letter of that TICKET. */
+/* The queue has stored the letter of that TICKET: there may be room for letters that there was none for. */
 void tidings_stored(struct policy *policy, uint64_t ticket);
 
 /* Drops the letters that nobody has stored: the next process writes them again. */

@@ -45,16 +45,18 @@ static inline void court_resumed(void *context, struct span account)
     court_tell("resumed", account);
 }
 
-static inline void court_letter(void *context, struct span account, const char *to, const char *subject, const char *text)
+static inline void court_letters(void *context, struct span account, const char *subject, const struct judge_letter *letters,
+                                 size_t count)
 {
     (void)context;
     (void)account;
-    if (court.nletters < COURT_LETTERS) {
-        text_copy(court.letters[court.nletters].to, sizeof court.letters->to, span_of(to));
+    for (size_t i = 0; i < count; i++, court.nletters++) {
+        if (court.nletters >= COURT_LETTERS)
+            continue;
+        text_copy(court.letters[court.nletters].to, sizeof court.letters->to, span_of(letters[i].to));
         text_copy(court.letters[court.nletters].subject, sizeof court.letters->subject, span_of(subject));
-        text_copy(court.letters[court.nletters].text, sizeof court.letters->text, span_of(text));
+        text_copy(court.letters[court.nletters].text, sizeof court.letters->text, span_of(letters[i].text));
     }
-    court.nletters++;
 }
 
 static inline struct conf_limit court_limit(const char *name, enum conf_limit_key key, enum conf_limit_count count, uint64_t rate,
@@ -81,7 +83,7 @@ static inline void court_settings(void)
 
 static inline void court_judge(void)
 {
-    static const struct judge_events events = { court_suspended, court_resumed, court_letter };
+    static const struct judge_events events = { court_suspended, court_resumed, court_letters };
     court.judge = judge_new(&events, NULL);
     court_settings();
     judge_open(court.judge, folder);
