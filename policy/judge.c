@@ -72,6 +72,7 @@ void judge_open(struct judge *judge, const char *folder)
 void judge_flush(struct judge *judge, bool sync)
 {
     logins_flush(judge->logins, sync);
+    standing_flush(judge->standing, sync);
 }
 
 struct standing *judge_standing(struct judge *judge)

@@ -17,7 +17,7 @@
 #include <stdlib.h>
 
 #define USER     "postern-queue"
-#define SWEEP_MS 5000 /* also what a kill may cost of what is known of refusals and logins */
+#define SWEEP_MS 5000 /* also what a kill may cost of what is known of refusals, logins and evidence */
 
 static void peer(struct role *role, enum role_kind kind, unsigned slot, int fd)
 {
@@ -131,9 +131,9 @@ static void stop(struct role *role)
     sharing_free(&policy->sharing);
     timer_fini(&policy->sweep);
     would_flush(decide_would(policy->decide), true);
-    judge_flush(policy->judge, true);
     tidings_drop(policy);
     store_local_free(&policy->store);
+    judge_flush(policy->judge, true); /* last, since it has the most files to write */
     decide_set_judge(policy->decide, NULL);
     judge_free(&policy->judge);
     decide_free(&policy->decide);

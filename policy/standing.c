@@ -15,21 +15,28 @@
 #include <string.h>
 #include <unistd.h>
 
+#define FLUSH_MS 50 /* policy answers nobody meanwhile */
+#define REST_MAX 63 /* times that standing_flush does nothing, between two attempts of a disk that fails */
+
 struct record {
     struct list node;   /* the last touched at the front */
     struct list untold; /* of those that are suspended, and whose letters are not on their way */
+    struct list stale;  /* of those that the disk has not as they are now */
     bool suspended;
-    bool kept; /* on the disk */
+    bool struck; /* or suspended once: it leaves behind those that are not */
+    bool kept;   /* on the disk */
     json_t *json;
     char account[ACCOUNT_NAME_SIZE];
 };
 
 struct standing {
     struct map *records; /* by account */
-    struct list used, untold;
+    struct list used, untold, stale;
     size_t suspended;
-    size_t items; /* signals and samples in all records */
-    int folder;   /* -1: none */
+    size_t items;   /* signals and samples in all records */
+    int folder;     /* -1: none */
+    unsigned pause; /* how often standing_flush rests after a failure; 0: the disk works … */
+    unsigned rest;  /* … and how often still */
 };
 
 struct standing *standing_new(void)
@@ -39,6 +46,7 @@ struct standing *standing_new(void)
     standing->folder = -1;
     list_init(&standing->used);
     list_init(&standing->untold);
+    list_init(&standing->stale);
     return standing;
 }
 
@@ -79,6 +87,7 @@ static void drop(struct standing *standing, struct record *record)
     map_remove(standing->records, span_of(record->account));
     list_remove(&record->node);
     list_remove(&record->untold);
+    list_remove(&record->stale);
     free_record(record);
 }
 
@@ -87,7 +96,7 @@ static struct record *oldest(const struct standing *standing, bool with_strikes)
 {
     for (struct list *node = standing->used.previous; node != &standing->used; node = node->previous) {
         struct record *record = LIST_ENTRY(node, struct record, node);
-        if (!record->suspended && (with_strikes || !record->kept))
+        if (!record->suspended && (with_strikes || !record->struck))
             return record;
     }
     return NULL;
@@ -136,6 +145,7 @@ static struct record *add(struct standing *standing, struct span account)
     text_copy(record->account, sizeof record->account, account);
     record->json = empty_json(record->account);
     list_init(&record->untold);
+    list_init(&record->stale);
     list_append(&standing->used, &record->node);
     map_put(standing->records, span_of(record->account), record, NULL);
     return record;
@@ -151,11 +161,33 @@ static struct record *touch(struct standing *standing, struct span account)
     return record;
 }
 
+static bool write_record(struct standing *standing, struct record *record)
+{
+    if (standing->folder >= 0 && json_object_get(record->json, "name")) { /* without one, it can be no account's */
+        record->kept = true;
+        if (!standing_file_write(standing->folder, span_of(record->account), record->json))
+            return false;
+    }
+    list_remove(&record->stale);
+    return true;
+}
+
+/* RECORD has changed: standing_flush writes it. */
+static void mark(struct standing *standing, struct record *record)
+{
+    if (list_empty(&record->stale))
+        list_append(&standing->stale, &record->stale);
+}
+
+/* What follows from RECORD may not be undone by a crash: it is on the disk when this returns. */
 static void keep(struct standing *standing, struct record *record)
 {
-    record->kept = true;
-    if (standing->folder >= 0 && json_object_get(record->json, "name")) /* without one, it can be no account's */
-        standing_file_write(standing->folder, span_of(record->account), record->json);
+    mark(standing, record);
+    if (write_record(standing, record) && (standing->folder < 0 || fsync(standing->folder) == 0))
+        return;
+    log_say(LOG_ERROR, "error", "the record of an account cannot be written: %s; it holds all the same, and is tried again",
+            strerror(errno));
+    mark(standing, record);
 }
 
 bool standing_is_suspended(const struct standing *standing, struct span account)
@@ -219,6 +251,7 @@ static void append_item(struct standing *standing, struct record *record, const 
             drop(standing, other);
         }
     }
+    mark(standing, record);
 }
 
 void standing_signal(struct standing *standing, struct span account, json_t *signal, int64_t now_ms)
@@ -271,6 +304,7 @@ bool standing_strike(struct standing *standing, struct span account, unsigned we
     json_object_set_new(strike, "weight", json_integer(weight));
     json_object_set_new(strike, "time_ms", json_integer(now_ms));
     append(record, "strikes", STANDING_STRIKES, strike, now_ms);
+    record->struck = true;
     keep(standing, record);
     return sum(record, now_ms) >= STANDING_THRESHOLD;
 }
@@ -289,6 +323,7 @@ static void set_state(struct standing *standing, struct record *record, bool sus
                       int64_t now_ms)
 {
     enter(standing, record, suspended, false);
+    record->struck = true;
     json_object_set_new(record->json, "state", json_string(suspended ? "suspended" : "active"));
     json_object_set_new(record->json, "reason", shown(reason));
     json_object_set_new(record->json, "by", shown(by));
@@ -392,6 +427,7 @@ static void restore(void *context, struct span name, json_t *json)
     record->json = json_incref(json);
     standing->items += items_of(record);
     record->kept = true;
+    record->struck = json_array_size(json_object_get(json, "strikes")) || number(json, "since_ms");
     enter(standing, record, state && strcmp(state, "suspended") == 0, json_is_true(json_object_get(json, "told")));
 }
 
@@ -405,4 +441,47 @@ void standing_open(struct standing *standing, const char *folder)
     }
     standing->folder = fd;
     standing_file_each(fd, restore, standing);
+}
+
+/* FAILED attempts to write records, the last for ERROR. One that always fails is behind the others from now on. */
+static void note_failures(struct standing *standing, size_t failed, int error)
+{
+    if (failed) {
+        struct list *first = standing->stale.next;
+        list_remove(first);
+        list_append(&standing->stale, first);
+        log_say(LOG_ERROR, "error",
+                "the records of %zu accounts cannot be written: %s; they hold all the same, and are tried again", failed,
+                strerror(error));
+    } else if (standing->pause) {
+        log_say(LOG_INFO, "notice", "the records of accounts are written again");
+    }
+    standing->pause = failed ? 2 * standing->pause + 1 : 0;
+    if (standing->pause > REST_MAX)
+        standing->pause = REST_MAX;
+    standing->rest = standing->pause;
+}
+
+void standing_flush(struct standing *standing, bool all)
+{
+    int64_t until_ms = clock_monotonic_ms() + FLUSH_MS;
+    size_t failed = 0;
+    int error = 0;
+    if (standing->folder < 0 || list_empty(&standing->stale))
+        return;
+    if (standing->rest && !all) {
+        standing->rest--;
+        return;
+    }
+    LIST_EACH(node, &standing->stale) {
+        if (!write_record(standing, LIST_ENTRY(node, struct record, stale))) {
+            error = errno;
+            failed++;
+        }
+        if (!all && (failed || clock_monotonic_ms() >= until_ms))
+            break;
+    }
+    if (fsync(standing->folder) != 0)
+        log_say(LOG_ERROR, "error", "policy's folder cannot be synced: %s", strerror(errno));
+    note_failures(standing, failed, error);
 }

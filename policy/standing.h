@@ -1,9 +1,10 @@
 /* How accounts stand: who is suspended and why, their strikes, and the evidence: what came back, samples of what they sent.
  *
  * An account has a record from the first thing that speaks against it. Records are bounded (STANDING_MAX, STANDING_ITEMS): those that
- * were touched longest ago and have no strike leave first, then those with old strikes; a suspended account's never does. What has a strike is kept
- * in the policy folder, one file an account, in JSON, so that a person can read it when nothing else runs; it is written, synced, before
- * a suspension is told to anybody. Names are in normal form (account.h), times of the wall clock in ms. */
+ * were touched longest ago and have no strike leave first, then those with old strikes; a suspended account's never does. They are kept
+ * in the policy folder, one file an account, in JSON, so that a person can read it when nothing else runs. With a strike or a suspension
+ * it is written, synced, before that is told to anybody; what is only evidence waits for standing_flush, since a spam run makes thousands
+ * of it. Names are in normal form (account.h), times of the wall clock in ms. */
 #ifndef POSTERN_POLICY_STANDING_H
 #define POSTERN_POLICY_STANDING_H
 
@@ -33,6 +34,10 @@ void standing_free(struct standing **standing);
 
 /* Reads what earlier processes left in FOLDER, and keeps records there from now on. What cannot be read is logged and left alone. */
 void standing_open(struct standing *standing, const char *folder);
+
+/* Writes down records that have changed, every few seconds and at the end: for some milliseconds (then the rest has to wait for the next
+ * call), or ALL. Failures are logged; after several in a row only every second, fourth … call tries again, but for ALL. */
+void standing_flush(struct standing *standing, bool all);
 
 /* Is ACCOUNT suspended? Costs next to nothing. */
 bool standing_is_suspended(const struct standing *standing, struct span account);

@@ -8,17 +8,20 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <openssl/sha.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
-#define PREFIX    "account-"
-#define SUFFIX    ".json"
-#define FRESH     "account.new"
-#define NAME_SIZE (sizeof PREFIX + 2 * SHA256_DIGEST_LENGTH + sizeof SUFFIX)
+#define PREFIX     "account-"
+#define SUFFIX     ".json"
+#define FRESH      "account.new"
+#define FOUND_STEP 1024
+#define NAME_SIZE  (sizeof PREFIX + 2 * SHA256_DIGEST_LENGTH + sizeof SUFFIX)
 
 static void file_name(struct span account, char name[NAME_SIZE])
 {
@@ -52,13 +55,12 @@ bool standing_file_write(int folder, struct span account, const json_t *record)
     bool written = fd >= 0 && write_all(fd, span_of(text));
     if (fd >= 0)
         close(fd);
-    written = written && renameat(folder, FRESH, folder, name) == 0 && fsync(folder) == 0;
-    if (!written) {
-        log_say(LOG_ERROR, "error", "the record of an account cannot be written: %s; it holds until the process ends",
-                strerror(errno));
+    written = written && renameat(folder, FRESH, folder, name) == 0;
+    int error = errno;
+    if (!written)
         unlinkat(folder, FRESH, 0); /* on a full disk its blocks are somebody else's */
-    }
     free(text);
+    errno = error;
     return written;
 }
 
@@ -80,15 +82,26 @@ static bool is_its_file(const json_t *record, const char *name)
     return strcmp(own, name) == 0;
 }
 
+/* The first SIZE bytes at FD as JSON, or NULL. json_loadfd makes a system call for each of them. */
+static json_t *load(int fd, size_t size)
+{
+    char *text = text_realloc(NULL, size + 1);
+    size_t got = 0;
+    for (ssize_t n = 1; n > 0 && got<size; got += n> 0 ? (size_t)n : 0)
+        n = read(fd, text + got, size - got);
+    json_t *record = json_loadb(text, got, JSON_REJECT_DUPLICATES, NULL);
+    free(text);
+    return record;
+}
+
 /* The record in the file NAME, or NULL. */
 static json_t *read_one(int folder, const char *name)
 {
-    json_error_t error;
     struct stat known;
     json_t *record = NULL;
     int fd = openat(folder, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (fd >= 0 && fstat(fd, &known) == 0 && S_ISREG(known.st_mode) && (size_t)known.st_size <= STANDING_FILE_MAX)
-        record = json_loadfd(fd, JSON_REJECT_DUPLICATES, &error);
+        record = load(fd, (size_t)known.st_size);
     if (fd >= 0)
         close(fd);
     if (!json_is_object(record) || !is_its_file(record, name)) {
@@ -100,8 +113,41 @@ static json_t *read_one(int folder, const char *name)
     return record;
 }
 
+struct found {
+    struct timespec written;
+    char name[NAME_MAX + 1];
+};
+
+static int compare_found(const void *a, const void *b)
+{
+    const struct timespec *one = &((const struct found *)a)->written, *other = &((const struct found *)b)->written;
+    int by_second = (one->tv_sec > other->tv_sec) - (one->tv_sec < other->tv_sec);
+    return by_second ? by_second : (one->tv_nsec > other->tv_nsec) - (one->tv_nsec < other->tv_nsec);
+}
+
+/* The files of NAMES that may be records, *RET_COUNT of them, to be freed. */
+static struct found *find_files(DIR *names, size_t *ret_count)
+{
+    struct found *found = NULL;
+    size_t count = 0;
+    for (const struct dirent *entry = readdir(names); entry; entry = readdir(names)) {
+        struct span name = span_of(entry->d_name);
+        struct stat known;
+        if (!span_starts_nocase(name, SPAN(PREFIX)) || !span_ends_nocase(name, SPAN(SUFFIX)) ||
+            fstatat(dirfd(names), entry->d_name, &known, AT_SYMLINK_NOFOLLOW) != 0)
+            continue;
+        if (count % FOUND_STEP == 0)
+            found = text_realloc(found, (count + FOUND_STEP) * sizeof *found);
+        found[count].written = known.st_mtim;
+        text_copy(found[count++].name, sizeof found->name, name);
+    }
+    *ret_count = count;
+    return found;
+}
+
 void standing_file_each(int folder, void (*each)(void *context, struct span account, json_t *record), void *context)
 {
+    size_t count;
     int fd = dup(folder);
     DIR *names = fd >= 0 ? fdopendir(fd) : NULL;
     if (!names) {
@@ -110,14 +156,15 @@ void standing_file_each(int folder, void (*each)(void *context, struct span acco
         return;
     }
     rewinddir(names); /* the place is shared with FOLDER */
-    for (const struct dirent *entry = readdir(names); entry; entry = readdir(names)) {
-        struct span name = span_of(entry->d_name);
-        if (!span_starts_nocase(name, SPAN(PREFIX)) || !span_ends_nocase(name, SPAN(SUFFIX)))
-            continue;
-        json_t *record = read_one(folder, entry->d_name);
+    struct found *found = find_files(names, &count);
+    closedir(names);
+    if (count)
+        qsort(found, count, sizeof *found, compare_found);
+    for (size_t i = 0; i < count; i++) {
+        json_t *record = read_one(folder, found[i].name);
         if (record)
             each(context, span_of(json_string_value(json_object_get(record, "name"))), record);
         json_decref(record);
     }
-    closedir(names);
+    free(found);
 }

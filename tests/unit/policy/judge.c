@@ -99,6 +99,25 @@ static void strikes_come_to_a_suspension(void **state)
     assert_false(is_suspended("alice"));
 }
 
+/* An orderly restart loses no evidence, also what no strike followed on. */
+static void evidence_outlives_a_restart(void **state)
+{
+    struct policy_sample sample = { .client = court_address("192.0.2.1"), .nrecipients = 3, .account = "alice" };
+    char before[2][65536];
+    (void)state;
+    court_new(NULL, 0);
+    bounce("alice", 1);
+    assert_true(court_suspend("alice", "a reason"));
+    bounce("alice", 5);
+    judge_sample(court.judge, &sample);
+    spam("bob", 1);
+    text_copy(before[0], sizeof before[0], span_of(record("alice")));
+    text_copy(before[1], sizeof before[1], span_of(record("bob")));
+    court_restart();
+    assert_string_equal(record("alice"), before[0]);
+    assert_string_equal(record("bob"), before[1]);
+}
+
 /* A limit with a share needs a volume, and that so much of it came back; a resume begins both anew. */
 static void a_share(void **state)
 {
@@ -360,6 +379,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(strikes_come_to_a_suspension),
+        TEST(evidence_outlives_a_restart),
         TEST(a_share),
         TEST(the_relay_itself),
         TEST(other_limits),

@@ -2,6 +2,7 @@
 #include "../../../policy/standing.h"
 
 #include "../../../policy/standing_file.h"
+#include "../../../relay/base/clock.h"
 #include "../../../relay/base/text.h"
 #include "folder.h"
 
@@ -148,7 +149,7 @@ static void suspended_and_resumed(void **state)
     assert_string_equal(member("nobody", "name"), "");
 }
 
-/* What has a strike, or is suspended, is there again; signals alone are not kept. */
+/* What has a strike, or is suspended, is there again after a kill; signals are once they are written down. */
 static void kept(void **state)
 {
     (void)state;
@@ -171,6 +172,141 @@ static void kept(void **state)
     assert_non_null(strstr(member("bad", "signals"), "\"number\":2"));
     assert_int_equal(standing_since(standing, SPAN("bad")), NOW);
     assert_int_equal(files(), 3);
+}
+
+static size_t length(const char *account, const char *list)
+{
+    json_t *record = standing_show(standing, span_of(account), NOW);
+    size_t size = json_array_size(json_object_get(record, list));
+    json_decref(record);
+    return size;
+}
+
+/* What came behind the last strike, of one who is suspended, and of one who never had a strike. */
+static void evidence_is_kept(void **state)
+{
+    (void)state;
+    open_standing();
+    suspend("bad");
+    for (unsigned i = 0; i < 6; i++)
+        standing_signal(standing, SPAN("bad"), item(i), NOW);
+    standing_sample(standing, SPAN("bad"), item(6), NOW);
+    standing_signal(standing, SPAN("signalled"), item(7), NOW);
+    standing_sample(standing, SPAN("signalled"), item(8), NOW);
+    standing_signal(standing, SPAN("\xff"), item(9), NOW);
+    standing_flush(standing, true);
+    open_standing();
+    assert_true(is_suspended("bad"));
+    assert_int_equal(length("bad", "signals"), 6);
+    assert_int_equal(length("bad", "samples"), 1);
+    assert_string_equal(member("signalled", "state"), "\"active\"");
+    assert_non_null(strstr(member("signalled", "signals"), "\"number\":7"));
+    assert_int_equal(length("signalled", "samples"), 1);
+    assert_int_equal(files(), 2);
+}
+
+static void remove_file(const char *name)
+{
+    char path[400];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    assert_int_equal(unlink(path), 0);
+}
+
+/* The file of the account "alice", by its SHA-256. */
+#define ALICE "account-2bd806c97f0e00af1a1fc3328fa763a9269723c8db8fac4f93af71db186d6e90.json"
+
+/* However many signals: a record is written when a flush comes, once, and not again before something else happens. */
+static void written_once_a_flush(void **state)
+{
+    (void)state;
+    open_standing();
+    for (unsigned i = 0; i < 100; i++)
+        standing_signal(standing, SPAN("alice"), item(i), NOW);
+    assert_int_equal(files(), 0);
+    standing_flush(standing, false);
+    assert_int_equal(files(), 1);
+    remove_file(ALICE);
+    standing_flush(standing, false);
+    standing_flush(standing, true);
+    assert_int_equal(files(), 0);
+    standing_signal(standing, SPAN("alice"), item(0), NOW);
+    strike("alice", 1, NOW); /* which writes the signal, too */
+    remove_file(ALICE);
+    standing_flush(standing, true);
+    assert_int_equal(files(), 0);
+    standing_sample(standing, SPAN("alice"), item(0), NOW);
+    standing_flush(standing, false);
+    assert_int_equal(files(), 1);
+}
+
+/* A flush takes its time and no more, but comes to an end; the last one writes all. */
+static void a_flush_is_bounded(void **state)
+{
+    enum { ACCOUNTS = 1000 };
+    char name[32];
+    unsigned before = 0;
+    (void)state;
+    open_standing();
+    for (unsigned i = 0; i < ACCOUNTS; i++) {
+        snprintf(name, sizeof name, "user%u", i);
+        standing_signal(standing, span_of(name), item(i), NOW);
+    }
+    for (unsigned i = 0; i < 3; i++) {
+        int64_t begun_ms = clock_monotonic_ms();
+        standing_flush(standing, false);
+        assert_true(clock_monotonic_ms() - begun_ms < 5000);
+        assert_true(files() > before || files() == ACCOUNTS);
+        before = files();
+    }
+    standing_flush(standing, true);
+    assert_int_equal(files(), ACCOUNTS);
+}
+
+/* A record that cannot be written keeps no other from it, and is written when it can be, without anything new. */
+static void a_flush_that_fails(void **state)
+{
+    char path[400];
+    (void)state;
+    open_standing();
+    snprintf(path, sizeof path, "%s/%s", folder, ALICE);
+    assert_int_equal(mkdir(path, 0700), 0);
+    strike("alice", 10, NOW);
+    standing_signal(standing, SPAN("bob"), item(1), NOW);
+    for (unsigned i = 0; i < 10; i++)
+        standing_flush(standing, false);
+    assert_int_equal(files(), 2);
+    assert_int_equal(rmdir(path), 0);
+    standing_flush(standing, true);
+    assert_int_equal(files(), 2);
+    open_standing();
+    assert_int_equal(standing_weight(standing, SPAN("alice"), NOW), 10);
+    assert_int_equal(length("bob", "signals"), 1);
+}
+
+/* Who leaves is the same after a restart: whoever has no strike, and of those the one that was written longest ago; with the file. */
+static void who_leaves_after_a_restart(void **state)
+{
+    static const char *const names_in_order[] = { "struck", "first", "second", "third" };
+    char name[32];
+    (void)state;
+    open_standing();
+    for (size_t i = 0; i < COUNT(names_in_order); i++) {
+        if (i == 0)
+            strike(names_in_order[i], 10, NOW);
+        else
+            standing_signal(standing, span_of(names_in_order[i]), item(1), NOW);
+        standing_flush(standing, true);
+        usleep(20000); /* the clock of a file system may be coarse */
+    }
+    open_standing();
+    assert_string_equal(names(false), "third;second;first;struck;");
+    for (unsigned i = 0; i < STANDING_MAX - 2; i++) {
+        snprintf(name, sizeof name, "user%u", i);
+        standing_signal(standing, span_of(name), item(i), NOW);
+    }
+    assert_true(standing_is_watched(standing, SPAN("struck")) && standing_is_watched(standing, SPAN("third")));
+    assert_false(standing_is_watched(standing, SPAN("first")) || standing_is_watched(standing, SPAN("second")));
+    assert_int_equal(files(), 2);
 }
 
 /* Names with backslashes, quotes, slashes, UTF-8, as long as can be. What is no UTF-8 is nobody's name, and is not kept. */
@@ -210,9 +346,6 @@ static void write_file(const char *name, const char *text)
     fputs(text, file);
     fclose(file);
 }
-
-/* The file of the account "alice", by its SHA-256. */
-#define ALICE "account-2bd806c97f0e00af1a1fc3328fa763a9269723c8db8fac4f93af71db186d6e90.json"
 
 /* What does not belong there, is damaged, of another account, or would never end, harms nothing and stays. */
 static void strange_files(void **state)
@@ -370,8 +503,20 @@ static void signals_are_bounded(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(strikes_age),     TEST(suspended_and_resumed), TEST(kept),    TEST(odd_names),           TEST(strange_files),
-        TEST(strange_members), TEST(without_a_folder),      TEST(bounded), TEST(signals_are_bounded),
+        TEST(strikes_age),
+        TEST(suspended_and_resumed),
+        TEST(kept),
+        TEST(evidence_is_kept),
+        TEST(written_once_a_flush),
+        TEST(a_flush_is_bounded),
+        TEST(a_flush_that_fails),
+        TEST(who_leaves_after_a_restart),
+        TEST(odd_names),
+        TEST(strange_files),
+        TEST(strange_members),
+        TEST(without_a_folder),
+        TEST(bounded),
+        TEST(signals_are_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
