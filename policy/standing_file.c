@@ -87,8 +87,9 @@ static json_t *load(int fd, size_t size)
 {
     char *text = text_realloc(NULL, size + 1);
     size_t got = 0;
-    for (ssize_t n = 1; n > 0 && got<size; got += n> 0 ? (size_t)n : 0)
-        n = read(fd, text + got, size - got);
+    ssize_t n;
+    while (got < size && (n = read(fd, text + got, size - got)) > 0)
+        got += (size_t)n;
     json_t *record = json_loadb(text, got, JSON_REJECT_DUPLICATES, NULL);
     free(text);
     return record;
