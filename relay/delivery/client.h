@@ -34,7 +34,8 @@ struct client_setup {
     const char *hello; /* our name for EHLO */
     uint16_t port;
     bool plain;        /* no STARTTLS: it failed before */
-    bool helo;         /* no EHLO: it failed before */
+    bool helo;         /* no EHLO: it failed before … */
+    bool helo_unsure;  /* … and was not refused: what the server takes is not known */
     bool ipv4_instead; /* this is IPv6, and the host has IPv4: CLIENT_NAMELESS may come */
 };
 

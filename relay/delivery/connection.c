@@ -175,8 +175,8 @@ static void retry_plain(struct connection *connection, const struct reason *reas
 
 static void retry_helo(struct connection *connection, const struct reason *reason)
 {
-    (void)reason;
     connection->helo = true;
+    connection->helo_unsure = !reason->remote || reason->text[0] != '5';
     if (!race_again(&connection->race, &connection->target))
         race_go(&connection->race);
 }
@@ -276,6 +276,7 @@ static void begin_session(struct connection *connection, struct watch *watch)
                                   .port = target->address.port,
                                   .plain = connection->plain,
                                   .helo = connection->helo,
+                                  .helo_unsure = connection->helo_unsure,
                                   .ipv4_instead = target->address.family == 6 && connect_has_other(&connection->way, target) };
     connection->client = client_new(&setup, watch, &client_events, connection);
     client_begin(connection->client);
@@ -298,7 +299,7 @@ static void race_won(void *context, struct watch *watch, const struct connect_ta
 {
     struct connection *connection = context;
     if (target->host != connection->target.host || !netaddr_same_host(&target->address, &connection->target.address)) {
-        connection->helo = false;
+        connection->helo = connection->helo_unsure = false;
         connection->plain =
             connection->route.tls == CONF_DELIVERY_OPPORTUNISTIC && tls_is_plain(connection->pool->tls, target->host);
     }

@@ -21,7 +21,8 @@ struct connection {
     struct connect_target target;
     struct client *client;
     bool plain;                      /* this target without STARTTLS */
-    bool helo;                       /* this target with HELO */
+    bool helo;                       /* this target with HELO … */
+    bool helo_unsure;                /* … though it did not refuse EHLO */
     unsigned others;                 /* sources that were tried since the host refused one */
     bool learnt;                     /* that this target serves is known */
     bool asked;                      /* for a newer secret, since the login was refused */

@@ -29,6 +29,12 @@ static bool is_ascii(const char *text)
     return true;
 }
 
+/* What it means that the server has not offered something: an EHLO that broke may have been an accident, and the next one may tell. */
+static enum delivery_verdict lacking(const struct client *client)
+{
+    return client->setup.helo_unsure ? DELIVERY_TEMPORARY : DELIVERY_PERMANENT;
+}
+
 /* May this server have the message at all? If not, what to say to the sender. */
 static bool fits(const struct client *client, struct reason *ret_reason)
 {
@@ -44,7 +50,8 @@ static bool fits(const struct client *client, struct reason *ret_reason)
     }
     if (!(envelope->flags & ENVELOPE_8BIT) || (ehlo->offers & EHLO_8BITMIME) || !body_is_8bit(&transaction->body))
         return true;
-    reason_local(ret_reason, "5.6.3", "the message has 8-bit characters, which %s does not take (no 8BITMIME)", host);
+    reason_local(ret_reason, lacking(client) == DELIVERY_TEMPORARY ? "4.6.3" : "5.6.3",
+                 "the message has 8-bit characters, which %s does not take (no 8BITMIME)", host);
     return false;
 }
 
@@ -63,11 +70,11 @@ static void settle_utf8(struct client *client)
     struct reason reason;
     if (client->ehlo.offers & EHLO_SMTPUTF8)
         return;
-    reason_local(&reason, "5.6.7", "the message or its address is internationalized, which %s does not take (no SMTPUTF8)",
-                 client->setup.host);
+    reason_local(&reason, lacking(client) == DELIVERY_TEMPORARY ? "4.6.7" : "5.6.7",
+                 "the message or its address is internationalized, which %s does not take (no SMTPUTF8)", client->setup.host);
     for (unsigned i = 0; i < transaction->count; i++)
         if (message || !is_ascii(transaction_address(transaction, i)))
-            transaction_settle(transaction, i, DELIVERY_PERMANENT, &reason);
+            transaction_settle(transaction, i, lacking(client), &reason);
 }
 
 /* The first recipient from I on that is to be named to the server; `count` where none is left. */
@@ -120,7 +127,7 @@ enum stage post_begin(struct client *client)
     struct transaction *transaction = client->transaction;
     struct reason reason;
     if (!fits(client, &reason))
-        transaction_settle_rest(transaction, DELIVERY_PERMANENT, &reason);
+        transaction_settle_rest(transaction, lacking(client), &reason);
     else
         settle_utf8(client);
     choose(client);

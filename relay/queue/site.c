@@ -57,24 +57,27 @@ static bool is_particular(const struct conf_route *route)
     return route && (route->tls_given || route->user[0]);
 }
 
-static int compare_names(const void *a, const void *b)
+static int compare_hosts(const void *a, const void *b)
 {
     const struct site_host *x = a, *y = b;
-    int order = strcmp(x->name, y->name);
+    int order = (int)x->preference - (int)y->preference;
+    order = order ? order : strcmp(x->name, y->name);
     return order ? order : (int)x->port - (int)y->port;
 }
 
+/* Domains share a site where they have the same hosts in the same order: nobody is to choose the order for somebody else. */
 static void write_key(const struct site_plan *plan, struct buffer *key)
 {
     struct site_host hosts[DNS_HOSTS_MAX];
     memcpy(hosts, plan->hosts, plan->nhosts * sizeof *hosts);
     if (plan->is_mx)
-        qsort(hosts, plan->nhosts, sizeof *hosts, compare_names);
+        qsort(hosts, plan->nhosts, sizeof *hosts, compare_hosts);
     buffer_addf(key, "%s:%s", plan->is_mx ? "mx" : "via", is_particular(plan->route) ? plan->route->name : "");
     if (*plan->source)
         buffer_addf(key, " from %s:", plan->source);
     for (unsigned i = 0; i < plan->nhosts; i++)
-        buffer_addf(key, " %s:%u", hosts[i].name, hosts[i].port);
+        buffer_addf(key, "%s%s:%u", i && hosts[i].preference != hosts[i - 1].preference ? " then " : " ", hosts[i].name,
+                    hosts[i].port);
 }
 
 /* What the settings of this moment allow SITE. */

@@ -1,6 +1,6 @@
 /* Sites: where recipients' mail really goes, with what is known of how it goes there.
  *
- * A site is a route's hosts, or the set of MX hosts that one or more domains have in common. How many connections and how many messages a
+ * A site is a route's hosts, or the set of MX hosts, in order of preference, that one or more domains have in common. How many connections and how many messages a
  * second it gets is found out (pace.h) within what the settings allow, by its successes, its failures, and what its replies mean
  * (meaning.h). A site that cannot be reached rests for a step of the retry schedule, then one connection probes it; the units that wait
  * there go on waiting. A smart host, whom all mail waits for, is probed sooner. */

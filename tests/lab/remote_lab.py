@@ -307,6 +307,18 @@ def case_what_a_server_says_it_takes():
         assert [each["status"] for _, (each,) in s.bounces(3)] == ["5.3.4", "5.6.3", "5.6.7"]
 
 
+def case_an_ehlo_that_broke_by_accident():
+    """HELO has no 8BITMIME, but the server has not said that it knows no EHLO: the mail waits and goes the next time."""
+    accidents = iter([leave()])
+    with scene({"once": {"ehlo": lambda _: next(accidents, None)}}, delivery="idle-timeout = 0") as s:
+        identity = s.send("once", body="Grüße\r\n".encode(), options=["BODY=8BITMIME"])
+        s.fate(identity, "deferred", "4.6.3", "8BITMIME")
+        wait_for(lambda: "QUIT" in s["once"].commands, what="the connection's end")
+        s.daemon.cli("queue", "retry", identity)
+        assert s.fates(identity, 2)[1]["event"] == "delivered"
+        assert s["once"].messages[0].data.endswith("Grüße\r\n".encode())
+
+
 def case_a_handshake_that_fails():
     """Opportunistic: once more without TLS, and remembered; where TLS is demanded the mail waits, without a loop."""
     def site(name):
