@@ -110,6 +110,13 @@ bool redis_owed_clear(struct redis_owed *owed, const struct redis_key *key)
     return true;
 }
 
+void redis_owed_begun_anew(struct redis_owed *owed, struct span name)
+{
+    struct debt *debt = map_get(owed->by_name, name);
+    if (debt && debt->used > debt->n)
+        debt->used = debt->n;
+}
+
 uint64_t redis_owed_of(const struct redis_owed *owed, struct span name)
 {
     const struct debt *debt = map_get(owed->by_name, name);

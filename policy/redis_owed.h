@@ -22,6 +22,9 @@ bool redis_owed_add(struct redis_owed *owed, const struct redis_key *key, uint64
 /* KEY begins anew: what is owed for it is not, and what Redis has for it is forgotten when the rest is told. False as above. */
 bool redis_owed_clear(struct redis_owed *owed, const struct redis_key *key);
 
+/* Another machine has let the bucket NAME begin anew: what is owed for it still is, but nothing is known of it beside that. */
+void redis_owed_begun_anew(struct redis_owed *owed, struct span name);
+
 /* How much is owed for the bucket NAME. */
 uint64_t redis_owed_of(const struct redis_owed *owed, struct span name);
 

@@ -1,11 +1,15 @@
 /* A bucket's name in Redis is postern:KEY:COUNT:LIMIT:VALUE, such as postern:account:recipients:hourly:alice. A limit's name may have
  * colons, which are written as %3a there; so names that differ stay different.
  *
+ * A bucket that begins anew does so on all machines: they are told over the channel of the pairs, as a pair "begun anew", of the machine that
+ * says so and the bucket's name.
+ *
  * Each answer says what is used now, and this machine's bucket is set to it; with what is still owed, since Redis does not have that yet.
  * When Redis goes, counting goes on from there. */
 #include "sharing.h"
 
 #include "../relay/base/clock.h"
+#include "../relay/base/random.h"
 #include "../relay/base/text.h"
 #include "store_redis.h"
 
@@ -15,6 +19,8 @@
 #define PREFIX_SIZE 1024
 #define NAME_SIZE   (PREFIX_SIZE + KEY_SIZE)
 #define TELL_MS     20 /* pairs are gathered for so long */
+#define OWN_SIZE    17
+#define ANEW        SPAN("begun anew")
 
 struct sharing {
     struct loop *loop;
@@ -23,6 +29,7 @@ struct sharing {
     char (*prefixes)[PREFIX_SIZE]; /* of each limit's names */
     const struct redis_shared_events *events;
     void *context;
+    char own[OWN_SIZE];     /* what this machine calls itself to the others */
     char *where, *password; /* as the settings had them */
     int64_t decision_ms;
     struct buffer pairs; /* to be told when the timer comes */
@@ -82,14 +89,6 @@ static void counted(void *context, const struct limit *limit, struct span key, u
     store_redis_owe(sharing->store, &redis, n);
 }
 
-static void forgot(void *context, const struct limit *limit, struct span key)
-{
-    struct sharing *sharing = context;
-    char name[NAME_SIZE];
-    const struct redis_key redis = { name_of(sharing, limit, key, name), bucket_rule_of(limit->buckets), 0 };
-    store_redis_forget(sharing->store, &redis);
-}
-
 /* LIMIT's bucket for KEY has USED, as Redis said to a question of ASKED_MS. */
 static void learn(struct sharing *sharing, const struct limit *limit, struct span key, uint64_t used, int64_t asked_ms,
                   int64_t now_ms)
@@ -99,16 +98,25 @@ static void learn(struct sharing *sharing, const struct limit *limit, struct spa
     bucket_learn(limit->buckets, key, used + owed, now_ms - asked_ms, now_ms);
 }
 
+/* Whose bucket has NAME, and for which key; NULL where none of ours has. */
+static struct limit *limit_of(const struct sharing *sharing, struct span name, struct span *ret_key)
+{
+    for (size_t i = 0; i < limit_number(sharing->limits); i++) {
+        struct span prefix = span_of(sharing->prefixes[i]);
+        *ret_key = span_skip(name, prefix.n < name.n ? prefix.n : name.n);
+        if (span_equal(span_head(name, prefix.n), prefix))
+            return limit_at(sharing->limits, i);
+    }
+    return NULL;
+}
+
 static void learned(void *context, struct span name, uint64_t used, int64_t asked_ms)
 {
     struct sharing *sharing = context;
-    for (size_t i = 0; i < limit_number(sharing->limits); i++) {
-        struct span prefix = span_of(sharing->prefixes[i]);
-        if (span_equal(span_head(name, prefix.n), prefix)) {
-            learn(sharing, limit_at(sharing->limits, i), span_skip(name, prefix.n), used, asked_ms, clock_monotonic_ms());
-            return;
-        }
-    }
+    struct span key;
+    struct limit *limit = limit_of(sharing, name, &key);
+    if (limit)
+        learn(sharing, limit, key, used, asked_ms, clock_monotonic_ms());
 }
 
 static void tell_pairs(void *context)
@@ -127,12 +135,35 @@ static void paired(void *context, const struct pair_texts *pair)
     pairs_add(&sharing->pairs, pair);
 }
 
+/* Redis is told first, then the others. */
+static void forgot(void *context, const struct limit *limit, struct span key)
+{
+    struct sharing *sharing = context;
+    char name[NAME_SIZE];
+    const struct redis_key redis = { name_of(sharing, limit, key, name), bucket_rule_of(limit->buckets), 0 };
+    store_redis_forget(sharing->store, &redis);
+    paired(sharing, &(struct pair_texts){ ANEW, span_of(sharing->own), redis.name });
+}
+
+static void begin_anew(struct sharing *sharing, const struct pair_texts *told)
+{
+    struct span key;
+    const struct limit *limit = limit_of(sharing, told->whom, &key);
+    if (!limit || span_equal(told->who, span_of(sharing->own)))
+        return;
+    bucket_clear(limit->buckets, key, clock_monotonic_ms());
+    store_redis_forgotten(sharing->store, told->whom);
+}
+
 static void heard(void *context, struct span message)
 {
     struct sharing *sharing = context;
     struct pair_texts pair;
     while (pairs_next(&message, &pair))
-        limit_learn_pair(sharing->limits, &pair, clock_monotonic_ms());
+        if (span_equal(pair.what, ANEW))
+            begin_anew(sharing, &pair);
+        else
+            limit_learn_pair(sharing->limits, &pair, clock_monotonic_ms());
 }
 
 static void begins(void *context)
@@ -190,6 +221,9 @@ struct sharing *sharing_new(struct loop *loop, const struct sharing_settings *se
     sharing->loop = loop;
     sharing->events = events;
     sharing->context = context;
+    uint64_t own;
+    random_bytes(&own, sizeof own);
+    text_format(sharing->own, sizeof sharing->own, "%016llx", (unsigned long long)own);
     buffer_init(&sharing->pairs, REDIS_SHARED_TEXT_MAX);
     timer_set(&sharing->telling, loop, TELL_MS, tell_pairs, sharing);
     timer_stop(&sharing->telling);

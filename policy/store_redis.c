@@ -310,6 +310,11 @@ void store_redis_forget(struct store_redis *store, const struct redis_key *key)
         join(store);
 }
 
+void store_redis_forgotten(struct store_redis *store, struct span name)
+{
+    redis_owed_begun_anew(store->owed, name);
+}
+
 uint64_t store_redis_owed(const struct store_redis *store, struct span name)
 {
     return redis_owed_of(store->owed, name);

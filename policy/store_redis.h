@@ -62,8 +62,12 @@ bool store_redis_ask(struct store_redis *store, const struct redis_ask *ask, sto
 /* N were counted for KEY without Redis; KEY->known is what this machine knows to be used now, N among it. */
 void store_redis_owe(struct store_redis *store, const struct redis_key *key, uint64_t n);
 
-/* KEY begins anew, in Redis too, as soon as it can be told. */
+/* KEY begins anew, in Redis too, as soon as it can be told. For two seconds from then on Redis believes nobody who knows of more; by then
+ * the other machines should have heard of it. */
 void store_redis_forget(struct store_redis *store, const struct redis_key *key);
+
+/* Another machine has done that with the bucket NAME. */
+void store_redis_forgotten(struct store_redis *store, struct span name);
 
 /* How much of what this machine counted for the bucket NAME is not in Redis yet. */
 uint64_t store_redis_owed(const struct store_redis *store, struct span name);

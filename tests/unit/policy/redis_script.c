@@ -155,6 +155,24 @@ static void groups_stops_and_clears(void **state)
     assert_int_equal(used[1], 2);
 }
 
+/* What others know is not believed for a while after a clearing, and then again. */
+static void cleared_is_cleared(void **state)
+{
+    const struct bucket_rule rule = { 10, 3600000, 10, 0 };
+    uint64_t used;
+    (void)state;
+    set_clock(1000);
+    assert_int_equal(one("cleared", rule, 10, 0, 0, &used), 0);
+    one("cleared", rule, 1, REDIS_CLEAR, 0, &used);
+    assert_int_equal(used, 1);
+    one("cleared", rule, 1, 0, 9, &used);
+    assert_int_equal(used, 2);
+    set_clock(3001);
+    one("cleared", rule, 1, 0, 9, &used);
+    assert_int_equal(used, 10);
+    set_clock(1000);
+}
+
 /* What a round does follows from its number, so that one that failed can be looked at. */
 static uint64_t seed;
 
@@ -280,7 +298,7 @@ static void a_clock_that_was_ahead(void **state)
 static void foreign_values_count_as_empty(void **state)
 {
     static const char *const values[] = {
-        "", "1", "1 2 3", "1 2 3 4 5", "x", "-1 0 1000 1000", "99999999999999999 0 1000 1000", "7 0 0 1000", "7 2000 1000 1000"
+        "", "1", "1 2 3", "1 2 3 4 5 6", "x", "-1 0 1000 1000", "99999999999999999 0 1000 1000", "7 0 0 1000", "7 2000 1000 1000"
     };
     const struct bucket_rule rule = { 10, 3600000, 10, 0 };
     uint64_t used;
@@ -356,11 +374,17 @@ static void by_redis_own_clock(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(groups_stops_and_clears), cmocka_unit_test(burst_is_exact),
-        cmocka_unit_test(all_or_nothing),          cmocka_unit_test(same_as_on_one_machine),
-        cmocka_unit_test(rates_may_differ),        cmocka_unit_test(known_heals_a_loss),
-        cmocka_unit_test(a_clock_that_was_ahead),  cmocka_unit_test(foreign_values_count_as_empty),
-        cmocka_unit_test(expires_when_drained),    cmocka_unit_test(a_batch_at_its_limits),
+        cmocka_unit_test(groups_stops_and_clears),
+        cmocka_unit_test(cleared_is_cleared),
+        cmocka_unit_test(burst_is_exact),
+        cmocka_unit_test(all_or_nothing),
+        cmocka_unit_test(same_as_on_one_machine),
+        cmocka_unit_test(rates_may_differ),
+        cmocka_unit_test(known_heals_a_loss),
+        cmocka_unit_test(a_clock_that_was_ahead),
+        cmocka_unit_test(foreign_values_count_as_empty),
+        cmocka_unit_test(expires_when_drained),
+        cmocka_unit_test(a_batch_at_its_limits),
         cmocka_unit_test(by_redis_own_clock),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -220,6 +220,45 @@ static void begun_anew_everywhere(void **state)
     assert_int_equal(used(&one, 0), 9);
 }
 
+/* What Redis has of alice's hard bounces, in LIMIT, rounded up. */
+static unsigned long kept_of(const char *limit)
+{
+    redisReply *reply = redisCommand(redis.asks, "GET postern:account:hard-bounces:%s:alice", limit);
+    unsigned long used = 0, rest = 0;
+    if (reply->type == REDIS_REPLY_STRING)
+        assert_int_equal(sscanf(reply->str, "%lu %lu", &used, &rest), 2);
+    freeReplyObject(reply);
+    return used + (rest > 0);
+}
+
+/* A strike is a beginning for all: what the other machine knew does not come back, and the next strike needs as much as the first. */
+static void begun_anew_by_another(void **state)
+{
+    const struct limit_ask ask = { .count = CONF_COUNT_HARD_BOUNCES, .n = 1 };
+    const struct key_subject subject = { .account = SPAN("alice") };
+    struct limit_refusal refusal;
+    unsigned strikes = 0, since = 0;
+    (void)state;
+    rows[0] = limit_of("bounces", CONF_COUNT_HARD_BOUNCES, 10, CONF_THEN_SUSPEND);
+    begin_both(1);
+    for (unsigned i = 0; i < 36;
+         i++) { /* eleven or twelve each: what the other machine counted just now is heard a moment later */
+        struct machine *machine = i % 2 ? &one : &two, *other = i % 2 ? &two : &one;
+        int64_t patience = clock_monotonic_ms() + REDIS_PATIENCE_MS;
+        bool strike = limit_note(decide_limits(machine->decide), &subject, &ask, clock_monotonic_ms(), &refusal) == LIMIT_SUSPEND;
+        if (strike)
+            limit_clear(decide_limits(machine->decide), refusal.limit, SPAN("alice"), clock_monotonic_ms());
+        since = strike ? 0 : since + 1;
+        strikes += strike;
+        while (strike ? used(machine, 0) || used(other, 0) || kept_of("bounces")
+                      : kept_of("bounces") < (since < 10 ? since : 10)) {
+            loop_once(loop, true);
+            assert_true(clock_monotonic_ms() < patience);
+        }
+    }
+    assert_int_equal(strikes, 3);
+}
+
 static void what_happened_is_told(void **state)
 {
     const struct limit_ask ask = { .count = CONF_COUNT_HARD_BOUNCES, .n = 1 };
@@ -344,10 +383,18 @@ static void a_change_keeps_what_is_owed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(batches_share_a_limit),    TEST(known_recipients_are_known_to_both), TEST(one_recipient_twice_in_a_batch),
-        TEST(who_waits_ends_the_batch), TEST(observed_counts_what_fits),          TEST(begun_anew_everywhere),
-        TEST(what_happened_is_told),    TEST(networks_are_known_to_both),         TEST(a_reload_settles),
-        TEST(away_decides_here),        TEST(a_change_keeps_what_is_owed),
+        TEST(batches_share_a_limit),
+        TEST(known_recipients_are_known_to_both),
+        TEST(one_recipient_twice_in_a_batch),
+        TEST(who_waits_ends_the_batch),
+        TEST(observed_counts_what_fits),
+        TEST(begun_anew_everywhere),
+        TEST(begun_anew_by_another),
+        TEST(what_happened_is_told),
+        TEST(networks_are_known_to_both),
+        TEST(a_reload_settles),
+        TEST(away_decides_here),
+        TEST(a_change_keeps_what_is_owed),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
