@@ -20,6 +20,7 @@
 
 #define DEFAULT_FILE   "/etc/postern/postern.conf"
 #define DEFAULT_SOCKET "/run/postern/control.sock"
+#define SOCKET_SIZE    512
 
 /* What the words of one call say. */
 struct call {
@@ -137,11 +138,17 @@ static const char *file_of(const struct call *call)
     return call->options->file ? call->options->file : DEFAULT_FILE;
 }
 
-/* Where the daemon listens: as the configuration says, or as usual where that cannot be read. */
-static void find_socket(const struct call *call, char *path, size_t size)
+/* Where the daemon listens: as the configuration says, or as usual where the usual one does not tell. False, with a sentence, where a file
+ * of the caller's own does not: another daemon than the one that is meant must not be asked. */
+static bool find_socket(const struct call *call, char path[SOCKET_SIZE])
 {
-    if (!conf_read_socket(file_of(call), path, size))
-        text_copy(path, size, SPAN(DEFAULT_SOCKET));
+    char why[CONF_WHY_SIZE];
+    if (conf_read_socket(file_of(call), path, SOCKET_SIZE, why))
+        return true;
+    if (!call->options->file)
+        return text_copy(path, SOCKET_SIZE, SPAN(DEFAULT_SOCKET));
+    complain("%s %s; nothing is done", call->options->file, why);
+    return false;
 }
 
 /* Prints values as they come: for people, or as JSON, a list with one element a line. */
@@ -180,8 +187,9 @@ static int ask_for(const char *command, struct printer *printer)
 {
     static char reason[ASK_REASON_SIZE];
     const struct call *call = printer->call;
-    char socket[512];
-    find_socket(call, socket, sizeof socket);
+    char socket[SOCKET_SIZE];
+    if (!find_socket(call, socket))
+        return COMMANDS_REFUSED;
     enum ask_result result = ask_daemon(socket, command, json_incref(call->filters), take_value, printer, reason);
     if (call->options->json && call->command->list && result != ASK_ABSENT)
         end_list(printer);
@@ -310,8 +318,9 @@ static int print_rules(const struct call *call)
 static int report_attempts(const struct call *call)
 {
     struct printer printer = { .call = call };
-    char socket[512];
-    find_socket(call, socket, sizeof socket);
+    char socket[SOCKET_SIZE];
+    if (!find_socket(call, socket))
+        return COMMANDS_REFUSED;
     int status = firewall_report(socket, take_value, &printer);
     if (status == COMMANDS_DONE && call->options->json)
         end_list(&printer);
@@ -325,12 +334,11 @@ static int top(const struct call *call)
 {
     static const struct command status = { .name = "status", .print = print_status };
     struct call once = *call;
-    char socket[512];
+    char socket[SOCKET_SIZE];
     once.command = &status;
     if (call->options->json || !isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO))
         return ask(&once);
-    find_socket(call, socket, sizeof socket);
-    return top_run(socket);
+    return find_socket(call, socket) ? top_run(socket) : COMMANDS_REFUSED;
 }
 
 void commands_help(void)

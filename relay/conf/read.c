@@ -197,24 +197,32 @@ static bool load(const char *path, struct buffer *text)
     return n == 0;
 }
 
-static void ignore(void *context, const char *line)
+/* Keeps the first mistake. */
+static void keep_first(void *context, const char *line)
 {
-    (void)context;
-    (void)line;
+    char *why = context;
+    if (!*why)
+        text_format(why, CONF_WHY_SIZE, "has a mistake (%.500s), so that nobody can be sure of the control.socket that is meant",
+                    line);
 }
 
-bool conf_read_socket(const char *path, char *socket, size_t size)
+/* A default is not believed where there is a mistake: it may be that of the socket's own line. */
+bool conf_read_socket(const char *path, char *socket, size_t size, char why[CONF_WHY_SIZE])
 {
-    struct scan scan = { .complain = ignore };
+    struct scan scan = { .complain = keep_first, .context = why };
     struct buffer text;
+    bool found = false;
+    why[0] = '\0';
     buffer_init(&text, READ_FILE_MAX);
-    bool found = load(path, &text);
-    if (found) {
+    if (load(path, &text)) {
         scan_text(&scan, path, buffer_span(&text));
         struct conf *conf = read_values(&scan, path, buffer_text(&text));
-        found = conf->control.socket && text_copy(socket, size, span_of(conf->control.socket));
+        found = conf && (!scan.mistakes || scan_is_sure(&scan, "control", "socket")) &&
+                text_copy(socket, size, span_of(conf->control.socket));
         conf_free(&conf);
         scan_fini(&scan);
+    } else {
+        text_format(why, CONF_WHY_SIZE, "cannot be read: %s", strerror(errno));
     }
     buffer_fini(&text);
     return found;

@@ -22,9 +22,11 @@ struct conf *conf_read_text(const char *name, struct span text, conf_complain co
 void conf_complain_of(const struct conf *conf, const char *section, const char *title, const char *key, const char *what,
                       conf_complain complain, void *context);
 
+#define CONF_WHY_SIZE 640
+
 /* The path of the admin socket that the file PATH names, even where that file has mistakes elsewhere: postern(1) must be able to ask the
- * daemon whose configuration is just being edited. False where it cannot be told. */
-bool conf_read_socket(const char *path, char *socket, size_t size);
+ * daemon whose configuration is just being edited. False where it cannot be told for certain; WHY then goes on behind PATH. */
+bool conf_read_socket(const char *path, char *socket, size_t size, char why[CONF_WHY_SIZE]);
 
 /* Appends CONF as configuration text with every key written out: what the parent hands to the roles; conf_read_text gives the
  * same conf again. False where OUT is full. */

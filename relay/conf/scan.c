@@ -68,6 +68,12 @@ void scan_complain_at(struct scan *scan, const char *section, const char *title,
     scan_complain(scan, mark ? mark->file : scan->files[0], mark ? mark->line : 1, "%s", text);
 }
 
+bool scan_is_sure(const struct scan *scan, const char *section, const char *key)
+{
+    const struct mark *whole = find(scan, section, "", NULL), *mark = find(scan, section, "", key);
+    return whole && mark && !whole->complained && !mark->complained;
+}
+
 static void skip(struct lexer *lexer, size_t n)
 {
     struct span passed = span_head(lexer->rest, n);
@@ -207,12 +213,15 @@ static void body(struct place *place, const struct section *section, const char 
             continue;
         }
         const struct key *key = keys_find(section, name);
-        if (!key)
+        struct mark *first = key ? find(place->scan, section->name, title, key->name) : NULL;
+        if (!key) {
             unknown(place, section, name, line);
-        else if (find(place->scan, section->name, title, key->name))
+        } else if (first) {
+            first->complained = true;
             scan_complain(place->scan, place->file, line, "%s is set twice in section %s; leave one", key->name, section->name);
-        else
+        } else {
             note(place, section, title, key, line);
+        }
         struct lexer before = place->lexer;
         if (next(&place->lexer) == TOKEN_EQUALS)
             pass_value(place);
@@ -233,11 +242,14 @@ static void open_section(struct place *place, const struct section *section, str
         pass_section(place);
         return;
     }
-    if (find(place->scan, section->name, title, NULL))
+    struct mark *first = find(place->scan, section->name, title, NULL);
+    if (first) {
+        first->complained = true;
         scan_complain(place->scan, place->file, line, "%s%s%s is there twice; put everything into one", section->name,
                       *title ? " " : "", title);
-    else
+    } else {
         note(place, section, title, NULL, line);
+    }
     if (section->titled && !*title)
         scan_complain(place->scan, place->file, line, "section %s needs a name before its {, such as %s \"%s\" { … }",
                       section->name, section->name, section->example);

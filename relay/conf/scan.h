@@ -29,6 +29,9 @@ struct scan {
 /* Goes through TEXT of the file NAME and all that it includes. Complains; SCAN holds the marks. */
 void scan_text(struct scan *scan, const char *name, struct span text);
 
+/* Does KEY stand in SECTION, which has no title, and neither of them twice or with a mistake? */
+bool scan_is_sure(const struct scan *scan, const char *section, const char *key);
+
 /* Frees what SCAN holds. */
 void scan_fini(struct scan *scan);
 

@@ -333,6 +333,55 @@ static void nobody_answers(void **state)
     assert_non_null(strstr(capture.err, "cannot be read"));
 }
 
+/* A file of the caller's own leads to the daemon that it names for certain, or nowhere: never to the one that is there as usual. */
+static void another_file_never_means_the_usual_daemon(void **state)
+{
+    static const struct {
+        const char *text; /* %s is the socket; NULL: there is no file */
+        const char *why;  /* NULL: the socket is certain */
+    } cases[] = {
+        { NULL, "cannot be read: No such file or directory; nothing is done" },
+        { "", "hostname is missing" },
+        { "root:x:0:0:root:/root:/bin/bash\n", ":1: " },
+        { "tls {\ncontrol { socket = \"%s\" }\n", ":2: there is no control in section tls" },
+        { "control { socket = \"%s\" }\ninclude(\"/nonexistent\")\n", "/nonexistent cannot be read" },
+        { "hostname = \"x.example\"\ncontrol { sockt = \"%s\" }\n", ":2: there is no sockt" },
+        { "hostname = \"x.example\"\ncontrl { socket = \"%s\" }\n", ":2: there is no contrl" },
+        { "hostname = \"x.example\"\nsocket = \"%s\"\n", ":2: there is no socket" },
+        { "hostname = \"x.example\"\ncontrol { socket = \"%s\" }\ncontrol { http = \"127.0.0.1:1\" }\n",
+          ":3: control is there twice" },
+        { "hostname = \"x.example\"\ncontrol { socket = \"/x\" socket = \"%s\" }\n", ":2: socket is set twice" },
+        { "hostname = \"x.example\"\nqueue { retry = }\n", "has a mistake (" },
+        { "hostnam = x\ncontrol { socket = \"%s\" }\n", NULL },
+        { "queue { lifetime = long }\ncontrol { socket = \"%s\" http = 5 }\n", NULL },
+    };
+    static const char *const words[][3] = { { "stop", NULL }, { "queue", "list", NULL }, { "top", NULL } };
+    char elsewhere[128];
+    const struct commands_options options = { elsewhere, false };
+    (void)state;
+    text_format(elsewhere, sizeof elsewhere, "%s.other", file);
+    for (size_t i = 0; i < COUNT(cases) * COUNT(words); i++) {
+        const char *text = cases[i / COUNT(words)].text, *why = cases[i / COUNT(words)].why;
+        if (text) {
+            FILE *conf = fopen(elsewhere, "w");
+            const char *gap = strstr(text, "%s");
+            fprintf(conf, "%.*s%s%s", gap ? (int)(gap - text) : (int)strlen(text), text, gap ? path : "", gap ? gap + 2 : "");
+            fclose(conf);
+        }
+        if (!why) {
+            assert_int_equal(run_with(&options, words[i % COUNT(words)], DONE), COMMANDS_DONE);
+            continue;
+        }
+        assert_int_equal(run(&options, words[i % COUNT(words)]), COMMANDS_REFUSED);
+        if (!strstr(capture.err, why) || !strstr(capture.err, elsewhere) || !strstr(capture.err, "; nothing is done\n") ||
+            strstr(capture.err, "does not answer"))
+            fail_msg("case %zu: \"%s\" does not say \"%s\"", i / COUNT(words), capture.err, why);
+        assert_string_equal(capture.out, "");
+        assert_ptr_equal(strchr(capture.err, '\n'), capture.err + strlen(capture.err) - 1);
+    }
+    unlink(elsewhere);
+}
+
 static void checks_and_tells_its_version(void **state)
 {
     const char *const check[] = { "check", NULL }, *const version[] = { "version", NULL };
@@ -413,6 +462,7 @@ int main(void)
         cmocka_unit_test(the_account_behind_an_address),
         cmocka_unit_test(answers_are_printed),
         cmocka_unit_test(nobody_answers),
+        cmocka_unit_test(another_file_never_means_the_usual_daemon),
         cmocka_unit_test(checks_and_tells_its_version),
         cmocka_unit_test(users_need_their_file),
         cmocka_unit_test(prints_the_rules_of_its_configuration),
