@@ -3,6 +3,7 @@
 #include "commands.h"
 
 #include "../base/text.h"
+#include "../conf/files.h"
 #include "../conf/read.h"
 #include "adopt.h"
 #include "ask.h"
@@ -229,38 +230,82 @@ static void take_damaged(void *context, const json_t *status)
     json_array_extend(context, json_object_get(json_object_get(status, "spool"), "files"));
 }
 
-static void tell_check(const struct call *call, const struct conf *conf, bool runs, const json_t *damaged)
+/* What `check` has found. */
+struct findings {
+    const struct conf *conf;
+    bool runs;
+    json_t *unread;  /* of the files that the configuration names, those that only others may read */
+    json_t *damaged; /* files of the spool */
+};
+
+static void print_findings_json(const struct findings *findings)
 {
-    const json_t *file;
+    json_t *answer = json_pack("{s:b, s:b}", "configuration", 1, "running", findings->runs);
+    if (json_array_size(findings->unread))
+        json_object_set(answer, "unread", findings->unread);
+    if (json_array_size(findings->damaged))
+        json_object_set(answer, "damaged", findings->damaged);
+    json_dumpf(answer, stdout, 0);
+    puts("");
+    json_decref(answer);
+}
+
+static void print_findings(const struct call *call, const struct findings *findings)
+{
+    const json_t *line;
+    const char *file = call->options->file;
     size_t i;
-    if (call->options->json) {
-        json_t *answer = json_pack("{s:b, s:b}", "configuration", 1, "running", runs);
-        if (json_array_size(damaged))
-            json_object_set(answer, "damaged", (json_t *)(uintptr_t)damaged);
-        json_dumpf(answer, stdout, 0);
-        puts("");
-        json_decref(answer);
-        return;
-    }
-    printf("%s has no mistake.\nposternd %s.\n", file_of(call), runs ? "runs" : "does not run");
-    json_array_foreach(damaged, i, file)
+    printf("%s has no mistake%s.\n", file_of(call),
+           json_array_size(findings->unread) ? ", but not all that it names could be looked at" : "");
+    json_array_foreach(findings->unread, i, line)
     {
-        printf("%s/%s is damaged; the log says what became of it.\n", conf->spool.directory,
-               json_string_value(file) ? json_string_value(file) : "");
+        printf("  %s\n", json_string_value(line) ? json_string_value(line) : "");
     }
+    if (i)
+        printf("sudo posternd -n%s%s looks at everything.\n", file ? " -f " : "", file ? file : "");
+    printf("posternd %s.\n", findings->runs ? "runs" : "does not run");
+    json_array_foreach(findings->damaged, i, line)
+    {
+        printf("%s/%s is damaged; the log says what became of it.\n", findings->conf->spool.directory,
+               json_string_value(line) ? json_string_value(line) : "");
+    }
+}
+
+static void take_unread(void *context, const char *line)
+{
+    struct findings *findings = context;
+    json_array_append_new(findings->unread, json_string(line));
+}
+
+/* Looks at all that `posternd -n` looks at. */
+static bool check_files(struct findings *findings)
+{
+    struct bundle *secrets = bundle_new();
+    const struct files files = { secrets, secrets, secrets };
+    bool right = files_load(findings->conf, &files, print_complaint, take_unread, findings);
+    bundle_free(&secrets);
+    return right;
 }
 
 static int check(const struct call *call)
 {
     static char reason[ASK_REASON_SIZE];
+    int status = COMMANDS_REFUSED;
     struct conf *conf = conf_read(file_of(call), print_complaint, NULL);
     if (!conf)
-        return COMMANDS_REFUSED;
-    json_t *damaged = json_array();
-    bool runs = ask_daemon(conf->control.socket, "status", json_object(), take_damaged, damaged, reason) == ASK_DONE;
-    int status = json_array_size(damaged) ? COMMANDS_REFUSED : COMMANDS_DONE;
-    tell_check(call, conf, runs, damaged);
-    json_decref(damaged);
+        return status;
+    struct findings findings = { conf, false, json_array(), json_array() };
+    if (check_files(&findings)) {
+        findings.runs =
+            ask_daemon(conf->control.socket, "status", json_object(), take_damaged, findings.damaged, reason) == ASK_DONE;
+        status = json_array_size(findings.damaged) ? COMMANDS_REFUSED : COMMANDS_DONE;
+        if (call->options->json)
+            print_findings_json(&findings);
+        else
+            print_findings(call, &findings);
+    }
+    json_decref(findings.unread);
+    json_decref(findings.damaged);
     conf_free(&conf);
     return status;
 }

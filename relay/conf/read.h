@@ -10,7 +10,7 @@ typedef void (*conf_complain)(void *context, const char *line);
 
 /* Reads the file PATH with all that it includes. Every mistake is told to COMPLAIN, in the order of the file, then the result is
  * NULL. A conf without complaint can be run: needed keys are there, values in their bounds, names unique, references meet. The
- * files it names (certificates, keys, passwords) are not opened: see the parent. */
+ * files it names (certificates, keys, passwords) are not opened: see files.h. */
 struct conf *conf_read(const char *path, conf_complain complain, void *context);
 
 /* The same from TEXT; NAME stands for FILE in complaints. include() works relative to the current folder. */

@@ -18,7 +18,7 @@ import unicodedata
 from case import main
 from receiver import Receiver
 from submit import connect, message, send, submit
-from world import SANITIZED, TOP, World, free_port, parse_logfmt, wait_for
+from world import Certificate, SANITIZED, TOP, World, free_port, parse_logfmt, wait_for
 
 HOME = ["example.net. 300 IN MX 10 mx.example.net.", "mx.example.net. 300 IN A 127.0.1.5"]
 
@@ -635,6 +635,10 @@ def case_checks_of_the_configuration_and_their_exit_codes():
         broken.write_text(daemon.text.replace(str(world.certificate.key), "/nonexistent/key.pem"))
         done = check(broken)
         assert done.returncode == 1 and "/nonexistent/key.pem: No such file" in done.stderr, done
+        foreign = Certificate(world.folder, "foreign.example")
+        broken.write_text(daemon.text.replace(str(world.certificate.key), str(foreign.key)))
+        asked = subprocess.run([SANITIZED / "postern", "-f", broken, "check"], capture_output=True, text=True)
+        assert asked.returncode == 1 and asked.stderr == check(broken).stderr and "does not belong to the certificate" in asked.stderr, asked
         assert check(world.folder / "nothing.conf").returncode == 1
         assert check(daemon.file, "-x").returncode == 2
         for words in ([], ["nonsense"], ["queue", "remove"], ["message"], ["status", "more"], ["queue", "list", "--color", "red"]):

@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 
@@ -400,6 +401,48 @@ static void checks_and_tells_its_version(void **state)
     assert_string_equal(capture.out, "{\"version\": \"" POSTERN_VERSION "\"}\n");
 }
 
+/* `check` finds what `posternd -n` finds in the files that are named, and says of which it may not read. */
+static void checks_the_files_that_are_named(void **state)
+{
+    const char *const check[] = { "check", NULL };
+    char other[128], secret[128];
+    struct commands_options options = { other, false };
+    (void)state;
+    text_format(other, sizeof other, "%s.files", file);
+    text_format(secret, sizeof secret, "%s.secret", file);
+    FILE *conf = fopen(other, "w");
+    fprintf(conf,
+            "hostname = \"relay.example.net\"\n"
+            "listener test { address = { \"127.0.0.1:2525\" } tls = none auth = none networks = { \"127.0.0.0/8\" } }\n"
+            "route \"*\" { via = \"smtp.example:587\" tls = verify user = \"office\"\npassword-file = \"%s\" }\n"
+            "control { socket = \"%s\" }\n",
+            secret, path);
+    fclose(conf);
+    assert_int_equal(run(&options, check), COMMANDS_REFUSED);
+    assert_non_null(strstr(capture.err, ".files:4: password-file "));
+    assert_non_null(strstr(capture.err, ".secret: No such file or directory\n"));
+    assert_string_equal(capture.out, "");
+    fclose(fopen(secret, "w"));
+    assert_int_equal(run(&options, check), COMMANDS_REFUSED);
+    assert_non_null(strstr(capture.err, ".secret: must hold the password on its first line\n"));
+    assert_int_equal(chmod(folder, 0755) || chmod(path, 0777) || chmod(other, 0644) || chmod(secret, 0), 0);
+    bool is_root = geteuid() == 0;
+    if (is_root)
+        assert_int_equal(seteuid(65534), 0);
+    int status = run_with(&options, check, DONE);
+    options.json = true;
+    int again = run_with(&options, check, DONE);
+    if (is_root)
+        assert_int_equal(seteuid(0), 0);
+    assert_int_equal(status, COMMANDS_DONE);
+    assert_int_equal(again, COMMANDS_DONE);
+    assert_string_equal(capture.err, "");
+    assert_non_null(strstr(capture.out, "{\"configuration\": true, \"running\": "));
+    assert_non_null(strstr(capture.out, ".secret: Permission denied\"]"));
+    unlink(secret);
+    unlink(other);
+}
+
 /* `user` alone lists, and needs the file of accounts that the configuration names. */
 static void users_need_their_file(void **state)
 {
@@ -464,6 +507,7 @@ int main(void)
         cmocka_unit_test(nobody_answers),
         cmocka_unit_test(another_file_never_means_the_usual_daemon),
         cmocka_unit_test(checks_and_tells_its_version),
+        cmocka_unit_test(checks_the_files_that_are_named),
         cmocka_unit_test(users_need_their_file),
         cmocka_unit_test(prints_the_rules_of_its_configuration),
         cmocka_unit_test(help_lists_what_is_there),
