@@ -157,6 +157,29 @@ bool text_is_utf8(struct span span)
     return true;
 }
 
+unsigned text_distance(struct span a, struct span b)
+{
+    unsigned row[TEXT_DISTANCE_MAX + 1];
+    if (a.n > TEXT_DISTANCE_MAX || b.n > TEXT_DISTANCE_MAX)
+        return TEXT_DISTANCE_MAX;
+    for (unsigned j = 0; j <= b.n; j++)
+        row[j] = j;
+    for (unsigned i = 1; i <= a.n; i++) {
+        unsigned diagonal = row[0];
+        row[0] = i;
+        for (unsigned j = 1; j <= b.n; j++) {
+            unsigned best = diagonal + (a.p[i - 1] != b.p[j - 1]);
+            diagonal = row[j];
+            if (row[j] + 1 < best)
+                best = row[j] + 1;
+            if (row[j - 1] + 1 < best)
+                best = row[j - 1] + 1;
+            row[j] = best;
+        }
+    }
+    return row[b.n];
+}
+
 void *text_zalloc(size_t size)
 {
     void *memory = calloc(1, size ? size : 1);

@@ -31,6 +31,11 @@ bool text_escape(char *dest, size_t size, struct span span);
 /* Is SPAN well-formed UTF-8 (RFC 3629: shortest form, no surrogates)? */
 bool text_is_utf8(struct span span);
 
+#define TEXT_DISTANCE_MAX 32
+
+/* How many letters must change to make B of A (Levenshtein); TEXT_DISTANCE_MAX where one is longer than that. */
+unsigned text_distance(struct span a, struct span b);
+
 /* calloc(1, SIZE) that ends the process when there is no memory: a role is started again by its parent. free() it. */
 void *text_zalloc(size_t size);
 

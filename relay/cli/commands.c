@@ -49,6 +49,7 @@ struct command {
 
 static int ask(const struct call *call);
 static int limits(const struct call *call);
+static int suspend(const struct call *call);
 static int check(const struct call *call);
 static int version(const struct call *call);
 static int user(const struct call *call);
@@ -81,7 +82,7 @@ static const struct command commands[] = {
       "accounts with something against them, suspended first" },
     { "account show", "NAME", NEEDS_ARGUMENT, "account", false, false, false, print_account, ask,
       "one account and what speaks against it" },
-    { "account suspend", "NAME", NEEDS_ARGUMENT, "account", false, false, false, print_account_row, ask,
+    { "account suspend", "NAME", NEEDS_ARGUMENT, "account", false, false, false, print_account_row, suspend,
       "stop an account; its mail is held" },
     { "account resume", "NAME", NEEDS_ARGUMENT, "account", false, false, false, print_account_row, ask,
       "let it send again, and its held mail go" },
@@ -111,6 +112,7 @@ static const struct option {
     { "trace", "account", "A" },
     { "trace", "sender", "S" },
     { "limits", "would", NULL },
+    { "account suspend", "ahead", NULL },
     { "firewall print", "redirect", "PORT" },
     { "firewall print", "world", "INTERFACE" },
 };
@@ -222,6 +224,32 @@ static int limits(const struct call *call)
     int status = ask_for("limits would", &printer);
     json_decref(printer.gathered);
     return status;
+}
+
+static void ignore(void *context, const char *line)
+{
+    (void)context;
+    (void)line;
+}
+
+/* A name that is mistyped would be suspended all the same, while the account that was meant sends on. */
+static bool is_known(const struct call *call)
+{
+    char nearest[SCRAM_NAME_SIZE];
+    struct conf *conf = conf_read(file_of(call), ignore, NULL);
+    bool missing = conf && user_is_missing(conf, call->argument, nearest);
+    if (missing)
+        complain("there is no account %s in %s%s%s; nothing is done. To suspend that name all the same: postern account suspend "
+                 "%s --ahead",
+                 call->argument, conf->auth.file, *nearest ? "; did you mean " : "", *nearest ? nearest : "", call->argument);
+    conf_free(&conf);
+    return !missing;
+}
+
+static int suspend(const struct call *call)
+{
+    bool ahead = json_object_del(call->filters, "ahead") == 0;
+    return ahead || is_known(call) ? ask(call) : COMMANDS_REFUSED;
 }
 
 /* The names of damaged files in the spool, which the daemon's status tells. */

@@ -181,6 +181,39 @@ static int list_accounts(const struct call *call)
     return found ? DONE : REFUSED;
 }
 
+/* The name that is most like another. */
+struct likeness {
+    const char *name;
+    char nearest[SCRAM_NAME_SIZE];
+    unsigned best;
+};
+
+static void compare(void *context, const char *name)
+{
+    struct likeness *likeness = context;
+    unsigned far = text_distance(span_of(likeness->name), span_of(name));
+    if (far >= likeness->best)
+        return;
+    likeness->best = far;
+    text_copy(likeness->nearest, sizeof likeness->nearest, span_of(name));
+}
+
+bool user_is_missing(const struct conf *conf, const char *name, char ret_nearest[SCRAM_NAME_SIZE])
+{
+    struct userlist list;
+    char normal[SCRAM_NAME_SIZE];
+    if (conf->auth.backend != CONF_BACKEND_FILE)
+        return false;
+    bool named = scram_name(span_of(name), normal);
+    struct likeness likeness = { .name = named ? normal : name, .best = strlen(name) < 4 ? 2 : 3 };
+    bool missing = userlist_open(&list, conf->auth.file, false) && list.exists && !(named && userlist_has(&list, normal));
+    if (missing)
+        userlist_each(&list, compare, &likeness);
+    userlist_close(&list);
+    text_copy(ret_nearest, SCRAM_NAME_SIZE, span_of(likeness.nearest));
+    return missing;
+}
+
 static const struct verb {
     const char *name;
     bool needs_name;

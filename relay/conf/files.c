@@ -51,7 +51,8 @@ static void complain_of_errno(struct check *check, struct place place, const cha
         conf_complain_of(check->conf, place.section, place.title, key, line, check->denied, check->context);
     } else {
         complain(check, place, key, path,
-                 geteuid() == 0 ? "Permission denied" : "Permission denied; run posternd as root, or let this user read the file");
+                 geteuid() == 0 ? "Permission denied"
+                                : "Permission denied; run posternd as root, or let this user read the file");
     }
 }
 

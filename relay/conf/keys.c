@@ -13,6 +13,8 @@
  * them (dovecot, dkim …) are known so that a file for a later version can be told what this one lacks, see check.c. */
 #include "keys.h"
 
+#include "../base/text.h"
+
 #include <string.h>
 
 #define K      1024ull
@@ -463,45 +465,19 @@ const struct key *keys_find(const struct section *section, struct span name)
     return NULL;
 }
 
-#define NEAR_MAX 32
-
-/* How many letters must change to make B of A (Levenshtein); NEAR_MAX where one is too long to compare. */
-static unsigned distance(struct span a, struct span b)
-{
-    unsigned row[NEAR_MAX + 1];
-    if (a.n > NEAR_MAX || b.n > NEAR_MAX)
-        return NEAR_MAX;
-    for (unsigned j = 0; j <= b.n; j++)
-        row[j] = j;
-    for (unsigned i = 1; i <= a.n; i++) {
-        unsigned diagonal = row[0];
-        row[0] = i;
-        for (unsigned j = 1; j <= b.n; j++) {
-            unsigned best = diagonal + (a.p[i - 1] != b.p[j - 1]);
-            diagonal = row[j];
-            if (row[j] + 1 < best)
-                best = row[j] + 1;
-            if (row[j - 1] + 1 < best)
-                best = row[j - 1] + 1;
-            row[j] = best;
-        }
-    }
-    return row[b.n];
-}
-
 const char *keys_nearest(const struct section *section, struct span name)
 {
     const char *nearest = NULL;
     unsigned best = name.n < 4 ? 2 : 3;
     for (size_t i = 0; i < section->nkeys; i++) {
-        unsigned far = distance(name, span_of(section->keys[i].name));
+        unsigned far = text_distance(name, span_of(section->keys[i].name));
         if (far < best) {
             best = far;
             nearest = section->keys[i].name;
         }
     }
     for (size_t i = 1; !*section->name && i < keys_nsections; i++) {
-        unsigned far = distance(name, span_of(keys_sections[i].name));
+        unsigned far = text_distance(name, span_of(keys_sections[i].name));
         if (far < best) {
             best = far;
             nearest = keys_sections[i].name;

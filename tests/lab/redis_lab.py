@@ -181,7 +181,7 @@ def case_a_suspension_holds_on_all_machines():
         until((one, two), "away")
         two.cli("account", "resume", "alice")
         assert stands(one) == "suspended" and stands(two) == "active"
-        one.cli("account", "suspend", "carol")
+        one.cli("account", "suspend", "carol", "--ahead")
         redis.start()
         until((one, two), "connected")
         wait_for(lambda: stands(one) == "active" and stands(two, "carol") == "suspended", what="what was decided meanwhile")

@@ -443,6 +443,55 @@ static void checks_the_files_that_are_named(void **state)
     unlink(other);
 }
 
+/* Suspending a name that nobody has would stop nobody. Where the accounts are elsewhere, or cannot be looked at, any name goes. */
+static void a_mistyped_account_is_not_suspended(void **state)
+{
+    static const struct {
+        const char *auth, *words[WORDS_MAX];
+        const char *told; /* NULL: the daemon is asked */
+    } cases[] = {
+        { "file = \"%s\"", { "account", "suspend", "alcie" }, "; did you mean alice; nothing is done. " },
+        { "file = \"%s\"", { "account", "suspend", "Alicee" }, "; did you mean alice; nothing is done. " },
+        { "file = \"%s\"", { "account", "suspend", "zzz" }, ".users; nothing is done. To suspend that name all the same: " },
+        { "file = \"%s\"", { "account", "suspend", "a b" }, "there is no account a b in " },
+        { "file = \"%s\"", { "account", "suspend", "alcie", "--ahead" }, NULL },
+        { "file = \"%s\"", { "account", "suspend", "alice" }, NULL },
+        { "file = \"%s\"", { "account", "suspend", "ALICE" }, NULL },
+        { "file = \"%s\"", { "account", "show", "alcie" }, NULL },
+        { "file = \"%s\"", { "account", "resume", "alcie" }, NULL },
+        { "file = \"%s.none\"", { "account", "suspend", "alcie" }, NULL },
+        { "file = \"%s\" backend = sasldb", { "account", "suspend", "alcie" }, NULL },
+        { "file = \"%s\" bakcend = file", { "account", "suspend", "alcie" }, NULL },
+    };
+    char other[128], users[128];
+    const struct commands_options options = { other, false };
+    (void)state;
+    text_format(other, sizeof other, "%s.accounts", file);
+    text_format(users, sizeof users, "%s.users", file);
+    FILE *accounts = fopen(users, "w");
+    fprintf(accounts, "# who may send\nbob:x\nalice:x\n");
+    fclose(accounts);
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        FILE *conf = fopen(other, "w");
+        const char *gap = strstr(cases[i].auth, "%s");
+        fprintf(conf,
+                "hostname = \"relay.example.net\"\ncontrol { socket = \"%s\" }\nauth { %.*s%s%s }\n"
+                "listener test { address = { \"127.0.0.1:2525\" } tls = none auth = none networks = { \"127.0.0.0/8\" } }\n",
+                path, (int)(gap - cases[i].auth), cases[i].auth, users, gap + 2);
+        fclose(conf);
+        if (!cases[i].told) {
+            assert_int_equal(run_with(&options, cases[i].words, DONE), COMMANDS_DONE);
+            assert_null(strstr(*request, "ahead"));
+            continue;
+        }
+        assert_int_equal(run(&options, cases[i].words), COMMANDS_REFUSED);
+        if (!strstr(capture.err, cases[i].told))
+            fail_msg("case %zu: \"%s\" does not say \"%s\"", i, capture.err, cases[i].told);
+    }
+    unlink(users);
+    unlink(other);
+}
+
 /* `user` alone lists, and needs the file of accounts that the configuration names. */
 static void users_need_their_file(void **state)
 {
@@ -508,6 +557,7 @@ int main(void)
         cmocka_unit_test(another_file_never_means_the_usual_daemon),
         cmocka_unit_test(checks_and_tells_its_version),
         cmocka_unit_test(checks_the_files_that_are_named),
+        cmocka_unit_test(a_mistyped_account_is_not_suspended),
         cmocka_unit_test(users_need_their_file),
         cmocka_unit_test(prints_the_rules_of_its_configuration),
         cmocka_unit_test(help_lists_what_is_there),
