@@ -51,11 +51,11 @@ static json_t *row_of(const struct limit *limit, const struct bucket *bucket)
     const struct conf_limit *conf = limit->conf;
     char per[32];
     values_time_print(conf->rate.per_ms, per);
-    return json_pack("{s:o, s:s, s:o, s:s, s:I, s:I, s:I, s:s, s:s, s:s, s:o}", "limit", shown(span_of(conf->name)), "key",
+    return json_pack("{s:o, s:s, s:o, s:s, s:I, s:I, s:I, s:I, s:s, s:s, s:s, s:o}", "limit", shown(span_of(conf->name)), "key",
                      key_name(conf->key), "value", shown(bucket->key), "count", limit_count_name(conf->count), "used",
-                     (json_int_t)bucket->used, "left", (json_int_t)bucket->left, "rate", (json_int_t)conf->rate.count, "per", per,
-                     "then", limit_then_name(conf->then), "mode", limit->enforced ? "enforce" : "observe", "next",
-                     when(bucket->wait_ms));
+                     (json_int_t)bucket->used, "left", (json_int_t)bucket->left, "burst",
+                     (json_int_t)bucket_rule_of(limit->buckets).burst, "rate", (json_int_t)conf->rate.count, "per", per, "then",
+                     limit_then_name(conf->then), "mode", limit->enforced ? "enforce" : "observe", "next", when(bucket->wait_ms));
 }
 
 bool admin_send_json(json_t *json, admin_send send, void *context)

@@ -22,6 +22,7 @@
 #define DEFAULT_FILE   "/etc/postern/postern.conf"
 #define DEFAULT_SOCKET "/run/postern/control.sock"
 #define SOCKET_SIZE    512
+#define USAGE_SIZE     256
 
 /* What the words of one call say. */
 struct call {
@@ -39,7 +40,7 @@ struct command {
     const char *argument_name;
     enum argument argument;
     const char *argument_filter; /* the argument goes to the daemon under this name */
-    bool filters;                /* --account and the like */
+    bool filters;                /* those that choose messages: --account and the like */
     bool changes;                /* needs to be aimed */
     bool list;                   /* with --json its values are an array */
     void (*print)(const json_t *value);
@@ -76,9 +77,9 @@ static const struct command commands[] = {
       "the whole life of one message, event by event" },
     { "trace", "ADDRESS", NEEDS_ARGUMENT, "recipient", false, false, false, print_trace, ask,
       "where mail for an address would go now, and where from" },
-    { "limits", NULL, NO_ARGUMENT, NULL, true, false, true, print_limit, limits,
+    { "limits", NULL, NO_ARGUMENT, NULL, false, false, true, print_limit, limits,
       "each limit, what is used of it and what is left" },
-    { "account list", NULL, NO_ARGUMENT, NULL, true, false, true, print_account_row, ask,
+    { "account list", NULL, NO_ARGUMENT, NULL, false, false, true, print_account_row, ask,
       "accounts with something against them, suspended first" },
     { "account show", "NAME", NEEDS_ARGUMENT, "account", false, false, false, print_account, ask,
       "one account and what speaks against it" },
@@ -111,6 +112,8 @@ static const struct option {
 } own_options[] = {
     { "trace", "account", "A" },
     { "trace", "sender", "S" },
+    { "limits", "account", "A" },
+    { "limits", "client", "IP" },
     { "limits", "would", NULL },
     { "account suspend", "ahead", NULL },
     { "firewall print", "redirect", "PORT" },
@@ -414,18 +417,41 @@ static int top(const struct call *call)
     return find_socket(call, socket) ? top_run(socket) : COMMANDS_REFUSED;
 }
 
+/* COMMAND's name and argument, in brackets where it can be left out. */
+static void name_of(const struct command *command, char text[USAGE_SIZE])
+{
+    const char *argument = command->argument ? command->argument_name : "";
+    bool may = command->argument == MAY_ARGUMENT;
+    text_format(text, USAGE_SIZE, "%s%s%s%s%s", command->name, *argument ? " " : "", may ? "[" : "", argument, may ? "]" : "");
+}
+
+/* All that can be typed for COMMAND. */
+static void usage_of(const struct command *command, char text[USAGE_SIZE])
+{
+    name_of(command, text);
+    size_t used = strlen(text);
+    if (command->filters)
+        text_format(text + used, USAGE_SIZE - used,
+                    " [--account A] [--client IP] [--sender S] [--recipient R] [--site S] [--all]");
+    for (size_t i = 0; i < NOPTIONS; i++) {
+        const struct option *option = &own_options[i];
+        used = strlen(text);
+        if (strcmp(option->command, command->name) == 0)
+            text_format(text + used, USAGE_SIZE - used, " [--%s%s%s]", option->name, option->value_name ? " " : "",
+                        option->value_name ? option->value_name : "");
+    }
+}
+
 void commands_help(void)
 {
     puts("usage: postern [-f FILE] [--json] COMMAND");
     for (size_t i = 0; i < NCOMMANDS; i++) {
-        char text[64];
-        const struct command *command = &commands[i];
-        text_format(text, sizeof text, "%s%s%s%s", command->name,
-                    command->argument ? command->argument == MAY_ARGUMENT ? " [" : " " : "",
-                    command->argument ? command->argument_name : "", command->argument == MAY_ARGUMENT ? "]" : "");
-        printf("  %-20s %s\n", text, command->help);
+        char text[USAGE_SIZE];
+        name_of(&commands[i], text);
+        printf("  %-20s %s\n", text, commands[i].help);
     }
-    puts("filters: --account A  --client IP  --sender S  --recipient R  --site S  --all");
+    puts("queue list, hold, release, remove, retry:\n"
+         "  --account A  --client IP  --sender S  --recipient R  --site S  --all");
     for (size_t i = 0; i < NOPTIONS; i++)
         printf("%s: --%s%s%s\n", own_options[i].command, own_options[i].name, own_options[i].value_name ? " " : "",
                own_options[i].value_name ? own_options[i].value_name : "");
@@ -560,15 +586,10 @@ static int take_word(struct call *call, const char *word, const char *next)
 static void out_of_place(const struct command *command, const char *word)
 {
     bool goes_first = strcmp(word, "--json") == 0 || strcmp(word, "-f") == 0;
-    char own[128] = "";
-    for (size_t i = 0; i < NOPTIONS; i++)
-        if (strcmp(own_options[i].command, command->name) == 0)
-            text_format(own + strlen(own), sizeof own - strlen(own), " [--%s%s%s]", own_options[i].name,
-                        own_options[i].value_name ? " " : "", own_options[i].value_name ? own_options[i].value_name : "");
-    complain("postern %s: %s is out of place; type postern %s%s%s%s%s%s%s", command->name, word, goes_first ? word : "",
-             goes_first ? word[1] == 'f' ? " FILE " : " " : "", command->name, command->argument ? " " : "",
-             command->argument ? command->argument_name : "",
-             command->filters ? " [--account A] [--client IP] [--sender S] [--recipient R] [--site S] [--all]" : "", own);
+    char usage[USAGE_SIZE];
+    usage_of(command, usage);
+    complain("postern %s: %s is out of place; type postern %s%s%s", command->name, word, goes_first ? word : "",
+             goes_first ? word[1] == 'f' ? " FILE " : " " : "", usage);
 }
 
 /* Reads what follows the command's name. False, with a sentence, where it does not fit. */

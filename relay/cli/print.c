@@ -297,14 +297,20 @@ void print_trace(const json_t *trace)
         screen_wrapped(2, screen_text_at(trace, "reply"));
 }
 
+/* What is left is left of the burst; the rate is what comes back. */
 void print_limit(const json_t *limit)
 {
+    int64_t rate = screen_number_at(limit, "rate"), burst = screen_number_at(limit, "burst");
+    const char *count = screen_text_at(limit, "count"), *per = screen_text_at(limit, "per");
+    char left[160];
+    if (!burst || burst == rate)
+        text_format(left, sizeof left, "%" PRId64 " %s in %s left", rate, count, per);
+    else
+        text_format(left, sizeof left, "%" PRId64 " %s left (%" PRId64 " in %s)", burst, count, rate, per);
     screen_flow_format(0, 4, "%s  %s %s", screen_text_at(limit, "limit"), screen_text_at(limit, "key"),
                        screen_text_at(limit, "value"));
     printf("    ");
-    screen_flow_format(4, 4, "%" PRId64 " of %" PRId64 " %s in %s left; then %s%s", screen_number_at(limit, "left"),
-                       screen_number_at(limit, "rate"), screen_text_at(limit, "count"), screen_text_at(limit, "per"),
-                       screen_text_at(limit, "then"),
+    screen_flow_format(4, 4, "%" PRId64 " of %s; then %s%s", screen_number_at(limit, "left"), left, screen_text_at(limit, "then"),
                        strcmp(screen_text_at(limit, "mode"), "observe") == 0 ? " (only observed)" : "");
 }
 

@@ -277,6 +277,11 @@ static void screens_look_like_this(void **state)
           "\"messages\", "
           "\"per\": \"1h\", \"then\": \"defer\"}",
           "hourly  account alice\n    180 of 200 messages in 1h left; then defer\n" },
+        { print_limit,
+          "{\"limit\": \"hourly\", \"key\": \"account\", \"value\": \"alice\", \"left\": 48, \"burst\": 50, \"rate\": 200, "
+          "\"count\": "
+          "\"recipients\", \"per\": \"1h\", \"then\": \"defer\"}",
+          "\n    48 of 50 recipients left (200 in 1h); then defer\n" },
         { print_attempt,
           "{\"address\": \"2001:db8::2\", \"family\": \"IPv6\", \"first\": null, \"last\": \"2026-11-24T22:15:03Z\", "
           "\"attempts\": 3}",

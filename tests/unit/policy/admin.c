@@ -109,6 +109,7 @@ static void all_that_is_used(void **state)
     assert_string_equal(text(1, "count"), "recipients");
     assert_int_equal(number(1, "used"), 4);
     assert_int_equal(number(1, "left"), 6);
+    assert_int_equal(number(1, "burst"), number(1, "left") + number(1, "used"));
     assert_string_equal(text(1, "per"), "1h");
     assert_string_equal(text(1, "then"), "defer");
     assert_string_equal(text(1, "mode"), "enforce");
