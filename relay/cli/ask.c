@@ -99,13 +99,26 @@ static void read_answer(int fd, struct answer *answer)
     buffer_fini(&input);
 }
 
+/* Whoever may not connect cannot know whether somebody listens, but somebody made the socket. */
+static void tell_absence(const char *path, int problem, char reason[ASK_REASON_SIZE])
+{
+    if (problem == EACCES)
+        text_format(reason, ASK_REASON_SIZE, "you may not ask posternd at %s (%s); use sudo, or be a member of the group postern",
+                    path, strerror(problem));
+    else
+        text_format(
+            reason, ASK_REASON_SIZE,
+            "posternd does not answer at %s (%s); is it running? systemctl status postern and journalctl -u postern -n 50 tell",
+            path, strerror(problem));
+}
+
 enum ask_result ask_daemon(const char *path, const char *command, json_t *filters,
                            void (*value)(void *context, const json_t *value), void *context, char reason[ASK_REASON_SIZE])
 {
     struct answer answer = { value, context, reason, false, false };
     int fd = connect_to(path);
     if (fd < 0) {
-        text_format(reason, ASK_REASON_SIZE, "posternd does not answer at %s (%s); is it running?", path, strerror(errno));
+        tell_absence(path, errno, reason);
         json_decref(filters);
         return ASK_ABSENT;
     }

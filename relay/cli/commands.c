@@ -10,6 +10,7 @@
 #include "firewall.h"
 #include "print.h"
 #include "print_account.h"
+#include "screen.h"
 #include "top.h"
 #include "user.h"
 
@@ -397,7 +398,7 @@ static int report_attempts(const struct call *call)
     char socket[SOCKET_SIZE];
     if (!find_socket(call, socket))
         return COMMANDS_REFUSED;
-    int status = firewall_report(socket, take_value, &printer);
+    int status = firewall_report(call->options->file, socket, take_value, &printer);
     if (status == COMMANDS_DONE && call->options->json)
         end_list(&printer);
     else if (status == COMMANDS_DONE && !printer.count)
@@ -487,6 +488,32 @@ static int unknown(int count, char **words)
     complain("postern: there is no command %s; %s%s", said, nearest ? "did you mean postern " : "postern alone lists them all",
              nearest ? nearest : "");
     return COMMANDS_USAGE;
+}
+
+/* Is COMMAND the one that WORDS (COUNT of them) name, or one of those that begin with the only word? */
+static bool is_named(const struct command *command, int count, char **words)
+{
+    size_t n = strlen(words[0]);
+    bool one_word = count < 2 || words[1][0] == '-';
+    if (strcmp(command->name, words[0]) == 0)
+        return true;
+    return strncmp(command->name, words[0], n) == 0 && command->name[n] == ' ' &&
+           (one_word || strcmp(command->name + n + 1, words[1]) == 0);
+}
+
+/* How to call what WORDS name. */
+static int help_of(int count, char **words)
+{
+    char usage[USAGE_SIZE];
+    int found = 0;
+    for (size_t i = 0; i < NCOMMANDS; i++) {
+        if (!is_named(&commands[i], count, words))
+            continue;
+        usage_of(&commands[i], usage);
+        screen_flow_format(0, 11, "%s postern %s", found++ ? "      " : "usage:", usage);
+        printf("           %s\n", commands[i].help);
+    }
+    return found ? COMMANDS_DONE : unknown(count, words);
 }
 
 /* The row for the first one or two of WORDS; *ret_used is how many they are. `queue` alone is `queue list`. */
@@ -623,6 +650,15 @@ int commands_run(const struct commands_options *options, int count, char **words
 {
     struct call call = { .options = options };
     int used, status = COMMANDS_USAGE;
+    if (strcmp(words[0], "help") == 0 && count > 1)
+        return help_of(count - 1, words + 1);
+    for (int i = 1; i < count; i++)
+        if (strcmp(words[i], "--help") == 0)
+            return help_of(i, words);
+    if (strcmp(words[0], "help") == 0) {
+        commands_help();
+        return COMMANDS_DONE;
+    }
     call.command = find(count, words, &used);
     if (!call.command)
         return unknown(count, words);

@@ -76,7 +76,7 @@ int firewall_print(const struct conf *conf, const char *redirect, const char *wo
                : complain(REFUSED, "print: the listeners have more networks than %u bytes of rules can name", FIREWALL_RULES_MAX);
 }
 
-int firewall_report(const char *socket, void (*value)(void *context, const json_t *value), void *context)
+int firewall_report(const char *file, const char *socket, void (*value)(void *context, const json_t *value), void *context)
 {
     char reason[NFT_REASON_SIZE];
     struct buffer listing;
@@ -84,7 +84,8 @@ int firewall_report(const char *socket, void (*value)(void *context, const json_
     bool full = false;
     size_t i;
     if (geteuid() != 0)
-        return complain(REFUSED, "report: only root can read the firewall; type sudo postern firewall report");
+        return complain(REFUSED, "report: only root can read the firewall; type sudo postern%s%s firewall report",
+                        file ? " -f " : "", file ? file : "");
     buffer_init(&listing, NFT_ANSWER_MAX);
     bool listed = nft_list(NFT_PROGRAM, &listing, reason);
     json_t *attempts = listed ? firewall_report_read(buffer_span(&listing), clock_wall_ms(), &full) : NULL;

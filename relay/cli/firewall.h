@@ -12,7 +12,8 @@
 int firewall_print(const struct conf *conf, const char *redirect, const char *world, bool json);
 
 /* Gives each one that the loaded rules remember to VALUE (borrowed; see firewall_report.h), with the account that logged in last from there as
- * the daemon at SOCKET has it (firewall_account.h). Needs root, and for all but the account no daemon. */
-int firewall_report(const char *socket, void (*value)(void *context, const json_t *value), void *context);
+ * the daemon at SOCKET has it (firewall_account.h). Needs root, and for all but the account no daemon. FILE is the configuration that the caller named, or
+ * NULL. */
+int firewall_report(const char *file, const char *socket, void (*value)(void *context, const json_t *value), void *context);
 
 #endif

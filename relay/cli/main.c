@@ -18,13 +18,16 @@ int main(int argc, char **argv)
         else
             break;
     }
+    if (at < argc && strcmp(argv[at], "--version") == 0)
+        argv[at] += 2;
     if (at < argc && argv[at][0] != '-')
         return commands_run(&options, argc - at, argv + at);
     bool asked = at < argc && (strcmp(argv[at], "--help") == 0 || strcmp(argv[at], "-h") == 0);
     if (at < argc && !asked) {
         bool lacks_file = strcmp(argv[at], "-f") == 0;
         fprintf(stderr, "postern: %s; type postern [-f FILE] [--json] COMMAND\n",
-                lacks_file ? "-f needs the name of a file behind it" : "before the command there is only -f FILE and --json");
+                lacks_file ? "-f needs the name of a file behind it"
+                           : "before the command there is only -f FILE, --json, --help and --version");
         return COMMANDS_USAGE;
     }
     commands_help();

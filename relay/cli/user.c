@@ -225,6 +225,25 @@ static const struct verb {
     { "list", false, list_accounts },
 };
 
+/* Says what does VERB to NAME where accounts are in another store. */
+static int refuse_elsewhere(const struct conf *conf, const char *verb, const char *name)
+{
+    static const struct {
+        const char *verb, *tool;
+    } sasldb[] = { { "add", "saslpasswd2 -c" }, { "passwd", "saslpasswd2" }, { "remove", "saslpasswd2 -d" } };
+    if (conf->auth.backend == CONF_BACKEND_SASLAUTHD)
+        return refuse("the accounts are where saslauthd looks (auth { backend = saslauthd }): use the tools of PAM, LDAP or what "
+                      "MECHANISMS in /etc/default/saslauthd says");
+    if (conf->auth.backend == CONF_BACKEND_DOVECOT)
+        return refuse("the accounts are Dovecot's (auth { backend = dovecot }): change them where its passdb { } says");
+    bool has_realm = strchr(name, '@');
+    for (size_t i = 0; i < sizeof sasldb / sizeof *sasldb; i++)
+        if (strcmp(sasldb[i].verb, verb) == 0)
+            return refuse("the accounts are in sasldb (auth { backend = sasldb }): type %s%s%s %s", sasldb[i].tool,
+                          has_realm ? "" : " -u ", has_realm ? "" : conf->hostname, name);
+    return refuse("the accounts are in sasldb (auth { backend = sasldb }): type sasldblistusers2");
+}
+
 static const struct verb *find_verb(const char *name)
 {
     for (size_t i = 0; name && i < sizeof verbs / sizeof *verbs; i++)
@@ -242,13 +261,10 @@ int user_run(const struct conf *conf, const char *verb, const char *name, bool j
         fputs("usage: postern user add|passwd|remove NAME, postern user list [NAME]\n", stderr);
         return USAGE;
     }
-    if (conf->auth.backend != CONF_BACKEND_FILE)
-        return refuse(
-            "the accounts are not in a file of postern's (auth { backend }): use the tools of the store that they are in");
     if (named && !scram_name(span_of(name), call.name))
         return refuse(
             "this cannot be an account's name: it has 1 to %d bytes of UTF-8 without spaces, control characters and ':', "
             "does not begin with '#', and is not \"*\"",
             SCRAM_NAME_SIZE - 1);
-    return found->run(&call);
+    return conf->auth.backend == CONF_BACKEND_FILE ? found->run(&call) : refuse_elsewhere(conf, verb, named ? name : "");
 }

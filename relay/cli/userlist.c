@@ -22,7 +22,8 @@
 
 static bool fail(struct userlist *list, const char *what, const char *path)
 {
-    text_format(list->error, sizeof list->error, "%s %s: %s", what, path, strerror(errno));
+    text_format(list->error, sizeof list->error, "%s %s: %s%s", what, path, strerror(errno),
+                errno == EACCES && geteuid() != 0 ? "; use sudo" : "");
     return false;
 }
 

@@ -643,6 +643,10 @@ def case_checks_of_the_configuration_and_their_exit_codes():
         assert check(daemon.file, "-x").returncode == 2
         for words in ([], ["nonsense"], ["queue", "remove"], ["message"], ["status", "more"], ["queue", "list", "--color", "red"]):
             assert daemon.cli(*words, check=False).returncode == 2, words
+        for words in (["help"], ["--help"], ["queue", "hold", "--help"], ["--version"]):
+            done = daemon.cli(*words, check=False)
+            assert done.returncode == 0 and done.stdout and not done.stderr, done
+        assert daemon.cli("--version") == daemon.cli("version")
         for words in (["message", "06h123zab6f4ssce0000"], ["queue", "show", "nonsense"], ["user", "remove", "nobody"]):
             assert daemon.cli(*words, check=False).returncode == 1, words
 

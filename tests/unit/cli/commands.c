@@ -334,7 +334,8 @@ static void nobody_answers(void **state)
         assert_int_equal(run(&options, words[i / 2]), COMMANDS_REFUSED);
         assert_string_equal(capture.out, "");
         assert_non_null(strstr(capture.err, "posternd does not answer at "));
-        assert_non_null(strstr(capture.err, ".none (No such file or directory); is it running?"));
+        assert_non_null(strstr(capture.err, ".none (No such file or directory); is it running? systemctl status postern "
+                                            "and journalctl -u postern -n 50 tell\n"));
     }
     assert_int_equal(run(&options, check), COMMANDS_REFUSED);
     assert_non_null(strstr(capture.err, ":2: there is no hostnam"));
@@ -541,6 +542,70 @@ static void prints_the_rules_of_its_configuration(void **state)
     assert_non_null(strstr(capture.err, "cannot be read"));
 }
 
+/* Who may not ask hears what to do, not that nobody is there. */
+static void who_may_not_ask_is_told_how(void **state)
+{
+    const struct commands_options options = { file, false };
+    const char *const stop[] = { "stop", NULL }, *const users[] = { "user", NULL },
+                      *const report[] = { "firewall", "report", NULL };
+    char other[128], hidden[128];
+    const struct commands_options theirs = { other, false };
+    (void)state;
+    text_format(other, sizeof other, "%s.hidden", file);
+    text_format(hidden, sizeof hidden, "%s/users", folder);
+    FILE *conf = fopen(other, "w");
+    fprintf(conf,
+            "hostname = \"relay.example.net\"\nauth { file = \"%s\" }\n"
+            "listener test { address = { \"127.0.0.1:2525\" } tls = none auth = none networks = { \"127.0.0.0/8\" } }\n",
+            hidden);
+    fclose(conf);
+    fclose(fopen(hidden, "w"));
+    assert_int_equal(chmod(folder, 0755) || chmod(file, 0644) || chmod(other, 0644) || chmod(path, 0) || chmod(hidden, 0), 0);
+    bool is_root = geteuid() == 0;
+    assert_true(!is_root || seteuid(65534) == 0);
+    run(&options, stop);
+    assert_non_null(strstr(capture.err, "you may not ask posternd at "));
+    assert_non_null(strstr(capture.err, "/socket (Permission denied); use sudo, or be a member of the group postern\n"));
+    run(&theirs, users);
+    assert_non_null(strstr(capture.err, "/users: Permission denied; use sudo\n"));
+    run(&theirs, report);
+    assert_non_null(strstr(capture.err, "type sudo postern -f /tmp/"));
+    assert_non_null(strstr(capture.err, ".hidden firewall report\n"));
+    assert_true(!is_root || seteuid(0) == 0);
+    assert_int_equal(chmod(path, 0755), 0);
+    unlink(hidden);
+    unlink(other);
+}
+
+/* --help behind anything does nothing but help, on standard output. */
+static void a_command_tells_how_it_is_called(void **state)
+{
+    static const struct {
+        const char *words[WORDS_MAX];
+        const char *told;
+    } cases[] = {
+        { { "help" }, "usage: postern [-f FILE] [--json] COMMAND\n" },
+        { { "help", "stop" }, "usage: postern stop\n           finish what is being sent, then end\n" },
+        { { "stop", "--help" }, "usage: postern stop\n" },
+        { { "queue", "--help" }, "\n       postern queue adopt DIR\n" },
+        { { "help", "account" }, "\n       postern account suspend NAME [--ahead]\n" },
+        { { "queue", "remove", "--all", "--help" },
+          "usage: postern queue remove [ID] [--account A] [--client IP] [--sender S]\n" },
+        { { "message", "x", "--help" }, "usage: postern message ID\n" },
+    };
+    static const char *const wrong[] = { "staus", "--help", NULL };
+    const struct commands_options options = { file, false };
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        if (run(&options, cases[i].words) != COMMANDS_DONE || !strstr(capture.out, cases[i].told) || *capture.err)
+            fail_msg("case %zu: no\n%s\nin:\n%s%s", i, cases[i].told, capture.out, capture.err);
+        for (struct span rest = span_of(capture.out); rest.n;)
+            assert_true(span_cut(&rest, '\n').n <= 80);
+    }
+    assert_int_equal(run(&options, wrong), COMMANDS_USAGE);
+    assert_non_null(strstr(capture.err, "did you mean postern status"));
+}
+
 static void help_lists_what_is_there(void **state)
 {
     (void)state;
@@ -569,6 +634,8 @@ int main(void)
         cmocka_unit_test(a_mistyped_account_is_not_suspended),
         cmocka_unit_test(users_need_their_file),
         cmocka_unit_test(prints_the_rules_of_its_configuration),
+        cmocka_unit_test(who_may_not_ask_is_told_how),
+        cmocka_unit_test(a_command_tells_how_it_is_called),
         cmocka_unit_test(help_lists_what_is_there),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -179,6 +179,33 @@ static void refuses(void **state)
 }
 
 /* What is not the account's stays as it was, its mode too, and nothing is followed but the file's own link. */
+/* Where the accounts are in another store, the tool of that one is named. */
+static void names_the_tool_of_another_store(void **state)
+{
+    static const struct {
+        enum conf_auth_backend backend;
+        const char *verb, *name, *told;
+    } cases[] = {
+        { CONF_BACKEND_SASLDB, "add", "alice", ": type saslpasswd2 -c -u relay.example.net alice\n" },
+        { CONF_BACKEND_SASLDB, "add", "alice@example.org", ": type saslpasswd2 -c alice@example.org\n" },
+        { CONF_BACKEND_SASLDB, "passwd", "alice", ": type saslpasswd2 -u relay.example.net alice\n" },
+        { CONF_BACKEND_SASLDB, "remove", "alice", ": type saslpasswd2 -d -u relay.example.net alice\n" },
+        { CONF_BACKEND_SASLDB, "list", NULL, ": type sasldblistusers2\n" },
+        { CONF_BACKEND_SASLDB, "add", "\x1b[2J", "this cannot be an account's name" },
+        { CONF_BACKEND_SASLAUTHD, "add", "alice", "saslauthd looks" },
+        { CONF_BACKEND_DOVECOT, "add", "alice", "Dovecot's" },
+    };
+    struct outcome outcome;
+    (void)state;
+    conf.hostname = (char *)(uintptr_t) "relay.example.net";
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        conf.auth.backend = cases[i].backend;
+        run(cases[i].verb, cases[i].name, "secret\n", false, &outcome);
+        if (outcome.status != 1 || *outcome.out || !strstr(outcome.err, cases[i].told))
+            fail_msg("case %zu: \"%s\" does not say \"%s\"", i, outcome.err, cases[i].told);
+    }
+}
+
 static void leaves_the_rest_alone(void **state)
 {
     static const char before[] = "# the first floor\n\nbroken line\nALICE:nonsense\nbob:x\n  # the rest\nalice:y";
@@ -345,6 +372,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(lives_through_its_life, set_up, tear_down),
         cmocka_unit_test_setup_teardown(refuses, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(names_the_tool_of_another_store, set_up, tear_down),
         cmocka_unit_test_setup_teardown(leaves_the_rest_alone, set_up, tear_down),
         cmocka_unit_test_setup_teardown(waits_for_the_lock, set_up, tear_down),
         cmocka_unit_test_setup_teardown(asks_twice_without_echo, set_up, tear_down),

@@ -135,6 +135,22 @@ static void what_does_not_fit_is_told(void **state)
     }
 }
 
+/* Keys mostly are root's: who is not root hears it. */
+static void who_may_not_read_is_told_who_may(void **state)
+{
+    struct conf conf = { .tls_certificate = certificate, .tls_key = key };
+    (void)state;
+    assert_int_equal(chmod(folder, 0755) || chmod(certificate, 0644) || chmod(key, 0), 0);
+    bool is_root = geteuid() == 0;
+    assert_true(!is_root || seteuid(65534) == 0);
+    bool loaded = load(&conf);
+    assert_true(!is_root || seteuid(0) == 0);
+    assert_int_equal(chmod(key, 0600), 0);
+    assert_false(loaded);
+    assert_int_equal(complaints.count, 1);
+    assert_non_null(strstr(complaints.text, "/key: Permission denied; run posternd as root, or let this user read the file\n"));
+}
+
 static void passwords_need_a_line(void **state)
 {
     static char longest[9000];
@@ -180,6 +196,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_role_gets_its_own),
         cmocka_unit_test(what_does_not_fit_is_told),
+        cmocka_unit_test(who_may_not_read_is_told_who_may),
         cmocka_unit_test(passwords_need_a_line),
         cmocka_unit_test(all_is_told_in_one_go),
     };
