@@ -230,9 +230,8 @@ static bool refresh(struct userfile *file)
     if (!problem)
         problem = load(file);
     if (problem && problem != file->problem)
-        log_say(LOG_ERROR, "error",
-                "the user file %s cannot be read: %s; nobody can log in until it can (`postern user add` makes it)", file->path,
-                strerror(problem));
+        log_say(LOG_ERROR, "error", "the user file %s cannot be read: %s; nobody can log in until it can (%s)", file->path,
+                strerror(problem), problem == ENOENT ? "`postern user add` makes it" : "auth { file } names it");
     file->problem = problem;
     file->readable = !problem;
     return file->readable;

@@ -13,6 +13,7 @@
 #include "../base/text.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pwd.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -52,13 +53,22 @@ static bool make_path(const char *path, mode_t mode)
     return make_one(part, mode);
 }
 
-/* The folder PATH for USER alone; one that is there keeps its mode but changes its owner. */
-static bool make(const char *path, const char *user, mode_t mode, bool keep_user)
+/* Says that the folder PATH, which KEY names, cannot be what DONE says, for the reason in errno. Returns false. */
+static bool refuse(const char *key, const char *path, const char *done)
 {
-    if (!make_path(path, mode)) {
-        log_say(LOG_ERROR, "error", "%s cannot be made: %s", path, strerror(errno));
-        return false;
-    }
+    bool foreign = geteuid() != 0 && (errno == EACCES || errno == EPERM || errno == EROFS);
+    log_say(LOG_ERROR, "error", "%s %s cannot be %s: %s%s", key, path, done, strerror(errno),
+            foreign ? "; set it to a folder of yours" : "");
+    return false;
+}
+
+/* The folder PATH, which KEY names, for USER alone; one that is there keeps its mode but changes its owner. */
+static bool make(const char *key, const char *path, const char *user, mode_t mode, bool keep_user)
+{
+    if (!make_path(path, mode))
+        return refuse(key, path, "made");
+    if (keep_user && faccessat(AT_FDCWD, path, W_OK | X_OK, AT_EACCESS) != 0)
+        return refuse(key, path, "written to");
     if (keep_user || !user)
         return true;
     struct stat status;
@@ -66,7 +76,7 @@ static bool make(const char *path, const char *user, mode_t mode, bool keep_user
     if (owner && stat(path, &status) == 0 && status.st_uid == owner->pw_uid)
         return true; /* as tmpfiles.d made it */
     if (owner && chown(path, owner->pw_uid, owner->pw_gid) != 0) {
-        log_say(LOG_ERROR, "error", "%s cannot be given to %s: %s", path, user, strerror(errno));
+        log_say(LOG_ERROR, "error", "%s %s cannot be given to %s: %s", key, path, user, strerror(errno));
         return false;
     }
     return true;
@@ -79,7 +89,7 @@ bool folders_make(const struct conf *conf, bool keep_user)
     char *slash = strrchr(socket_folder, '/');
     if (slash && slash != socket_folder)
         *slash = '\0';
-    return make(conf->spool.directory, "postern-queue", 0700, keep_user) &&
-           make(conf->policy.directory, "postern-queue", 0700, keep_user) &&
-           (!slash || make(socket_folder, NULL, 0755, keep_user));
+    bool made = make("spool.directory", conf->spool.directory, "postern-queue", 0700, keep_user);
+    made = make("policy.directory", conf->policy.directory, "postern-queue", 0700, keep_user) && made;
+    return (!slash || make("the folder of control.socket", socket_folder, NULL, 0755, keep_user)) && made;
 }

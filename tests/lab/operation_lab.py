@@ -6,9 +6,11 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import signal
 import smtplib
 import socket
+import ssl
 import struct
 import subprocess
 import sys
@@ -754,8 +756,8 @@ def localized(text, world):
     """TEXT with files that exist in place of those of an installed relay."""
     secret = world.folder / "secret"
     secret.write_text("password\n")
-    for path, actual in ((r'"/etc/postern/tls/[a-z]*cert\.pem"|"/etc/postern/tls/other\.pem"', world.certificate.certificate),
-                         (r'"/etc/postern/tls/(key\.pem|other\.key)"|"/etc/postern/dkim/[^"]*"', world.certificate.key),
+    for path, actual in ((r'"/etc/postern/tls/[a-z]*cert\.pem"|"/etc/postern/tls/other\.pem"|"/var/tmp/postern/cert\.pem"', world.certificate.certificate),
+                         (r'"/etc/postern/tls/(key\.pem|other\.key)"|"/var/tmp/postern/key\.pem"|"/etc/postern/dkim/[^"]*"', world.certificate.key),
                          (r'"/etc/postern/[a-z]*\.password"', secret), (r'"/etc/ssl/certs/[^"]*"', world.certificate.certificate),
                          (r'"/etc/postern/users"', world.folder / "users"), (r'"/var/(lib|spool)/postern[^"]*"', world.folder / "spool")):
         text = re.sub(path, f'"{actual}"', text)
@@ -807,6 +809,42 @@ def case_every_example_of_the_manuals_is_right():
         assert len(blocks) >= 3, blocks
         for block in blocks:
             passes(world, block, "a block")
+
+
+def case_the_trial_of_the_manual_works_without_root():
+    """posternd(8): its configuration and its commands as they stand, but for the folder and the port, as a user who is not root."""
+    configuration, commands = [block for block in literal_blocks((TOP / "relay/posternd.8").read_text()) if "my.conf" in block or "hostname" in block]
+    with World(dns=False) as world:
+        port, folder = str(free_port()), world.folder / "trial"
+        folder.mkdir()
+        (folder / "my.conf").write_text(configuration.replace("/var/tmp/postern", str(folder)).replace("2587", port))
+        programs = folder / "bin"
+        programs.mkdir()
+        for name in ("postern", "posternd"):
+            shutil.copy(SANITIZED / name, programs / name)
+        root = os.geteuid() == 0
+        if root:
+            world.folder.chmod(0o755)
+            os.chown(folder, 65534, 65534)
+        process = subprocess.Popen(["sh", "-e", "-c", commands.replace("\nposternd ", "\nexec posternd ")], cwd=folder, stdin=subprocess.PIPE, text=True, stdout=subprocess.DEVNULL,
+                                   stderr=subprocess.PIPE, env=dict(os.environ, PATH=f"{programs}:{os.environ['PATH']}", HOME=str(folder)),
+                                   **({"user": 65534, "group": 65534, "extra_groups": []} if root else {}))
+        try:
+            process.stdin.write("secret\n")
+            process.stdin.close()
+            for line in process.stderr:
+                if "ready:" in line:
+                    break
+            else:
+                raise AssertionError(f"it ended with status {process.wait(10)}")
+            with contextlib.closing(smtplib.SMTP("127.0.0.1", int(port), timeout=60)) as session:
+                session.starttls(context=ssl._create_unverified_context())
+                session.login("alice", "secret")
+                assert session.mail("alice@example.net")[0] == 250
+        finally:
+            process.terminate()
+            assert process.wait(40) == 0
+            process.stderr.close()
 
 
 COMPANIONS = {("listener", "proxy-protocol"): ("proxies",), ("listener", "proxies"): ("proxy-protocol",), ("route", "user"): ("tls", "password-file"), ("route", "password-file"): ("user", "tls"),

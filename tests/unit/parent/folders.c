@@ -99,6 +99,42 @@ static void tells_what_cannot_be_made(void **state)
     assert_false(folders_make(&conf, true));
 }
 
+/* All that cannot be had is told at once, by the keys that are to be changed. */
+static void names_the_keys_that_are_to_be_changed(void **state)
+{
+    static const char *const told[] = { "\"spool.directory /proc/none/spool cannot be made: No such file or directory",
+                                        "\"policy.directory /proc/none/policy cannot be made: ",
+                                        "\"the folder of control.socket /proc/none/run cannot be made: " };
+    static char log[4096];
+    char closed[128];
+    (void)state;
+    log_setup(LOG_LOGFMT, LOG_ERROR, "parent");
+    int before = dup(2);
+    FILE *captured = tmpfile();
+    dup2(fileno(captured), 2);
+    conf.spool.directory = (char *)(uintptr_t) "/proc/none/spool";
+    conf.policy.directory = (char *)(uintptr_t) "/proc/none/policy";
+    conf.control.socket = (char *)(uintptr_t) "/proc/none/run/control.sock";
+    bool made = folders_make(&conf, true);
+    text_format(closed, sizeof closed, "%s/closed", top);
+    assert_int_equal(mkdir(closed, 0500) || chmod(top, 0755), 0);
+    conf.spool.directory = closed;
+    bool is_root = geteuid() == 0;
+    assert_true(!is_root || seteuid(65534) == 0);
+    made = folders_make(&conf, true) || made;
+    assert_true(!is_root || seteuid(0) == 0);
+    dup2(before, 2);
+    close(before);
+    rewind(captured);
+    log[fread(log, 1, sizeof log - 1, captured)] = '\0';
+    fclose(captured);
+    log_setup(LOG_LOGFMT, LOG_ERROR + 1, "parent");
+    assert_false(made);
+    for (size_t i = 0; i < COUNT(told); i++)
+        assert_non_null(strstr(log, told[i]));
+    assert_non_null(strstr(log, "/closed cannot be written to: Permission denied; set it to a folder of yours\""));
+}
+
 static void sockets_may_stand_anywhere(void **state)
 {
     static const char *const paths[] = { "/postern.sock", "postern.sock", "/tmp/postern.sock" };
@@ -116,6 +152,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(leaves_what_is_there, set_up, tear_down),
         cmocka_unit_test_setup_teardown(slashes_do_not_matter, set_up, tear_down),
         cmocka_unit_test_setup_teardown(tells_what_cannot_be_made, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(names_the_keys_that_are_to_be_changed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(sockets_may_stand_anywhere, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -355,6 +355,24 @@ static void a_large_message(void **state)
     world_free(&world);
 }
 
+/* A spool that is no folder: the reason is that of the disk, whatever is asked of the list of users behind it. */
+static void a_spool_that_cannot_be_opened(void **state)
+{
+    (void)state;
+    struct world *world = world_new("");
+    char moved[128];
+    text_format(moved, sizeof moved, "%s.moved", world->folder);
+    world_end(world);
+    assert_int_equal(rename(world->folder, moved), 0);
+    close(open(world->folder, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+    assert_false(queue_steps.start(&world->role));
+    assert_int_equal(world_logged(world, "cannot be opened: Not a directory", NULL), 1);
+    world->role.state = NULL;
+    unlink(world->folder);
+    assert_int_equal(rename(moved, world->folder), 0);
+    world_free(&world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -368,6 +386,7 @@ int main(void)
         WORLD_TEST(a_hold_survives),
         WORLD_TEST(how_long_it_was_held),
         WORLD_TEST(a_second_queue_does_not_start),
+        WORLD_TEST(a_spool_that_cannot_be_opened),
         WORLD_TEST(room_is_watched),
         WORLD_TEST(a_large_message),
     };
