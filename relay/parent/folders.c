@@ -58,7 +58,9 @@ static bool refuse(const char *key, const char *path, const char *done)
 {
     bool foreign = geteuid() != 0 && (errno == EACCES || errno == EPERM || errno == EROFS);
     log_say(LOG_ERROR, "error", "%s %s cannot be %s: %s%s", key, path, done, strerror(errno),
-            foreign ? "; set it to a folder of yours" : "");
+            foreign          ? "; set it to a folder of yours"
+            : errno == EROFS ? "; under systemd it has to be in ReadWritePaths= of the unit, see posternd(8)"
+                             : "");
     return false;
 }
 
