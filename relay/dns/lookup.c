@@ -36,6 +36,7 @@ struct question {
     struct lookup *lookup;
     struct list askers;
     char key[1 + SMTP_DOMAIN_SIZE]; /* the kind's letter and the name */
+    unsigned line;                  /* of who asked first */
     unsigned pending;               /* answers that are still to come */
     struct answer a, aaaa, mx;
     struct addresses addresses;
@@ -174,7 +175,7 @@ static void mx_answered(void *context, enum dns_status status, struct span bytes
         question->mx = answer_read(bytes, &name, ANSWER_MX, take_mx, &set);
     status = question->mx.status;
     if (status == DNS_NO_MAIL)
-        lookup_ask(question->lookup, CACHE_ADDRESS, span_of(name_of(question)), implicit_answered, question, 0);
+        lookup_ask(question->lookup, question->line, CACHE_ADDRESS, span_of(name_of(question)), implicit_answered, question, 0);
     else
         finish_mx(question, &set, status == DNS_OK ? mx_settle(&set) : status, false);
 }
@@ -235,17 +236,17 @@ static void begin(struct question *question)
 {
     struct resolve *resolve = question->lookup->resolve;
     if (kind_of(question) == CACHE_MX) {
-        resolve_query(resolve, name_of(question), ANSWER_MX, mx_answered, question);
+        resolve_query(resolve, question->line, name_of(question), ANSWER_MX, mx_answered, question);
         return;
     }
     question->pending = 2;
-    resolve_query(resolve, name_of(question), ANSWER_A, a_answered, question);
-    resolve_query(resolve, name_of(question), ANSWER_AAAA, aaaa_answered, question);
+    resolve_query(resolve, question->line, name_of(question), ANSWER_A, a_answered, question);
+    resolve_query(resolve, question->line, name_of(question), ANSWER_AAAA, aaaa_answered, question);
 }
 
 /* Puts an asker on the list of the question for NAME (in normal form), which is made and begun where nobody asks it yet. False
  * where there are too many. */
-static bool join(struct lookup *lookup, enum cache_kind kind, struct span name, const struct asker *asker)
+static bool join(struct lookup *lookup, unsigned line, enum cache_kind kind, struct span name, const struct asker *asker)
 {
     char key[1 + SMTP_DOMAIN_SIZE] = { (char)kind };
     text_copy(key + 1, sizeof key - 1, name);
@@ -256,6 +257,7 @@ static bool join(struct lookup *lookup, enum cache_kind kind, struct span name, 
     if (is_new) {
         question = text_zalloc(sizeof *question);
         question->lookup = lookup;
+        question->line = line;
         list_init(&question->askers);
         memcpy(question->key, key, sizeof key);
         map_put(lookup->questions, span_of(key), question, &full);
@@ -304,7 +306,8 @@ static void answer_literal(enum cache_kind kind, struct span name, const struct 
     buffer_fini(&body);
 }
 
-void lookup_ask(struct lookup *lookup, enum cache_kind kind, struct span name, lookup_done done, void *context, uint64_t ticket)
+void lookup_ask(struct lookup *lookup, unsigned line, enum cache_kind kind, struct span name, lookup_done done, void *context,
+                uint64_t ticket)
 {
     static const struct found no_name = { .status = DNS_NXDOMAIN, .ttl_s = LOOKUP_NEGATIVE_S };
     static const struct found too_many = { .status = DNS_TIMEOUT, .ttl_s = LOOKUP_TEMPORARY_S };
@@ -318,7 +321,7 @@ void lookup_ask(struct lookup *lookup, enum cache_kind kind, struct span name, l
         done(context, ticket, &no_name);
     else if (cache_get(lookup->cache, kind, span_of(normal), clock_monotonic_ms(), &found))
         done(context, ticket, &found);
-    else if (!join(lookup, kind, span_of(normal), &asker))
+    else if (!join(lookup, line, kind, span_of(normal), &asker))
         done(context, ticket, &too_many);
 }
 

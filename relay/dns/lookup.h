@@ -27,8 +27,10 @@ void lookup_free(struct lookup **lookup);
 void lookup_settings(struct lookup *lookup, const struct conf *conf);
 
 /* Asks for the mail hosts or the addresses of NAME, as it came from outside: a host name, an address literal or (CACHE_ADDRESS)
- * an address. DONE is called once, maybe from within this call. */
-void lookup_ask(struct lookup *lookup, enum cache_kind kind, struct span name, lookup_done done, void *context, uint64_t ticket);
+ * an address. What the servers must be asked waits in LINE (resolve.h), or in that of who asked the same before. DONE is called once,
+ * maybe from within this call. */
+void lookup_ask(struct lookup *lookup, unsigned line, enum cache_kind kind, struct span name, lookup_done done, void *context,
+                uint64_t ticket);
 
 /* CONTEXT has gone: what it asked is not answered. */
 void lookup_forget(struct lookup *lookup, const void *context);

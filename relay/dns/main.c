@@ -1,6 +1,9 @@
 /* The DNS role: takes questions from submission, queue, delivery and control, and answers each once, in whatever order the answers
  * come. It may connect to the network and nothing else: no path is open to it after the start, and it never sees a byte of mail.
  *
+ * Each role has its own line to the name servers, whatever its processes ask: what the queue asks for one sender's mail, of domains that
+ * do not answer, holds up no client at RCPT.
+ *
  * A peer that goes is forgotten with all it asked; the answers still go to the cache. */
 #include "../base/list.h"
 #include "../base/text.h"
@@ -11,6 +14,8 @@
 #include "mx.h"
 
 #include <stdlib.h>
+
+_Static_assert(ROLE_KINDS <= RESOLVE_LINES, "each role that asks has a line of its own");
 
 struct dns {
     struct resolve *resolve;
@@ -48,14 +53,14 @@ static void ask_mx(struct peer *peer, const void *body)
 {
     const struct dns_ask_mx *ask = body;
     struct span domain = span_of_array(ask->domain, sizeof ask->domain);
-    lookup_ask(peer->dns->lookup, CACHE_MX, domain, mx_found, peer, ask->ticket);
+    lookup_ask(peer->dns->lookup, peer->kind, CACHE_MX, domain, mx_found, peer, ask->ticket);
 }
 
 static void ask_address(struct peer *peer, const void *body)
 {
     const struct dns_ask_address *ask = body;
     struct span host = span_of_array(ask->host, sizeof ask->host);
-    lookup_ask(peer->dns->lookup, CACHE_ADDRESS, host, address_found, peer, ask->ticket);
+    lookup_ask(peer->dns->lookup, peer->kind, CACHE_ADDRESS, host, address_found, peer, ask->ticket);
 }
 
 static void (*const handlers[DNS_COUNT])(struct peer *peer, const void *body) = {

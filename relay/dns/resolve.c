@@ -11,6 +11,9 @@
  * A question that is lost comes again after a timeout of seconds. So that none is, those that were sent since the tick before the last and
  * are not answered may be so many only: who answers slowly has taken them from its socket by then.
  *
+ * A name whose servers are silent keeps its place for as long as all tries take. So that a line full of such names holds up no other line,
+ * a line may have half the flight where nobody else asks, half of what is left where one other does, and so on.
+ *
  * The channels live as long as the process. They seed their ids from /dev/urandom when they are made, which the sandbox forbids
  * later, and would silently fall back to rand(3): so a reload changes the servers of these channels and never makes others. c-ares
  * takes new servers only while nothing is in flight; the questions are cancelled, kept, and asked again. */
@@ -34,8 +37,9 @@
 #define SILENT_QUESTIONS 20     /* so many failures in a row are worth a log line */
 
 struct query {
-    struct list node; /* in `waiting`, or in flight: in `fresh`, then `older` */
+    struct list node; /* in its line, or in flight: in `fresh`, then `older` */
     struct resolve *resolve;
+    struct line *line;
     char name[SMTP_DOMAIN_SIZE];
     enum answer_type type;
     enum dns_status reason; /* what the first channel's server failed with, once the second is asked; else DNS_OK */
@@ -43,6 +47,12 @@ struct query {
     int64_t asked_ms, sent_ms;
     resolve_done done;
     void *context;
+};
+
+/* Who asks, as far as turns go. */
+struct line {
+    struct list waiting; /* in order of arrival */
+    size_t nflight;
 };
 
 struct servers {
@@ -60,7 +70,8 @@ struct resolve {
     struct loop *loop;
     struct channel first, second;
     struct timer tick;
-    struct list waiting;
+    struct line lines[RESOLVE_LINES];
+    unsigned turn;     /* the line that is looked at first */
     struct list fresh; /* sent a moment ago */
     struct list older;
     size_t nwaiting, nflight, nfresh;
@@ -104,16 +115,21 @@ static void socket_changed(void *context, ares_socket_t fd, int readable, int wr
         watch_set(spare, channel->resolve->loop, fd, wanted, socket_ready, channel);
 }
 
-/* Answers those that waited too long for their turn: `waiting` is in order of arrival. */
-static void expire_waiting(struct resolve *resolve)
+/* Takes the first that waits in LINE. */
+static struct query *leave_line(struct resolve *resolve, struct line *line)
+{
+    struct query *query = LIST_ENTRY(line->waiting.next, struct query, node);
+    list_remove(&query->node);
+    resolve->nwaiting--;
+    return query;
+}
+
+/* Answers those that waited in LINE too long for their turn. */
+static void expire_waiting(struct resolve *resolve, struct line *line)
 {
     int64_t limit = clock_monotonic_ms() - RESOLVE_WAIT_MS;
-    while (!list_empty(&resolve->waiting)) {
-        struct query *query = LIST_ENTRY(resolve->waiting.next, struct query, node);
-        if (query->asked_ms > limit)
-            return;
-        list_remove(&query->node);
-        resolve->nwaiting--;
+    while (!list_empty(&line->waiting) && LIST_ENTRY(line->waiting.next, struct query, node)->asked_ms <= limit) {
+        struct query *query = leave_line(resolve, line);
         query->done(query->context, DNS_TIMEOUT, SPAN(""));
         free(query);
     }
@@ -137,7 +153,8 @@ static void tick(void *context)
 {
     struct resolve *resolve = context;
     resolve->ticking = false;
-    expire_waiting(resolve);
+    for (unsigned i = 0; i < RESOLVE_LINES; i++)
+        expire_waiting(resolve, &resolve->lines[i]);
     age_fresh(resolve);
     ares_process_fd(resolve->first.ares, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
     ares_process_fd(resolve->second.ares, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
@@ -185,7 +202,7 @@ static void wait_again(struct query *query)
 {
     query->reason = DNS_OK;
     query->asked_ms = clock_monotonic_ms();
-    list_append(&query->resolve->waiting, &query->node);
+    list_append(&query->line->waiting, &query->node);
     query->resolve->nwaiting++;
 }
 
@@ -199,6 +216,7 @@ static void send_query(struct query *query, struct channel *channel)
     query->sent_ms = clock_monotonic_ms();
     resolve->nfresh++;
     resolve->nflight++;
+    query->line->nflight++;
     ares_query(channel->ares, query->name, ns_c_in, (int)query->type, answered, query);
 }
 
@@ -219,6 +237,7 @@ static void answered(void *context, int ares_status, int timeouts, unsigned char
     (void)timeouts;
     list_remove(&query->node);
     resolve->nflight--;
+    query->line->nflight--;
     resolve->nfresh -= query->fresh;
     if (resolve->changing) {
         wait_again(query);
@@ -238,27 +257,40 @@ static void answered(void *context, int ares_status, int timeouts, unsigned char
     free(query);
 }
 
+/* The line whose turn it is, of those that may send one more; NULL: none. */
+static struct line *next_line(struct resolve *resolve)
+{
+    size_t unused = RESOLVE_FLIGHT_MAX - resolve->nflight;
+    for (unsigned i = 0; i < RESOLVE_LINES; i++) {
+        struct line *line = &resolve->lines[(resolve->turn + i) % RESOLVE_LINES];
+        if (!list_empty(&line->waiting) && line->nflight < unused) {
+            resolve->turn = (resolve->turn + i + 1) % RESOLVE_LINES;
+            return line;
+        }
+    }
+    return NULL;
+}
+
 static void fill_flight(struct resolve *resolve)
 {
-    while (resolve->nflight < RESOLVE_FLIGHT_MAX && resolve->nfresh < RESOLVE_BURST_MAX && !list_empty(&resolve->waiting)) {
-        struct query *query = LIST_ENTRY(resolve->waiting.next, struct query, node);
-        list_remove(&query->node);
-        resolve->nwaiting--;
-        send_query(query, &resolve->first);
-    }
+    struct line *line;
+    while (resolve->nwaiting && resolve->nfresh < RESOLVE_BURST_MAX && (line = next_line(resolve)))
+        send_query(leave_line(resolve, line), &resolve->first);
     start_ticking(resolve);
 }
 
-void resolve_query(struct resolve *resolve, const char *name, enum answer_type type, resolve_done done, void *context)
+void resolve_query(struct resolve *resolve, unsigned line, const char *name, enum answer_type type, resolve_done done,
+                   void *context)
 {
     struct query *query = text_zalloc(sizeof *query);
     query->resolve = resolve;
+    query->line = &resolve->lines[line];
     query->type = type;
     query->asked_ms = clock_monotonic_ms();
     query->done = done;
     query->context = context;
     text_copy(query->name, sizeof query->name, span_of(name));
-    list_append(&resolve->waiting, &query->node);
+    list_append(&query->line->waiting, &query->node);
     resolve->nwaiting++;
     fill_flight(resolve);
 }
@@ -353,7 +385,8 @@ struct resolve *resolve_new(struct loop *loop, const struct conf_dns *settings)
     resolve->loop = loop;
     resolve->timeout_ms = settings->timeout_ms;
     resolve->tries = settings->tries;
-    list_init(&resolve->waiting);
+    for (unsigned i = 0; i < RESOLVE_LINES; i++)
+        list_init(&resolve->lines[i].waiting);
     list_init(&resolve->fresh);
     list_init(&resolve->older);
     ares_library_init(ARES_LIB_INIT_ALL);
@@ -374,10 +407,9 @@ void resolve_free(struct resolve **resolve)
     (*resolve)->closing = true;
     close_channel(&(*resolve)->first);
     close_channel(&(*resolve)->second);
-    LIST_EACH(node, &(*resolve)->waiting) {
-        list_remove(node);
-        free(LIST_ENTRY(node, struct query, node));
-    }
+    for (unsigned i = 0; i < RESOLVE_LINES; i++)
+        while (!list_empty(&(*resolve)->lines[i].waiting))
+            free(leave_line(*resolve, &(*resolve)->lines[i]));
     timer_fini(&(*resolve)->tick);
     ares_library_cleanup();
     free(*resolve);

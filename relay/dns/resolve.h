@@ -7,10 +7,13 @@
 #include "../conf/conf.h"
 #include "answer.h"
 
-#define RESOLVE_FLIGHT_MAX 400 /* questions at the servers at one time; the others wait in order */
+#define RESOLVE_FLIGHT_MAX 400 /* questions at the servers at one time; the others wait in line */
 #define RESOLVE_BURST_MAX                                                                                                        \
     150 /* of them, sent a moment ago: the socket of a name server holds some 200, and loses what is beyond */
 #define RESOLVE_WAIT_MS 30000 /* a question that did not get its turn in this time is answered DNS_TIMEOUT */
+
+#define RESOLVE_LINES                                                                                                            \
+    8 /* lines of questions, which take turns; each may have as many in flight as it leaves free for the others */
 
 struct resolve;
 
@@ -29,8 +32,10 @@ void resolve_free(struct resolve **resolve);
  * timeout and tries are fixed when the process starts; a log line says so where they differ. */
 void resolve_settings(struct resolve *resolve, const struct conf_dns *settings);
 
-/* Asks for the records of TYPE of NAME (in normal form). DONE is called once, maybe from within this call. */
-void resolve_query(struct resolve *resolve, const char *name, enum answer_type type, resolve_done done, void *context);
+/* Asks for the records of TYPE of NAME (in normal form), behind the others in LINE, which is below RESOLVE_LINES. DONE is called once,
+ * maybe from within this call. */
+void resolve_query(struct resolve *resolve, unsigned line, const char *name, enum answer_type type, resolve_done done,
+                   void *context);
 
 /* Questions that wait or are in flight. */
 size_t resolve_pending(const struct resolve *resolve);

@@ -2,6 +2,10 @@
  * what it was asked goes back in line and is asked again when it is back, which is within a second or two; what is in line for longer
  * than PATIENCE_MS is deferred with 4.4.3, and so is a question without an answer. Nothing ever bounces because the answer is missing.
  *
+ * Each sender has a line of its own. The lines take turns, and a line has no more questions open than it leaves for the others: a name
+ * whose servers are silent keeps its place for as long as the dns role tries, and a sender with thousands of those delays only itself. Mail
+ * to many recipients has half as many at most, so that the sender's other mail (of an office, whose server is one sender) goes on too.
+ *
  * What an answer that is not DNS_OK says is not remembered: the dns role has a cache of its own. */
 #include "domain.h"
 
@@ -18,14 +22,26 @@
 #define TTL_MIN_S   10
 #define TTL_MAX_S   3600
 #define UNUSED_MS   (60 * 60 * 1000) /* a domain that nobody used for so long is forgotten */
-#define PATIENCE_MS 30000            /* in line */
+#define PATIENCE_MS 150000           /* in line: long enough for some 500 names of one sender that nobody answers for */
 #define ANSWER_MS   150000           /* asked; the dns role has its own, shorter timeouts */
 #define FORGET_MAX  100              /* domains forgotten a second */
 #define KEY_MAX     (3 * SMTP_DOMAIN_SIZE)
 
+/* What one sender waits for. Exists while there is something. */
+struct line {
+    struct list in_turn; /* of those where something is in line */
+    struct list few;     /* domains in line to be asked, some message to few recipients wants them */
+    struct list many;    /* the others */
+    unsigned nwaiting;   /* of both */
+    unsigned nasked;     /* not answered yet */
+    uint32_t sender;
+};
+
 struct domain {
     struct list in_use;  /* all, the one used last at the end */
     struct list in_line; /* in line to be asked, or asked */
+    struct line *line;   /* NULL: neither */
+    bool few;            /* in this list of it */
     struct list waiting; /* units */
     struct site *site;
     int64_t until_ms; /* the site is known until (monotonic) */
@@ -42,7 +58,8 @@ struct domain {
 struct domains {
     struct map *by_name;
     struct list all;
-    struct list line;
+    struct map *lines; /* by sender */
+    struct list turns; /* lines, the one whose turn it is in front */
     struct list asked;
     unsigned nasked;
     uint64_t last_ticket;
@@ -54,7 +71,8 @@ struct domains *domains_new(void)
     struct domains *domains = text_zalloc(sizeof *domains);
     domains->by_name = map_new(0);
     list_init(&domains->all);
-    list_init(&domains->line);
+    domains->lines = map_new(0);
+    list_init(&domains->turns);
     list_init(&domains->asked);
     return domains;
 }
@@ -64,6 +82,7 @@ void domains_free(struct domains **domains)
     if (!*domains)
         return;
     map_free(&(*domains)->by_name, free);
+    map_free(&(*domains)->lines, free);
     free(*domains);
     *domains = NULL;
 }
@@ -217,45 +236,156 @@ struct site *domain_known_site(const struct queue *queue, struct span name, stru
     return domain ? domain->site : NULL;
 }
 
+static struct span key_of(const uint32_t *sender)
+{
+    return span_make((const char *)sender, sizeof *sender);
+}
+
+static struct line *line_of(struct domains *domains, uint32_t sender)
+{
+    struct line *line = map_get(domains->lines, key_of(&sender));
+    if (line)
+        return line;
+    line = text_zalloc(sizeof *line);
+    line->sender = sender;
+    list_init(&line->in_turn);
+    list_init(&line->few);
+    list_init(&line->many);
+    map_put(domains->lines, key_of(&sender), line, NULL);
+    return line;
+}
+
+static struct line *of_turn(struct list *node)
+{
+    return LIST_ENTRY(node, struct line, in_turn);
+}
+
+/* DOMAIN is in LINE from now on, in FRONT or at the end. */
+static void enter_line(struct domains *domains, struct line *line, struct domain *domain, bool front)
+{
+    domain->line = line;
+    domain->since_ms = clock_monotonic_ms();
+    struct list *list = domain->few ? &line->few : &line->many;
+    if (front)
+        list_prepend(list, &domain->in_line);
+    else
+        list_append(list, &domain->in_line);
+    if (!line->nwaiting++)
+        list_append(&domains->turns, &line->in_turn);
+}
+
+/* DOMAIN is neither in line nor asked any more; its line goes with the last. */
+static void leave_line(struct domains *domains, struct domain *domain)
+{
+    struct line *line = domain->line;
+    list_remove(&domain->in_line);
+    domain->line = NULL;
+    if (domain->ticket) {
+        domain->ticket = 0;
+        domains->nasked--;
+        line->nasked--;
+    } else if (!--line->nwaiting) {
+        list_remove(&line->in_turn);
+    }
+    if (line->nwaiting || line->nasked)
+        return;
+    map_remove(domains->lines, key_of(&line->sender));
+    free(line);
+}
+
+static void to_the_end(struct domains *domains, struct line *line)
+{
+    list_remove(&line->in_turn);
+    list_append(&domains->turns, &line->in_turn);
+}
+
+/* The domain that LINE may ask for now, or NULL. */
+static struct domain *first_of(const struct domains *domains, const struct line *line)
+{
+    unsigned left = DOMAIN_QUESTIONS_MAX - domains->nasked;
+    if (!list_empty(&line->few))
+        return line->nasked < left ? of_line(line->few.next) : NULL;
+    return 2 * line->nasked < left ? of_line(line->many.next) : NULL;
+}
+
+/* The domain of the line whose turn it is, of those that may ask for one more; NULL: none. The line goes to the end. */
+static struct domain *next_in_turn(struct domains *domains)
+{
+    struct domain *domain = NULL;
+    LIST_EACH(node, &domains->turns) {
+        if ((domain = first_of(domains, of_turn(node)))) {
+            to_the_end(domains, of_turn(node));
+            break;
+        }
+    }
+    return domain;
+}
+
+static bool ask_for(struct domains *domains, struct domain *domain)
+{
+    struct line *line = domain->line;
+    struct dns_ask_mx question = { .ticket = ++domains->last_ticket };
+    text_copy(question.domain, sizeof question.domain, span_make(domain->name, domain->name_size));
+    if (!ipc_send_soon(domains->dns, DNS_ASK_MX, &question, sizeof question))
+        return false;
+    domain->ticket = question.ticket;
+    domain->since_ms = clock_monotonic_ms();
+    list_remove(&domain->in_line);
+    list_append(&domains->asked, &domain->in_line);
+    if (!--line->nwaiting)
+        list_remove(&line->in_turn);
+    line->nasked++;
+    domains->nasked++;
+    return true;
+}
+
 /* Asks for those in line, as far as may be. */
 static void ask(struct domains *domains)
 {
-    while (domains->dns && domains->nasked < DOMAIN_QUESTIONS_MAX && !list_empty(&domains->line)) {
-        struct domain *domain = of_line(domains->line.next);
-        struct dns_ask_mx question = { .ticket = ++domains->last_ticket };
-        text_copy(question.domain, sizeof question.domain, span_make(domain->name, domain->name_size));
-        if (!ipc_send_soon(domains->dns, DNS_ASK_MX, &question, sizeof question))
+    struct domain *domain;
+    while (domains->dns && domains->nasked < DOMAIN_QUESTIONS_MAX && (domain = next_in_turn(domains)))
+        if (!ask_for(domains, domain))
             return;
-        domain->ticket = question.ticket;
-        domain->since_ms = clock_monotonic_ms();
-        list_remove(&domain->in_line);
-        list_append(&domains->asked, &domain->in_line);
-        domains->nasked++;
-    }
+}
+
+static unsigned waiting_of(const struct domains *domains, uint32_t sender)
+{
+    const struct line *line = map_get(domains->lines, key_of(&sender));
+    return line ? line->nwaiting : 0;
+}
+
+/* Would DOMAIN, which is in line, have its turn sooner with SENDER? */
+static bool is_sooner(const struct domains *domains, const struct domain *domain, uint32_t sender, bool few)
+{
+    if (few != domain->few)
+        return few;
+    return sender != domain->line->sender && waiting_of(domains, sender) < domain->line->nwaiting;
+}
+
+static void ask_on_behalf(struct domains *domains, struct domain *domain, uint32_t sender, bool few)
+{
+    if (domain->ticket || (domain->line && !is_sooner(domains, domain, sender, few)))
+        return;
+    if (domain->line)
+        leave_line(domains, domain);
+    domain->few = few;
+    enter_line(domains, line_of(domains, sender), domain, false);
+    ask(domains);
 }
 
 void domain_ask(struct queue *queue, struct domain *domain)
 {
-    if (!list_empty(&domain->in_line))
-        return;
-    domain->since_ms = clock_monotonic_ms();
-    list_append(&queue->domains->line, &domain->in_line);
-    ask(queue->domains);
+    ask_on_behalf(queue->domains, domain, 0, true);
 }
 
-void domain_wait(struct queue *queue, struct domain *domain, struct unit *unit)
+bool domain_wait(struct queue *queue, struct domain *domain, struct unit *unit)
 {
+    const struct entry *entry = unit->entry;
+    if (!domain->line && waiting_of(queue->domains, entry->sender) >= DOMAIN_LINE_MAX)
+        return false;
     unit_resolve(queue, unit, domain, &domain->waiting);
-    domain_ask(queue, domain);
-}
-
-/* DOMAIN's question is over. */
-static void end_question(struct domains *domains, struct domain *domain)
-{
-    if (domain->ticket)
-        domains->nasked--;
-    domain->ticket = 0;
-    list_remove(&domain->in_line);
+    ask_on_behalf(queue->domains, domain, entry->sender, entry->live <= DOMAIN_FEW);
+    return true;
 }
 
 /* A domain that is new to its message cannot be found now. */
@@ -315,7 +445,7 @@ void domains_answer(struct queue *queue, const struct dns_mx *answer)
     enum dns_status status = answer->status < DNS_STATUSES ? (enum dns_status)answer->status : DNS_MALFORMED;
     char names[DNS_HOSTS_MAX][SMTP_DOMAIN_SIZE];
     struct site_plan plan;
-    end_question(queue->domains, domain);
+    leave_line(queue->domains, domain);
     if (know_by_route(queue, domain)) /* a route came while the question was open */
         status = DNS_OK;
     else if (status == DNS_OK && !plan_of(queue, domain, answer, names, &plan))
@@ -332,22 +462,41 @@ void domains_channel(struct queue *queue, struct ipc *dns)
 {
     struct domains *domains = queue->domains;
     domains->dns = dns;
-    int64_t now_ms = clock_monotonic_ms();
     while (!list_empty(&domains->asked)) { /* unanswered: in line again, in front */
         struct domain *domain = of_line(domains->asked.previous);
-        end_question(domains, domain);
-        domain->since_ms = now_ms;
-        list_prepend(&domains->line, &domain->in_line);
+        uint32_t sender = domain->line->sender;
+        leave_line(domains, domain);
+        enter_line(domains, line_of(domains, sender), domain, true);
     }
     ask(domains);
 }
 
-static void give_up(struct queue *queue, struct list *questions, int64_t before_ms)
+/* The domain that is first in QUESTIONS, if it is there since before LIMIT_MS. */
+static struct domain *overdue(const struct list *questions, int64_t limit_ms)
 {
-    while (!list_empty(questions) && of_line(questions->next)->since_ms < before_ms) {
-        struct domain *domain = of_line(questions->next);
-        end_question(queue->domains, domain);
-        serve(queue, domain, DNS_TIMEOUT);
+    return !list_empty(questions) && of_line(questions->next)->since_ms < limit_ms ? of_line(questions->next) : NULL;
+}
+
+static void give_up(struct queue *queue, struct domain *domain)
+{
+    leave_line(queue->domains, domain);
+    serve(queue, domain, DNS_TIMEOUT);
+}
+
+/* Looks at each line once. */
+static void give_up_lines(struct queue *queue, int64_t limit_ms)
+{
+    struct domains *domains = queue->domains;
+    size_t left = map_count(domains->lines);
+    while (left && !list_empty(&domains->turns)) {
+        struct line *line = of_turn(domains->turns.next);
+        struct domain *domain = overdue(&line->few, limit_ms);
+        if (domain || (domain = overdue(&line->many, limit_ms))) {
+            give_up(queue, domain);
+            continue;
+        }
+        to_the_end(domains, line);
+        left--;
     }
 }
 
@@ -355,8 +504,10 @@ void domains_tick(struct queue *queue)
 {
     struct domains *domains = queue->domains;
     int64_t now_ms = clock_monotonic_ms();
-    give_up(queue, &domains->asked, now_ms - ANSWER_MS);
-    give_up(queue, &domains->line, now_ms - PATIENCE_MS);
+    struct domain *unanswered;
+    while ((unanswered = overdue(&domains->asked, now_ms - ANSWER_MS)))
+        give_up(queue, unanswered);
+    give_up_lines(queue, now_ms - PATIENCE_MS);
     ask(domains);
     unsigned forgotten = 0;
     LIST_EACH(node, &domains->all) {

@@ -10,7 +10,9 @@ struct envelope;
 struct site;
 
 #define DOMAINS_MAX          50000 /* known at the same time: those not used longest are forgotten */
-#define DOMAIN_QUESTIONS_MAX 500   /* open questions; further ones wait for their turn */
+#define DOMAIN_QUESTIONS_MAX 200   /* open questions, as many as the dns role sends at once for one role; others wait */
+#define DOMAIN_FEW           20    /* a message to so many recipients at most does not wait behind its sender's larger ones */
+#define DOMAIN_LINE_MAX      10000 /* domains of one sender that wait to be asked for */
 
 /* No domain known yet. */
 struct domains *domains_new(void);
@@ -33,8 +35,9 @@ struct domain *domain_get(struct queue *queue, struct span name, struct domain_w
 /* The site of DOMAIN where it is known and not out of date, else NULL. */
 struct site *domain_site(struct queue *queue, struct domain *domain);
 
-/* UNIT, whose recipients are all of DOMAIN, waits for its site: it goes there, is deferred, or bounces when the answer is there. */
-void domain_wait(struct queue *queue, struct domain *domain, struct unit *unit);
+/* UNIT, whose recipients are all of DOMAIN, waits for its site: it goes there, is deferred, or bounces when the answer is there. False where
+ * too many domains of its sender wait already. */
+bool domain_wait(struct queue *queue, struct domain *domain, struct unit *unit);
 
 /* Asks for DOMAIN's site where it is not known, for nobody in particular. */
 void domain_ask(struct queue *queue, struct domain *domain);

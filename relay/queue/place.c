@@ -191,15 +191,13 @@ static struct domain *domain_of(struct queue *queue, const struct envelope *enve
     return domain_get(queue, domain, domain_way(queue, envelope, domain));
 }
 
-/* All recipients of UNIT are of DOMAIN (NULL: too many domains are waited for). */
+/* All recipients of UNIT are of DOMAIN (NULL: too many domains are waited for). It comes again where its sender waits for too many. */
 static void place_in_domain(struct queue *queue, struct unit *unit, struct domain *domain)
 {
     struct site *site = domain ? domain_site(queue, domain) : NULL;
     if (site)
         place_at(queue, unit, site);
-    else if (domain)
-        domain_wait(queue, domain, unit);
-    else
+    else if (!domain || !domain_wait(queue, domain, unit))
         unit_schedule(queue, unit, clock_monotonic_ms() + TROUBLE_MS);
 }
 

@@ -648,7 +648,7 @@ def a(address):
 
 
 @contextlib.contextmanager
-def stubbed(answers, port=None, late=False, **options):
+def stubbed(answers, port=None, late=False, patience="timeout = 200ms tries = 2", **options):
     """(world, daemon, good receiver at 127.0.2.1, stub): ANSWERS for all but good.test and home.test."""
     def all_answers(name, kind):
         if name in ("good.test", "home.test"):
@@ -662,7 +662,7 @@ def stubbed(answers, port=None, late=False, **options):
         good = world.add(Receiver("127.0.2.1", world.delivery_port))
         options.setdefault("queue", HOUR)
         daemon = world.posternd(listener="check-recipient-domain = no", top="processes = 1", **options)
-        daemon.file.write_text(daemon.text.replace("dns { servers", "dns { timeout = 200ms tries = 2 servers"))
+        daemon.file.write_text(daemon.text.replace("dns { servers", f"dns {{ {patience} servers"))
         daemon.start()
         yield world, daemon, good, lambda: world.add(Stub(all_answers, port))
 
@@ -709,6 +709,35 @@ def case_what_dns_says_is_never_confused():
             found = fate(daemon, sent[name], event, status)
             assert found["event"] == event, (name, found)
         wait_for(lambda: len([m for m in good.messages if m.sender]) == 4, what="what can be delivered")
+
+
+def case_names_that_do_not_answer_hold_up_nobody_else():
+    """2,000 recipients, each in a domain of which no name server says a word, in four messages of one client. While they are asked for, another
+    client's typing mistake is seen at RCPT, and its mail to a domain that is new goes, as does the first one's to a few."""
+    def answers(name, kind):
+        if name.endswith(".silent.test"):
+            return None
+        return (0, [mx("mx.good.test")]) if kind == "MX" and name in ("new.test", "other.test") else (3, [])
+    port = free_port()
+    checked = f'listener checked {{ address = {{ "127.0.0.1:{port}" }} tls = none auth = none networks = {{ "127.0.0.0/8" }} }}\n'
+    with stubbed(answers, patience="timeout = 1min tries = 1", sections=checked) as (world, daemon, good, _):
+        bulk = smtplib.SMTP("127.0.0.1", daemon.open_port, timeout=60, source_address=("127.0.0.2", 0))
+        bulk.ehlo("bulk.example.net")
+        for begin in range(0, 2000, 500):
+            send(bulk, "bulk@home.test", [f"bob@d{n}.silent.test" for n in range(begin, begin + 500)], message(f"bulk {begin}"))
+        asked = lambda: {name for name, _ in world.dns.asked if name.endswith(".silent.test")}
+        wait_for(lambda: len(asked()) >= 50, what="the questions for the silent domains")
+        other = smtplib.SMTP("127.0.0.1", port, timeout=60)
+        other.ehlo("client.example.net")
+        assert other.mail("alice@home.test")[0] == 250
+        code, text = other.rcpt("bob@typing-mistake.test")
+        assert code == 550 and text.startswith(b"5.1.2"), (code, text)
+        assert other.rcpt("bob@good.test")[0] == 250
+        other.close()
+        fate(daemon, post(daemon, "bob@new.test"), "delivered", "2.")
+        fate(daemon, send(bulk, "bulk@home.test", ["bob@other.test"], message("one")), "delivered", "2.")
+        bulk.close()
+        assert len(asked()) < 2000, "some are still to be asked"
 
 
 def case_many_dead_hosts_cost_five_tries():

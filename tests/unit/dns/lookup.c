@@ -183,9 +183,14 @@ static void hear_address(void *context, uint64_t ticket, const struct found *fou
     hear(context, found, false);
 }
 
+static void ask_in_line(unsigned line, enum cache_kind kind, const char *name, struct heard *heard)
+{
+    lookup_ask(lookup, line, kind, span_of(name), kind == CACHE_MX ? hear_mx : hear_address, heard, 0);
+}
+
 static void ask(enum cache_kind kind, const char *name, struct heard *heard)
 {
-    lookup_ask(lookup, kind, span_of(name), kind == CACHE_MX ? hear_mx : hear_address, heard, 0);
+    ask_in_line(0, kind, name, heard);
 }
 
 static void wait_for(const struct heard *heard, unsigned count)
@@ -425,6 +430,48 @@ static void bursts_are_bounded(void **state)
     server_stop(&silent);
 }
 
+/* How many questions for names that begin with PREFIX a server that answers none has got by now. */
+static unsigned arrived_for(const struct server *silent, const char *prefix)
+{
+    uint8_t bytes[512];
+    struct server_query query;
+    unsigned count = 0;
+    for (ssize_t n; (n = recv(silent->udp, bytes, sizeof bytes, MSG_DONTWAIT)) >= 0;)
+        count += server_parse(bytes, (size_t)n, &query) && strncmp(query.name, prefix, strlen(prefix)) == 0;
+    return count;
+}
+
+/* One line has the whole silence to itself, and another, and a third: who comes last still gets to the servers, before anybody was answered. */
+static void a_line_leaves_places(void **state)
+{
+    struct server silent;
+    struct heard heard = { .count = 0 };
+    struct conf patient = conf;
+    char name[40];
+    (void)state;
+    assert_true(server_bind(&silent, NULL, 0));
+    address.port = silent.port;
+    patient.dns.timeout_ms = 60000;
+    resolve_free(&resolve);
+    lookup_free(&lookup);
+    resolve = resolve_new(loop, &patient.dns);
+    lookup = lookup_new(resolve, &patient);
+    for (unsigned line = 0; line < 4; line++) {
+        unsigned first = RESOLVE_FLIGHT_MAX >> (line + 1), count = 0;
+        for (unsigned i = 0; i < 2 * RESOLVE_FLIGHT_MAX; i++) {
+            snprintf(name, sizeof name, "line%u-name%u.example", line, i);
+            ask_in_line(line, CACHE_MX, name, &heard);
+        }
+        snprintf(name, sizeof name, "line%u-", line);
+        while ((count += arrived_for(&silent, name)) < first && !heard.count)
+            loop_once(loop, true);
+        assert_int_equal(heard.count, 0);
+        assert_int_equal(count, first);
+    }
+    assert_true(server_answer(&silent));
+    server_stop(&silent);
+}
+
 /* A reload moves what is in flight to the new servers, and keeps what is known. */
 static void other_servers(void **state)
 {
@@ -552,6 +599,7 @@ int main(void)
         WITH_SERVER(who_has_gone_is_not_told),
         WITH_SERVER(a_thousand_names),
         WITH_SERVER(bursts_are_bounded),
+        WITH_SERVER(a_line_leaves_places),
         WITH_SERVER(other_servers),
         WITH_SERVER(own_name_changes),
         WITH_SERVER(second_server_does_better),

@@ -137,21 +137,89 @@ static void postmaster_without_a_domain(void **state)
     world_free(&world);
 }
 
-/* Very many domains in one message: each is asked, few at a time. */
-static void many_domains(void **state)
+#define MANY ((DOMAIN_QUESTIONS_MAX + 2) / 3) /* questions of who sends to many, while nobody else asks */
+
+/* A message from ACCOUNT to COUNT domains, numbered from FIRST on. */
+static void send_to_domains(struct world *world, const char *account, unsigned first, unsigned count)
 {
-    (void)state;
-    struct world *world = world_new("");
     struct envelope envelope;
-    world_envelope(&envelope, "alice", "alice@here.example", "");
-    for (unsigned i = 0; i < 1500; i++) {
+    world_envelope(&envelope, account, "alice@here.example", "");
+    for (unsigned i = first; i < first + count; i++) {
         char address[64];
         text_format(address, sizeof address, "bob@shared%u.example", i);
         envelope_add(&envelope, address, 0, NULL);
     }
     world_send_envelope(world, &envelope, SPAN(WORLD_CONTENT));
+}
+
+/* Very many domains in one message: each is asked, few at a time. */
+static void many_domains(void **state)
+{
+    (void)state;
+    struct world *world = world_new("");
+    send_to_domains(world, "alice", 0, 1500);
     WORLD_UNTIL(world, world->questions == 1500 && entries_count(world->queue) == 0);
     assert_int_equal(world_logged(world, "event=delivered", NULL), 1500);
+    world_free(&world);
+}
+
+/* Nobody answers for what one sender's message needs to know: the others' questions are asked all the same, also those that were in line
+ * for it already. */
+static void a_sender_leaves_questions(void **state)
+{
+    (void)state;
+    struct world *world = world_new("");
+    world->dns_silent = true;
+    send_to_domains(world, "alice", 0, 1500);
+    WORLD_UNTIL(world, world->queue->recipients[UNIT_RESOLVING] == 1500 && world->questions == MANY);
+    world_serve(world, 20);
+    assert_int_equal(world->questions, MANY);
+    world->dns_silent = false;
+    world_send(world, "alice", "alice@here.example", "dave@where.example");
+    WORLD_UNTIL(world, world_logged(world, "event=delivered", "dave@where.example") == 1);
+    world_send(world, "bob", "bob@here.example", "carol@there.example");
+    WORLD_UNTIL(world, world_logged(world, "event=delivered", "carol@there.example") == 1);
+    world_send(world, "bob", "bob@here.example", "carol@shared700.example carol@shared701.example");
+    WORLD_UNTIL(world, world_logged(world, "event=delivered", "carol@shared70") == 2);
+    assert_int_equal(world_logged(world, "event=deferred", NULL), 0);
+    world_free(&world);
+}
+
+/* The same where the first sends each message by itself, and others have come since: each gets some of the places that are left. */
+static void each_sender_gets_places(void **state)
+{
+    (void)state;
+    struct world *world = world_new("");
+    world->dns_silent = true;
+    char account[16], addresses[64];
+    for (unsigned i = 0, before = 0; i < 4; i++, before = world->questions) {
+        unsigned part = (DOMAIN_QUESTIONS_MAX - before + 1) / 2;
+        text_format(account, sizeof account, "sender%u", i);
+        for (unsigned j = 0; j < part + 50; j++) {
+            text_format(addresses, sizeof addresses, "bob@name%u-%u.example", i, j);
+            world_send(world, account, "alice@here.example", addresses);
+        }
+        WORLD_UNTIL(world, world->queue->recipients[UNIT_RESOLVING] == before + (i + 1) * 50 + part &&
+                               world->questions >= before + part);
+        world_serve(world, 20);
+        assert_int_equal(world->questions, before + part);
+    }
+    world_free(&world);
+}
+
+/* What a sender waits for is bounded; the rest comes again later. */
+static void a_line_is_bounded(void **state)
+{
+    (void)state;
+    struct world *world = world_new("");
+    world->dns_silent = true;
+    for (unsigned i = 0; i < DOMAIN_LINE_MAX + 1000; i += 1000)
+        send_to_domains(world, "alice", i, 1000);
+    WORLD_UNTIL(world, world->queue->recipients[UNIT_SCHEDULED] == 1000 - MANY);
+    assert_int_equal(world->queue->recipients[UNIT_RESOLVING], DOMAIN_LINE_MAX + MANY);
+    world->dns_silent = false;
+    world_send(world, "bob", "bob@here.example", "carol@there.example");
+    WORLD_UNTIL(world, world_logged(world, "event=delivered", "carol@there.example") == 1);
     world_free(&world);
 }
 
@@ -165,6 +233,9 @@ int main(void)
         WORLD_TEST(the_hosts_in_their_order_are_the_site),
         WORLD_TEST(answers_that_make_no_sense_are_temporary),
         WORLD_TEST(many_domains),
+        WORLD_TEST(a_sender_leaves_questions),
+        WORLD_TEST(each_sender_gets_places),
+        WORLD_TEST(a_line_is_bounded),
         WORLD_TEST(postmaster_without_a_domain),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
