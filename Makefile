@@ -7,7 +7,7 @@ VERSION = 0.1
 
 # What is missing of these Debian packages is installed by name before the target that needs it (tests/install).
 BUILD_PACKAGES = gcc make pkg-config libssl-dev libc-ares-dev libsasl2-dev libevent-dev libconfuse-dev libsystemd-dev \
-                 libseccomp-dev libjansson-dev libhiredis-dev
+                 libseccomp-dev libjansson-dev libhiredis-dev libidn2-dev
 RUN_PACKAGES   = $(BUILD_PACKAGES) libsasl2-modules python3 openssl knot unbound
 CHECK_PACKAGES = $(RUN_PACKAGES) libcmocka-dev swaks libnet-ssleay-perl libio-socket-ssl-perl libauthen-sasl-perl \
                  libdigest-hmac-perl msmtp curl nodejs node-nodemailer postfix libpython3.11-testsuite iproute2 \
@@ -26,7 +26,7 @@ JOBS    := $(shell nproc)
 CC      ?= gcc
 WARN     = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wconversion -Wformat=2 -Wvla $(WERROR)
 HARDEN   = -fPIE -fstack-protector-strong -fstack-clash-protection -fcf-protection $(FORTIFY)
-LIBS_EXT = openssl libevent libcares libsasl2 libconfuse libsystemd libseccomp jansson hiredis
+LIBS_EXT = openssl libevent libcares libsasl2 libconfuse libsystemd libseccomp jansson hiredis libidn2
 ifneq ($(CI),)
 WERROR   = -Werror
 endif

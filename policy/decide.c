@@ -105,7 +105,9 @@ struct would *decide_would(struct decide *decide)
     return decide->would;
 }
 
-static void make_subject(const struct decide *decide, const struct policy_subject *from, struct subject *subject)
+/* Writes who asks as FROM says to *SUBJECT, for as long as FROM and ROOM last. */
+static void make_subject(const struct decide *decide, const struct policy_subject *from, struct subject *subject,
+                         char room[ADDRESS_KEY_SIZE])
 {
     account_normal(span_of_array(from->account, sizeof from->account), subject->account);
     struct span account = span_of(subject->account);
@@ -115,7 +117,7 @@ static void make_subject(const struct decide *decide, const struct policy_subjec
         .client = from->client,
         .account = account,
         .class = span_of(subject->entry ? subject->entry->class : NULL),
-        .sender_domain = address_domain(subject->sender),
+        .sender_domain = address_domain(address_key(subject->sender, room)),
     };
 }
 
@@ -329,7 +331,8 @@ struct decision *decide_begin_mail(struct decide *decide, const struct policy_ma
         { .count = CONF_COUNT_ABUSE_REPORTS, .n = 1, .look = true },
     };
     struct subject subject;
-    make_subject(decide, &mail->subject, &subject);
+    char room[ADDRESS_KEY_SIZE];
+    make_subject(decide, &mail->subject, &subject, room);
     struct decision *decision = begin(decide, &subject, mail->ticket, 1);
     if (!subject.sender.n || check_address(decide, &subject, subject.sender, "sender", "553", &decision->answer))
         limit_gather(decide->limits, &subject.key, asks, sizeof asks / sizeof *asks, 0, now_ms, &decision->claims);
@@ -340,7 +343,8 @@ static void gather_recipient(struct decide *decide, struct subject *subject, str
                              struct claims *claims)
 {
     char bytes[SMTP_ADDRESS_SIZE]; /* Bob and bob are hardly two people to whom somebody writes for the first time */
-    struct span recipient = span_lower(span_head(to, sizeof bytes), bytes), domain = address_domain(recipient);
+    char room[ADDRESS_KEY_SIZE];
+    struct span recipient = address_key(span_lower(span_head(to, sizeof bytes), bytes), room), domain = address_domain(recipient);
     const struct limit_ask asks[] = {
         { .count = CONF_COUNT_RECIPIENTS, .n = 1 },
         { .count = CONF_COUNT_UNIQUE_RECIPIENTS, .n = 1, .whom = recipient },
@@ -355,7 +359,8 @@ struct decision *decide_begin_rcpt(struct decide *decide, const struct policy_rc
 {
     uint32_t count = rcpt->count < POLICY_BATCH_MAX ? rcpt->count : POLICY_BATCH_MAX;
     struct subject subject;
-    make_subject(decide, &rcpt->subject, &subject);
+    char room[ADDRESS_KEY_SIZE];
+    make_subject(decide, &rcpt->subject, &subject, room);
     struct decision *decision = begin(decide, &subject, rcpt->ticket, count);
     decision->batch = true;
     size_t at = 0;
@@ -399,7 +404,8 @@ struct decision *decide_begin_content(struct decide *decide, const struct policy
 {
     const struct limit_ask ask = { .count = CONF_COUNT_BYTES, .n = content->size_bytes };
     struct subject subject;
-    make_subject(decide, &content->subject, &subject);
+    char room[ADDRESS_KEY_SIZE];
+    make_subject(decide, &content->subject, &subject, room);
     struct decision *decision = begin(decide, &subject, content->ticket, 1);
     if (!decide->conf->check_from_header || check_header(decide, &subject, content, &decision->answer))
         limit_gather(decide->limits, &subject.key, &ask, 1, 0, now_ms, &decision->claims);

@@ -18,8 +18,10 @@ static bool matches(struct span pattern, struct span address)
 
 bool sender_allowed(const struct conf *conf, const struct conf_account *entry, struct span address)
 {
+    char room[ADDRESS_KEY_SIZE];
     if (!address_domain(address).n)
         return false;
+    address = address_key(address, room); /* as the settings are kept */
     if (entry && entry->senders.count) {
         for (size_t i = 0; i < entry->senders.count; i++)
             if (matches(span_of(entry->senders.items[i]), address))

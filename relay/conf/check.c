@@ -9,11 +9,12 @@
  * What keys.c knows and this version cannot do is refused here by name, not ignored: a limit that does not limit, or a signature
  * that is not made, would be believed in.
  *
- * Names are brought to lower case here, since everything behind compares bytes. */
+ * Names are brought to lower case here, and domains to their ASCII form, since everything behind compares bytes. */
 #include "check.h"
 
 #include "../base/text.h"
 #include "../smtp/address.h"
+#include "../smtp/idn.h"
 #include "defaults.h"
 
 #include <stdlib.h>
@@ -25,8 +26,30 @@
 
 static bool is_address(const char *text)
 {
+    char ascii[SMTP_DOMAIN_SIZE];
     struct address address;
-    return address_parse(span_of(text), true, &address) == ADDRESS_OK && address.domain.n > 0;
+    return address_parse(span_of(text), true, &address) == ADDRESS_OK && idn_ascii(address.domain, ascii).n > 0;
+}
+
+static bool is_domain(const char *text)
+{
+    char ascii[SMTP_DOMAIN_SIZE];
+    return address_is_domain(idn_ascii(span_of(text), ascii), false);
+}
+
+/* Brings the domain that stands in *TEXT from FROM on into the form in which domains are compared. */
+static void settle_domain(char **text, size_t from)
+{
+    char ascii[SMTP_DOMAIN_SIZE];
+    text_lower(*text + from);
+    struct span domain = span_of(*text + from), known = idn_ascii(domain, ascii);
+    if (known.p == domain.p || !known.n)
+        return;
+    size_t size = from + known.n + 1;
+    char *settled = text_zalloc(size);
+    text_format(settled, size, "%.*s%s", (int)from, *text, ascii);
+    free(*text);
+    *text = settled;
 }
 
 static void check_names(struct conf *conf, struct scan *scan)
@@ -43,9 +66,9 @@ static void check_names(struct conf *conf, struct scan *scan)
                          conf->postmaster);
     }
     for (size_t i = 0; i < conf->domains.count; i++) {
-        text_lower(conf->domains.items[i]);
-        if (!address_is_domain(span_of(conf->domains.items[i]), true))
+        if (!is_domain(conf->domains.items[i]))
             scan_complain_at(scan, "", "", "domains", "%s is no domain; such as example.net", conf->domains.items[i]);
+        settle_domain(&conf->domains.items[i], 0);
     }
 }
 
@@ -129,12 +152,13 @@ static void check_auth(struct conf *conf, struct scan *scan)
     }
 }
 
-static void check_sender(struct scan *scan, const char *section, const char *title, const char *sender)
+static void check_sender(struct scan *scan, const char *section, const char *title, char **sender)
 {
-    bool good = *sender == '@' ? address_is_domain(span_of(sender + 1), true) : is_address(sender);
-    if (!good)
+    if (**sender == '@' ? is_domain(*sender + 1) : is_address(*sender))
+        settle_domain(sender, (size_t)(strrchr(*sender, '@') - *sender) + 1);
+    else
         scan_complain_at(scan, section, title, "senders",
-                         "%s is neither an address nor @domain; such as alice@example.net or @example.net", sender);
+                         "%s is neither an address nor @domain; such as alice@example.net or @example.net", *sender);
 }
 
 static void check_accounts(struct conf *conf, struct scan *scan)
@@ -145,7 +169,7 @@ static void check_accounts(struct conf *conf, struct scan *scan)
             scan_complain_at(scan, "account", account->name, "contact", "%s is no address; such as alice@home.example",
                              account->contact);
         for (size_t j = 0; j < account->senders.count; j++)
-            check_sender(scan, "account", account->name, account->senders.items[j]);
+            check_sender(scan, "account", account->name, &account->senders.items[j]);
     }
 }
 
@@ -206,10 +230,15 @@ static void check_queue(struct conf *conf, struct scan *scan)
                          "lifetime is shorter than the first step of retry, so nothing would be tried twice; make it longer");
 }
 
+static size_t below(const char *name)
+{
+    return strncmp(name, "*.", 2) == 0 ? 2 : 0;
+}
+
 /* Names that are no host: "*" and "*.domain" are allowed for routes. */
 static bool is_route_name(const char *name)
 {
-    return strcmp(name, "*") == 0 || address_is_domain(span_of(strncmp(name, "*.", 2) == 0 ? name + 2 : name), true);
+    return strcmp(name, "*") == 0 || is_domain(name + below(name));
 }
 
 static void check_route(struct conf *conf, struct conf_route *route, struct scan *scan)
@@ -223,9 +252,10 @@ static void check_route(struct conf *conf, struct conf_route *route, struct scan
         if (!is_route_name(route->domains.items[i]))
             scan_complain_at(scan, "route", route->name, "domains", "%s is no domain, \"*.domain\" or \"*\"",
                              route->domains.items[i]);
+        settle_domain(&route->domains.items[i], below(route->domains.items[i]));
     }
     for (size_t i = 0; i < route->senders.count; i++)
-        check_sender(scan, "route", route->name, route->senders.items[i]);
+        check_sender(scan, "route", route->name, &route->senders.items[i]);
     if (strlen(route->name) >= SMTP_DOMAIN_SIZE)
         scan_complain_at(scan, "route", route->name, NULL, "a route's name has at most %d characters", SMTP_DOMAIN_SIZE - 1);
     if (!route->domains.count && !is_route_name(route->name))
@@ -341,7 +371,7 @@ static void check_sites(struct conf *conf, struct scan *scan)
 {
     for (size_t i = 0; i < conf->nsites; i++) {
         text_lower(conf->sites[i].name);
-        if (!address_is_domain(span_of(conf->sites[i].name), true))
+        if (!is_domain(conf->sites[i].name))
             scan_complain_at(scan, "site", conf->sites[i].name, NULL, "%s is no host or domain; such as mx.example.net",
                              conf->sites[i].name);
     }
@@ -369,12 +399,34 @@ static void check_rest(struct conf *conf, struct scan *scan)
     check_reports(conf, scan);
 }
 
+static void settle_route(struct conf *conf, struct conf_route *route, struct scan *scan)
+{
+    char *name = text_dup(span_of(route->name));
+    settle_domain(&name, below(name));
+    const struct conf_route *other = strcmp(name, route->name) != 0 ? conf_route_named(conf, span_of(name)) : NULL;
+    if (other)
+        scan_complain_at(scan, "route", route->name, NULL, "route %s is there twice, also as %s; put everything into one",
+                         route->name, name);
+    free(route->name);
+    route->name = name;
+}
+
+/* Last, since complaints find a section by what the file calls it. */
+static void settle_titles(struct conf *conf, struct scan *scan)
+{
+    for (size_t i = 0; i < conf->nroutes; i++)
+        if (!conf->routes[i].domains.count)
+            settle_route(conf, &conf->routes[i], scan);
+    for (size_t i = 0; i < conf->nsites; i++)
+        settle_domain(&conf->sites[i].name, 0);
+}
+
 void check_all(struct conf *conf, struct scan *scan)
 {
     defaults_add(conf);
     static void (*const rules[])(struct conf * conf, struct scan * scan) = {
         check_names,  check_certificates, check_listeners, check_auth,  check_accounts,    check_limits, check_queue,
-        check_routes, check_sources,      check_pools,     check_sites, check_all_phrases, check_rest,
+        check_routes, check_sources,      check_pools,     check_sites, check_all_phrases, check_rest,   settle_titles,
     };
     for (size_t i = 0; i < sizeof rules / sizeof *rules; i++)
         rules[i](conf, scan);

@@ -1,5 +1,7 @@
 #include "conf.h"
 
+#include "../smtp/address.h"
+
 #include <sched.h>
 #include <string.h>
 
@@ -96,6 +98,9 @@ const struct conf_route *conf_route_special(const struct conf *conf, struct span
     const struct conf_route *best = NULL;
     size_t best_fit = 0;
     unsigned best_origin = 0;
+    char room[ADDRESS_KEY_SIZE];
+    if (conf->has_special_routes)
+        sender = address_key(sender, room);
     for (size_t i = 0; i < conf->nroutes && conf->has_special_routes; i++) {
         const struct conf_route *route = &conf->routes[i];
         size_t fits = fit_domain(route, domain);

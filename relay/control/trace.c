@@ -26,7 +26,8 @@ struct trace {
     trace_done done;
     void *context;
     struct admin_ask ask; /* with its addresses in normal form */
-    struct span domain;   /* of the recipient, in `ask` */
+    char key[ADDRESS_KEY_SIZE];
+    struct span domain; /* of the recipient, as it is looked up: in `key`, or in `ask` */
     const struct conf_route *route;
     struct buffer site; /* what queue says of the site */
     struct trace_host hosts[DNS_HOSTS_MAX];
@@ -232,7 +233,7 @@ struct trace *trace_new(struct control *control, const struct admin_ask *ask, tr
     }
     struct trace *trace = text_zalloc(sizeof *trace);
     *trace = (struct trace){ .control = control, .done = done, .context = context, .ask = asked, .problem = "" };
-    trace->domain = address_domain(span_of(trace->ask.recipient));
+    trace->domain = address_domain(address_key(span_of(trace->ask.recipient), trace->key));
     trace->route = find_route(control->role->conf, &trace->ask, trace->domain);
     buffer_init(&trace->site, SITE_TEXT_MAX);
     asking_start(control->asking, CONTROL_QUEUE, &asked, &events, trace);

@@ -317,7 +317,8 @@ static struct domain_way way_of(const struct queue *queue, const struct job_of_a
 /* The site of a domain; where it is not known it is asked for, and the job waits a while for the answer. */
 static enum step tell_site(struct queue *queue, struct job_of_admin *job)
 {
-    struct span name = address_domain(span_of(job->ask.recipient));
+    char room[ADDRESS_KEY_SIZE];
+    struct span name = address_domain(address_key(span_of(job->ask.recipient), room));
     if (!name.n)
         name = span_of(job->ask.recipient);
     struct domain_way way = way_of(queue, job, name);

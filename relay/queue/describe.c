@@ -47,7 +47,8 @@ json_t *describe_time(int64_t wall_ms)
 
 const char *describe_site_name(const struct queue *queue, const struct envelope *envelope, struct span address)
 {
-    struct span domain = address_domain(address);
+    char room[ADDRESS_KEY_SIZE];
+    struct span domain = address_domain(address_key(address, room));
     struct domain_way way = domain_way(queue, envelope, domain);
     const struct site *site = domain_known_site(queue, domain, way);
     const struct conf_route *route = site || way.special ? way.special : conf_route_for(queue_conf(queue), domain);

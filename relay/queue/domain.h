@@ -26,7 +26,7 @@ struct domain_way {
     const char *pool;                 /* conf_pool_for; "": none */
 };
 
-/* What decides for mail of ENVELOPE to the domain NAME. */
+/* What decides for mail of ENVELOPE to the domain NAME, which here and below is in its ASCII form (address_key). */
 struct domain_way domain_way(const struct queue *queue, const struct envelope *envelope, struct span name);
 
 /* The domain NAME (lower case) by WAY, made where it is new; NULL where there are DOMAINS_MAX and none can be forgotten. */

@@ -97,10 +97,11 @@ bool intervene_remove(struct queue *queue, struct entry *entry, const char *why)
 static void retry_sites(struct queue *queue, const struct unit *unit, uint64_t rests)
 {
     const struct envelope *envelope = envelopes_get(queue, unit->entry, NULL);
+    char room[ADDRESS_KEY_SIZE];
     for (uint32_t i = 0; envelope && i < unit->count; i++) {
         if (unit->parts[i].recipient >= envelope->nrecipients)
             continue;
-        struct span domain = address_domain(span_of(envelope->recipients[unit->parts[i].recipient].address));
+        struct span domain = address_domain(address_key(span_of(envelope->recipients[unit->parts[i].recipient].address), room));
         struct site *site = domain_known_site(queue, domain, domain_way(queue, envelope, domain));
         if (site)
             site_retry(queue, site, rests);

@@ -184,10 +184,11 @@ void place_resolved(struct queue *queue, struct unit *unit, struct site *site)
 static struct domain *domain_of(struct queue *queue, const struct envelope *envelope, uint32_t recipient)
 {
     struct span domain = { "", 0 };
+    char room[ADDRESS_KEY_SIZE];
     if (recipient < envelope->nrecipients)
-        domain = address_domain(span_of(envelope->recipients[recipient].address));
+        domain = address_domain(address_key(span_of(envelope->recipients[recipient].address), room));
     if (!domain.n)
-        domain = address_domain(span_of(queue_conf(queue)->postmaster));
+        domain = address_domain(address_key(span_of(queue_conf(queue)->postmaster), room));
     return domain_get(queue, domain, domain_way(queue, envelope, domain));
 }
 

@@ -10,6 +10,7 @@
 
 #include "../base/netaddr.h"
 #include "../base/text.h"
+#include "idn.h"
 
 #define PATH_MAX_OCTETS (SMTP_ADDRESS_MAX + 2) /* RFC 5321 4.5.3.1.3: with its "<", ">" and source route */
 
@@ -121,6 +122,13 @@ static enum address_verdict check_high(struct span text, bool utf8)
     return !c1 && text_is_utf8(text) ? ADDRESS_OK : ADDRESS_SYNTAX;
 }
 
+/* May there be mail for, or from, DOMAIN? */
+static bool has_name(struct span domain)
+{
+    char ascii[SMTP_DOMAIN_SIZE];
+    return !domain.n || idn_ascii(domain, ascii).n;
+}
+
 /* Cuts the first N bytes off *TEXT. */
 static struct span take(struct span *text, size_t n)
 {
@@ -210,6 +218,8 @@ enum address_verdict address_parse_path(struct span *text, bool null_allowed, bo
         verdict = ADDRESS_TOO_LONG;
     if (verdict == ADDRESS_OK)
         verdict = check_high(span_head(*text, n), utf8);
+    if (verdict == ADDRESS_OK && !has_name(address.domain))
+        verdict = ADDRESS_NO_NAME;
     if (verdict != ADDRESS_OK)
         return verdict;
     *text = rest;
@@ -288,6 +298,18 @@ struct span address_domain(struct span normal)
 {
     const char *at = normal.n ? memrchr(normal.p, '@', normal.n) : NULL;
     return at ? span_skip(normal, (size_t)(at - normal.p) + 1) : SPAN("");
+}
+
+struct span address_key(struct span normal, char dest[ADDRESS_KEY_SIZE])
+{
+    char ascii[SMTP_DOMAIN_SIZE];
+    struct span domain = address_domain(normal), known = idn_ascii(domain, ascii);
+    size_t before = normal.n - domain.n;
+    if (known.p == domain.p || !known.n || before + known.n >= ADDRESS_KEY_SIZE)
+        return normal;
+    text_copy(dest, ADDRESS_KEY_SIZE, span_head(normal, before));
+    text_copy(dest + before, ADDRESS_KEY_SIZE - before, known);
+    return span_make(dest, before + known.n);
 }
 
 bool address_is_domain(struct span text, bool utf8)

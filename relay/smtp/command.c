@@ -30,6 +30,9 @@ static const char *const fault_replies[] = {
     [COMMAND_BAD_SYNTAX] = "501 5.5.4 Syntax error in the arguments",
     [COMMAND_BAD_SENDER] = "501 5.1.7 The sender's address is not written correctly",
     [COMMAND_BAD_RECIPIENT] = "501 5.1.3 The recipient's address is not written correctly",
+    [COMMAND_NO_SENDER_NAME] = "501 5.1.7 The domain of the sender's address is no internationalized domain name (RFC 5891)",
+    [COMMAND_NO_RECIPIENT_NAME] =
+        "501 5.1.3 The domain of the recipient's address is no internationalized domain name (RFC 5891)",
     [COMMAND_NEEDS_SMTPUTF8] = "553 5.6.7 An address with letters beyond ASCII needs SMTPUTF8",
     [COMMAND_BAD_PARAMETER] = "501 5.5.4 A parameter has a wrong value or is given twice",
     [COMMAND_UNKNOWN_PARAMETER] = "555 5.5.4 A parameter is not known here",
@@ -246,6 +249,8 @@ static enum command_fault take_path(struct span *argument, struct span keyword, 
         return address_normal(&address, normal, SMTP_ADDRESS_SIZE) ? COMMAND_FINE : bad;
     case ADDRESS_NOT_ASCII:
         return COMMAND_NEEDS_SMTPUTF8;
+    case ADDRESS_NO_NAME:
+        return null_allowed ? COMMAND_NO_SENDER_NAME : COMMAND_NO_RECIPIENT_NAME;
     default:
         return bad;
     }

@@ -41,6 +41,8 @@ enum command_fault {
     COMMAND_BAD_SYNTAX,        /* 501 5.5.4 */
     COMMAND_BAD_SENDER,        /* 501 5.1.7 */
     COMMAND_BAD_RECIPIENT,     /* 501 5.1.3 */
+    COMMAND_NO_SENDER_NAME,    /* 501 5.1.7: its domain has U-labels that are none */
+    COMMAND_NO_RECIPIENT_NAME, /* 501 5.1.3: the same */
     COMMAND_NEEDS_SMTPUTF8,    /* 553 5.6.7 */
     COMMAND_BAD_PARAMETER,     /* 501 5.5.4: known, but its value is wrong, doubled, or too long */
     COMMAND_UNKNOWN_PARAMETER, /* 555 5.5.4 */

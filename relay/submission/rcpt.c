@@ -12,6 +12,12 @@
 #define RCPT_EXCESS_MAX 1000 /* recipients beyond the maximum that are answered 452; then 421 */
 #define RCPT_REPLY_SIZE 256
 
+/* The domain of RECIPIENT as it is looked up; it may lie in ROOM. */
+static struct span domain_of(const char *recipient, char room[ADDRESS_KEY_SIZE])
+{
+    return address_domain(address_key(span_of(recipient), room));
+}
+
 /* The one in hand, as those behind it are. */
 static struct batch_recipient in_hand(const struct session *session)
 {
@@ -75,10 +81,10 @@ static void dns_answered(struct session *session, const void *answer)
 {
     const struct dns_mx *it = answer;
     const char *recipient = session->transaction->rcpt.recipient;
-    char text[RCPT_REPLY_SIZE];
+    char text[RCPT_REPLY_SIZE], room[ADDRESS_KEY_SIZE];
     const char *refusal = it ? ask_dns_refusal(it->status, text, sizeof text) : NULL;
     if (it && it->status == DNS_OK)
-        ask_dns_good(session->front->dns, address_domain(span_of(recipient)), it->ttl_s);
+        ask_dns_good(session->front->dns, domain_of(recipient, room), it->ttl_s);
     if (refusal) {
         session_refuse(session, recipient, refusal);
         ask_policy_tell_refused(session, recipient);
@@ -90,7 +96,8 @@ static void dns_answered(struct session *session, const void *answer)
 static void check_domain(struct session *session)
 {
     const char *recipient = session->transaction->rcpt.recipient;
-    if (rcpt_is_settled(session, recipient) || !ask_dns_domain(session, address_domain(span_of(recipient)), dns_answered))
+    char room[ADDRESS_KEY_SIZE];
+    if (rcpt_is_settled(session, recipient) || !ask_dns_domain(session, domain_of(recipient, room), dns_answered))
         check_policy(session);
 }
 
@@ -113,8 +120,9 @@ enum command_fault rcpt_parse(const struct session *session, struct span argumen
 
 bool rcpt_is_settled(const struct session *session, const char *recipient)
 {
+    char room[ADDRESS_KEY_SIZE];
     return !session->listener->check_recipient_domain || strcmp(recipient, session->front->conf->postmaster) == 0 ||
-           ask_dns_needless(session->front, address_domain(span_of(recipient)));
+           ask_dns_needless(session->front, domain_of(recipient, room));
 }
 
 void rcpt_command(struct session *session, struct span argument)

@@ -17,6 +17,7 @@ RECORDS = [
     "example.com. 300 IN MX 10 mx1.example.com.", "mx1.example.com. 300 IN A 127.0.1.1",
     "relay.example.net. 300 IN A 127.0.0.1",
     "nullmx.example. 300 IN MX 0 .",
+    "xn--bcher-kva.example. 300 IN MX 10 mx1.example.com.",
     "nomail.example. 300 IN TXT \"nothing here\"",
     "implicit.example. 300 IN A 127.0.1.1",
     "loop.example. 300 IN MX 10 relay.example.net.",

@@ -28,6 +28,15 @@ static void check(const struct address *address, bool utf8)
     require(address_normal(&parsed, again, sizeof again) && strcmp(normal, again) == 0);
 }
 
+/* An accepted path has a domain that can be looked up. */
+static void check_key(const struct address *address)
+{
+    char normal[SMTP_ADDRESS_SIZE], room[ADDRESS_KEY_SIZE];
+    require(address_normal(address, normal, sizeof normal));
+    struct span domain = address_domain(address_key(span_of(normal), room));
+    require(!domain.n || address_is_domain(domain, false) || address_is_literal(domain));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -40,6 +49,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (address_parse_path(&text, null_allowed, utf8, &address) == ADDRESS_OK) {
         require(text.p > whole.p && text.p[-1] == '>');
         check(&address, utf8);
+        check_key(&address);
     }
     if (address_parse(whole, utf8, &address) == ADDRESS_OK)
         check(&address, utf8);

@@ -93,6 +93,43 @@ def case_implicit_mx():
         arrived(receiver)
 
 
+def utf8(session, line):
+    session.send(line.encode() + b"\r\n")
+    return session.getreply()
+
+
+def case_a_domain_in_other_letters_is_its_ascii_form():
+    """A domain with letters beyond ASCII is looked up, counted, routed and owned as its A-labels are, and sent as the client wrote it (RFC 6531)."""
+    records = World.RECORDS + ["xn--bcher-kva.example. 300 IN MX 10 mx1.example.com."]
+    with World(records) as world:
+        receiver = world.add(Receiver("127.0.1.1", world.delivery_port))
+        smart = world.add(Receiver("127.0.1.2", world.delivery_port))
+        sections = (f'route "MÜNCHEN.example" {{ via = "127.0.1.2:{world.delivery_port}" }}\n'
+                    'limit books { key = recipient-domain count = recipients rate = "3/1h" then = defer }\n')
+        daemon = world.posternd(top='domains = { "bücher.example" }', sections=sections)
+        daemon.start()
+        session = connect(daemon, open_listener=True)
+        session.ehlo("client.example.net")
+        code, text = utf8(session, "MAIL FROM:<a@münchen.example> SMTPUTF8")
+        assert code == 553 and text.startswith(b"5.7.1"), (code, text)
+        for recipient, expected in (("b@Bücher.example", "250 2.1.5"), ("c@xn--bcher-kva.example", "250 2.1.5"), ("d@bu\u0308cher.example", "250 2.1.5"),
+                                    ("e@bücher.example", "450 4.7.1"), ("b@münchen.example", "250 2.1.5"), ("c@xn--mnchen-3ya.example", "250 2.1.5"),
+                                    ("b@büchre.example", "550 5.1.2"), ("b@\u00ad.example", "501 5.1.3"), ("b@a\u200db.example", "501 5.1.3")):
+            if recipient == "b@Bücher.example":
+                assert utf8(session, "MAIL FROM:<a@xn--bcher-kva.example> SMTPUTF8")[0] == 250
+            code, text = utf8(session, f"RCPT TO:<{recipient}>")
+            assert f"{code} {text.decode()}".startswith(expected), (recipient, code, text)
+        code, text = session.data(message(sender="a@xn--bcher-kva.example"))
+        assert code == 250, text
+        identity = text.split()[1].decode()
+        wait_for(lambda: len([e for e in daemon.events("delivered") if e["id"] == identity]) == 5, what="all recipients")
+        assert [m.recipients for m in receiver.messages] == [["b@bücher.example", "c@xn--bcher-kva.example", "d@bu\u0308cher.example"]], receiver.messages
+        assert [m.recipients for m in smart.messages] == [["b@münchen.example", "c@xn--mnchen-3ya.example"]], smart.messages
+        trace = daemon.cli("trace", "x@BÜCHER.example", json_output=True)
+        assert [host["name"] for host in trace["hosts"]] == ["mx1.example.com"], trace
+        assert daemon.cli("trace", "x@münchen.example", json_output=True)["route"] == "xn--mnchen-3ya.example"
+
+
 def case_a_temporary_refusal_is_tried_again():
     with World() as world:
         first = ["450 4.2.0 not now\x1b[31m", "450 4.2.0 still not"]

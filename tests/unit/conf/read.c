@@ -90,6 +90,11 @@ static void test_mistakes(void **state)
         { BASE "route \"x.example\" { via = \"h:587\" tls = verify user = u }\n", "user and password-file belong together" },
         { BASE "route \"x.example\" { via = \"h:0\" }\n", "mx, or hosts such as" },
         { BASE "route \"*x\" { via = mx }\n", "*x is no domain" },
+        { BASE "route \"a\u200d.example\" { via = mx }\n", "test.conf:4: a\\xe2\\x80\\x8d.example is no domain" },
+        { BASE "route \"b\u00fccher.example\" { via = mx }\nroute \"xn--bcher-kva.example\" { via = mx }\n",
+          "test.conf:4: route b\u00fccher.example is there twice, also as xn--bcher-kva.example" },
+        { BASE "domains = { \"-\u00fc.example\" }\n", "-\u00fc.example is no domain" },
+        { BASE "postmaster = \"a@\u00ad.example\"\n", "is no address" },
         { BASE "route \"*\" { via = mx source = \"x\" }\n", "there is no source or pool of sources x" },
         { BASE "delivery { bounce-source = \"x\" }\n", "there is no source or pool of sources x" },
         { BASE "source \"x\" { helo = \"out\" }\n", "source x has no addresses" },
@@ -231,6 +236,33 @@ static void test_routes_and_accounts(void **state)
     assert_string_equal(conf_account_for(conf, SPAN("bob"))->class, "boss");
     assert_string_equal(conf_account_for(conf, SPAN("alice"))->class, "staff");
     assert_null(conf_route_named(conf, SPAN("nothing")));
+    conf_free(&conf);
+}
+
+/* Domains are kept in their ASCII form, however the file writes them. */
+static void test_domains_in_other_letters(void **state)
+{
+    struct complaints complaints;
+    struct conf *conf =
+        read_text(BASE "domains = { \"B\u00fccher.example\" }\n"
+                       "account \"bob\" { senders = { \"@m\u00fcnchen.example\", \"b\u00f6b@b\u00fccher.example\" } }\n"
+                       "route \"*.B\u00fccher.example\" { via = mx }\n"
+                       "route \"M\u00dcNCHEN.example\" { via = mx }\n"
+                       "route \"sales\" { domains = { \"*\", \"*.\u00fc.example\" } senders = { "
+                       "\"@\u00fc.example\" } via = \"a:1\" }\n"
+                       "site \"b\u00fccher.example\" { }\n",
+                  &complaints);
+    (void)state;
+    assert_non_null(conf);
+    assert_string_equal(conf->domains.items[0], "xn--bcher-kva.example");
+    assert_string_equal(conf_account_for(conf, SPAN("bob"))->senders.items[0], "@xn--mnchen-3ya.example");
+    assert_string_equal(conf_account_for(conf, SPAN("bob"))->senders.items[1], "b\u00f6b@xn--bcher-kva.example");
+    assert_string_equal(conf_route_for(conf, SPAN("a.xn--bcher-kva.example"))->name, "*.xn--bcher-kva.example");
+    assert_string_equal(conf_route_for(conf, SPAN("xn--mnchen-3ya.example"))->name, "xn--mnchen-3ya.example");
+    assert_string_equal(conf_route_named(conf, SPAN("sales"))->domains.items[1], "*.xn--tda.example");
+    assert_non_null(conf_route_special(conf, SPAN("x.test"), SPAN("a@\u00dc.example"), SPAN("")));
+    assert_null(conf_route_special(conf, SPAN("x.test"), SPAN("a@\u00f6.example"), SPAN("")));
+    assert_non_null(conf_site_for(conf, SPAN("mx.xn--bcher-kva.example")));
     conf_free(&conf);
 }
 
@@ -399,17 +431,12 @@ static void test_places_outside_the_file(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_mistakes),
-        cmocka_unit_test(test_all_mistakes_in_one_go),
-        cmocka_unit_test(test_defaults),
-        cmocka_unit_test(test_round_trip),
-        cmocka_unit_test(test_include),
-        cmocka_unit_test(test_routes_and_accounts),
-        cmocka_unit_test(test_values),
-        cmocka_unit_test(test_places_outside_the_file),
-        cmocka_unit_test(test_bounds_of_sites),
-        cmocka_unit_test(test_special_routes),
-        cmocka_unit_test(test_manual_has_not_drifted),
+        cmocka_unit_test(test_mistakes),        cmocka_unit_test(test_all_mistakes_in_one_go),
+        cmocka_unit_test(test_defaults),        cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_include),         cmocka_unit_test(test_routes_and_accounts),
+        cmocka_unit_test(test_values),          cmocka_unit_test(test_places_outside_the_file),
+        cmocka_unit_test(test_bounds_of_sites), cmocka_unit_test(test_domains_in_other_letters),
+        cmocka_unit_test(test_special_routes),  cmocka_unit_test(test_manual_has_not_drifted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -647,6 +647,13 @@ static void recipients_of_a_domain(void **state)
     assert_int_equal(rcpt_to("c", "z@other.example", 0), POLICY_ALLOW);
     assert_int_equal(rcpt_to("c", "z@third.example", 0), POLICY_DEFER);
     assert_true(replied("450 4.7.1 limit all of global all is used up"));
+    decide_free(&decide);
+    conf.nlimits = 1;
+    decide = decide_new(&conf);
+    assert_int_equal(rcpt_to("a", "x@b\u00fccher.example", 0), POLICY_ALLOW);
+    assert_int_equal(rcpt_to("b", "y@xn--bcher-kva.example", 0), POLICY_ALLOW);
+    assert_int_equal(rcpt_to("c", "z@B\u00dccher.example", 0), POLICY_DEFER);
+    assert_true(replied("450 4.7.1 limit provider of recipient-domain xn--bcher-kva.example is used up"));
 }
 
 /* A recipient counts once in the time of the rate, for each account, however its name is spelt; what is refused is not known. */
@@ -662,7 +669,8 @@ static void unique_recipients_and_domains(void **state)
     for (unsigned i = 0; i < 5; i++) {
         assert_int_equal(rcpt_to("alice", "Bob@there.example", 0), POLICY_ALLOW);
         assert_int_equal(rcpt_to("alice", "bob@there.example", 0), POLICY_ALLOW);
-        assert_int_equal(rcpt_to("alice", "carol@there.example", 0), POLICY_ALLOW);
+        assert_int_equal(rcpt_to("alice", "carol@b\u00fccher.example", 0), POLICY_ALLOW);
+        assert_int_equal(rcpt_to("alice", "carol@xn--bcher-kva.example", 0), POLICY_ALLOW);
         assert_int_equal(rcpt_to("alice", "dave@there.example", 0), POLICY_DEFER);
         assert_int_equal(rcpt_to("eve", "dave@there.example", 0), POLICY_ALLOW);
     }

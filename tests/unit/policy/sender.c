@@ -5,12 +5,13 @@
 
 static char alice[] = "Alice", other[] = "*", bob[] = "bob", staff[] = "staff", none[] = "";
 static char alice_address[] = "alice@example.net", sales[] = "@Sales.Example.net", example[] = "example.net";
+static char books[] = "@xn--bcher-kva.example";
 static char support[] = "support@example.net";
 
 static char *domains[] = { example };
 
 static struct conf_account accounts[] = {
-    { alice, SETTINGS_TEXTS(alice_address, sales), none, NULL },
+    { alice, SETTINGS_TEXTS(alice_address, sales, books), none, NULL },
     { bob, { NULL, 0 }, none, NULL },
     { other, SETTINGS_TEXTS(support), staff, NULL },
 };
@@ -39,6 +40,9 @@ static void who_may_use_what(void **state)
         { false, "alice", "x@sales.example.net", true },
         { false, "alice", "x@sub.sales.example.net", false },
         { false, "alice", "x@notsales.example.net", false },
+        { false, "alice", "x@B\u00fccher.example", true },
+        { false, "alice", "x@xn--bcher-kva.example", true },
+        { false, "alice", "x@a.b\u00fccher.example", false },
         { false, "alice", "alice@example.net.evil", false },
         { false, "alice", "\"x@sales.example.net\"@evil.example", false },
         { false, "alice", "\"alice@example.net\"@evil.example", false },

@@ -137,6 +137,21 @@ static void postmaster_without_a_domain(void **state)
     world_free(&world);
 }
 
+/* One domain in two writings is asked for once, by its ASCII form, and its recipients are one transaction. */
+static void domains_in_other_letters(void **state)
+{
+    (void)state;
+    struct world *world = world_new("route \"M\u00fcnchen.example\" { via = \"smart.example:587\" }\n");
+    world_send(world, "alice", "alice@here.example", "bob@b\u00fccher.example carol@xn--bcher-kva.example");
+    WORLD_UNTIL(world, world->nassigns == 1 && entries_count(world->queue) == 0);
+    assert_int_equal(world->questions, 1);
+    assert_string_equal(world->last_open.site, "mx.xn--bcher-kva.example");
+    world_send(world, "alice", "alice@here.example", "bob@m\u00fcnchen.example carol@xn--mnchen-3ya.example");
+    WORLD_UNTIL(world, world->nassigns == 2 && entries_count(world->queue) == 0);
+    assert_int_equal(world->questions, 1);
+    world_free(&world);
+}
+
 #define MANY ((DOMAIN_QUESTIONS_MAX + 2) / 3) /* questions of who sends to many, while nobody else asks */
 
 /* A message from ACCOUNT to COUNT domains, numbered from FIRST on. */
@@ -232,6 +247,7 @@ int main(void)
         WORLD_TEST(dns_goes_and_comes),
         WORLD_TEST(the_hosts_in_their_order_are_the_site),
         WORLD_TEST(answers_that_make_no_sense_are_temporary),
+        WORLD_TEST(domains_in_other_letters),
         WORLD_TEST(many_domains),
         WORLD_TEST(a_sender_leaves_questions),
         WORLD_TEST(each_sender_gets_places),
