@@ -8,7 +8,11 @@
  *
  * Each attempt is a connection object of its own: one that is used again after a failure was CVE-2011-1720. Names come through
  * canonicalise, which never fails, because the LOGIN plugin of 2.1.28 leaks the password where it does: a name that cannot be an
- * account's becomes NOBODY, which is none, and so takes the same course as any unknown name. */
+ * account's becomes NOBODY, which is none, and so takes the same course as any unknown name.
+ *
+ * What canonicalise gives is both what the backend is asked for and what policy counts by. So no backend can take two names for one
+ * account that policy takes for two, as long as it compares bytes: the file and the sasldb do; behind saslauthd may be a directory that
+ * does not, so a name beyond ASCII, whose forms are many, is none there. */
 #include "attempt.h"
 
 #include "../base/log.h"
@@ -40,6 +44,7 @@ struct attempt {
     unsigned char binding_bytes[BINDING_SIZE];
     bool challenged; /* SCRAM: the salt has gone out, what comes now is the proof */
     bool claims;     /* a name was given */
+    bool nameless;   /* which can be no account's */
     bool proved;     /* the password or the proof was right */
     bool for_other;  /* but of one account, and another was wanted */
     char claimed[SCRAM_NAME_SIZE];
@@ -123,7 +128,23 @@ static int get_option(void *context, const char *plugin, const char *option, con
     return SASL_OK;
 }
 
-/* From the name as the client writes it to the account's normal form. */
+static bool is_ascii(struct span text)
+{
+    for (size_t i = 0; i < text.n; i++)
+        if ((unsigned char)text.p[i] > 0x7e)
+            return false;
+    return true;
+}
+
+/* From the name as the client writes it to the account's normal form. False where it can be no account's. */
+static bool name_account(const struct attempt_ground *ground, struct span given, char name[SCRAM_NAME_SIZE])
+{
+    if (ground->conf->auth.backend == CONF_BACKEND_SASLAUTHD && !is_ascii(given))
+        return false;
+    return scram_name(conf_account_name(ground->conf, given), name);
+}
+
+/* The name as libsasl2 is to use it. */
 static int canonicalise(sasl_conn_t *connection, void *context, const char *in, unsigned size, unsigned flags, const char *realm,
                         char *out, unsigned out_max, unsigned *out_size)
 {
@@ -132,8 +153,10 @@ static int canonicalise(sasl_conn_t *connection, void *context, const char *in, 
     struct span given = span_make(in, size);
     (void)connection;
     (void)realm;
-    if (!scram_name(given, name))
+    if (!name_account(attempt->ground, given, name)) {
+        attempt->nameless = true;
         text_copy(name, sizeof name, SPAN(NOBODY));
+    }
     if (flags & SASL_CU_AUTHID && !attempt->claims) {
         attempt->claims = true;
         text_copy(attempt->claimed, sizeof attempt->claimed, given);
@@ -290,8 +313,8 @@ struct attempt *attempt_new(const struct attempt_ground *ground, struct span nam
     attempt->mechanism = mechanism->name;
     attempt->list = mechanism->list;
     set_callbacks(attempt);
-    int result =
-        sasl_server_new("smtp", ground->hostname, NULL, NULL, NULL, attempt->callbacks, SASL_SUCCESS_DATA, &attempt->connection);
+    int result = sasl_server_new("smtp", ground->conf->hostname, NULL, NULL, NULL, attempt->callbacks, SASL_SUCCESS_DATA,
+                                 &attempt->connection);
     if (result == SASL_OK)
         result = secure(attempt, mechanism, binding);
     if (result != SASL_OK) {
@@ -382,6 +405,11 @@ struct span attempt_claimed(const struct attempt *attempt)
     return span_of(attempt->claimed);
 }
 
+bool attempt_name(const struct attempt *attempt, char account[SCRAM_NAME_SIZE])
+{
+    return name_account(attempt->ground, attempt_claimed(attempt), account);
+}
+
 const char *attempt_reason(const struct attempt *attempt)
 {
     static const char *const answers[] = {
@@ -400,6 +428,8 @@ const char *attempt_reason(const struct attempt *attempt)
     };
     if (attempt->for_other)
         return "wants to act for another account";
+    if (attempt->nameless)
+        return "this can be no account's name";
     if (attempt->proved)
         return "not bound to this TLS connection, as it could be";
     if (attempt->challenged && attempt->result == SASL_BADPROT)

@@ -10,7 +10,7 @@ struct attempt;
 /* What all attempts of a process share. */
 struct attempt_ground {
     enum conf_auth_backend backend;
-    const char *hostname;
+    const struct conf *conf; /* for the hostname, and how names are taken */
     struct credentials *credentials;
 };
 
@@ -54,6 +54,10 @@ struct span attempt_account(const struct attempt *attempt);
 
 /* The name that the client claimed, as it came and perhaps cut; empty where it gave none. For the log. */
 struct span attempt_claimed(const struct attempt *attempt);
+
+/* The account that the client claimed, whether there is such a one or not, in normal form. False where it claimed none, or the name can
+ * be no account's. */
+bool attempt_name(const struct attempt *attempt, char account[SCRAM_NAME_SIZE]);
 
 /* Why an attempt was not accepted, in a few words for the log. Static. */
 const char *attempt_reason(const struct attempt *attempt);

@@ -38,7 +38,7 @@ static void folder_of(const char *path, char folder[PATH_MAX])
 static void warm_up(struct role *role)
 {
     struct credentials *credentials = credentials_new(NULL, 0);
-    struct attempt_ground ground = { CONF_BACKEND_FILE, role->conf->hostname, credentials };
+    struct attempt_ground ground = { CONF_BACKEND_FILE, role->conf, credentials };
     static const struct {
         struct span mechanism;
         struct span initial;

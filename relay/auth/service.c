@@ -117,7 +117,7 @@ static void log_verdict(const struct exchange *exchange, const struct end *end, 
 /* The account that EXCHANGE is about, in normal form, whether there is such a one or not. False where the name cannot be one's. */
 static bool account_of(const struct exchange *exchange, char account[SCRAM_NAME_SIZE])
 {
-    return exchange->attempt && scram_name(attempt_claimed(exchange->attempt), account);
+    return exchange->attempt && attempt_name(exchange->attempt, account);
 }
 
 /* Counts what VERDICT means for the client's address and the account. Returns for how long the answer is to wait. */
@@ -327,7 +327,7 @@ struct service *service_new(struct loop *loop, const struct conf *conf)
     service->conf = conf;
     service->credentials = credentials_new(auth->backend == CONF_BACKEND_FILE ? auth->file : NULL, auth->cache_ms);
     service->lockout = lockout_new(auth->lockout_failures, auth->lockout_ms, LOCKOUT_MAX);
-    service->ground = (struct attempt_ground){ auth->backend, conf->hostname, service->credentials };
+    service->ground = (struct attempt_ground){ auth->backend, conf, service->credentials };
     service->binds = is_offered(service, SPAN("SCRAM-SHA-256-PLUS"));
     list_init(&service->peers);
     list_init(&service->by_age);

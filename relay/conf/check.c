@@ -161,6 +161,38 @@ static void check_sender(struct scan *scan, const char *section, const char *tit
                          "%s is neither an address nor @domain; such as alice@example.net or @example.net", *sender);
 }
 
+/* A name with a realm that is dropped from logins would be nobody's, and what is said of it would hold for nobody. */
+static void check_realm(const struct conf *conf, struct scan *scan, const char *section, const char *title, const char *key,
+                        const char *name)
+{
+    struct span known = conf_account_name(conf, span_of(name));
+    if (known.n < strlen(name))
+        scan_complain_at(scan, section, title, key, "%s logs in as %.*s with backend = %s; write %.*s%s", name, SPAN_ARGS(known),
+                         conf->auth.backend == CONF_BACKEND_SASLDB ? "sasldb" : "saslauthd", SPAN_ARGS(known),
+                         conf->auth.backend == CONF_BACKEND_SASLDB ? "" : ", or auth { realm = keep }");
+}
+
+static void check_realms(const struct conf *conf, struct scan *scan, const char *section, const char *title, const char *key,
+                         const struct conf_strings *names)
+{
+    for (size_t i = 0; i < names->count; i++)
+        check_realm(conf, scan, section, title, key, names->items[i]);
+}
+
+static void check_account_names(struct conf *conf, struct scan *scan)
+{
+    for (size_t i = 0; i < conf->naccounts; i++)
+        check_realm(conf, scan, "account", conf->accounts[i].name, NULL, conf->accounts[i].name);
+    for (size_t i = 0; i < conf->nlimits; i++) {
+        check_realms(conf, scan, "limit", conf->limits[i].name, "apply-to", &conf->limits[i].apply_to);
+        check_realms(conf, scan, "limit", conf->limits[i].name, "except", &conf->limits[i].except);
+    }
+    for (size_t i = 0; i < conf->nroutes; i++)
+        check_realms(conf, scan, "route", conf->routes[i].name, "accounts", &conf->routes[i].accounts);
+    for (size_t i = 0; i < conf->nsources; i++)
+        check_realms(conf, scan, "source", conf->sources[i].name, "accounts", &conf->sources[i].accounts);
+}
+
 static void check_accounts(struct conf *conf, struct scan *scan)
 {
     for (size_t i = 0; i < conf->naccounts; i++) {
@@ -425,8 +457,9 @@ void check_all(struct conf *conf, struct scan *scan)
 {
     defaults_add(conf);
     static void (*const rules[])(struct conf * conf, struct scan * scan) = {
-        check_names,  check_certificates, check_listeners, check_auth,  check_accounts,    check_limits, check_queue,
-        check_routes, check_sources,      check_pools,     check_sites, check_all_phrases, check_rest,   settle_titles,
+        check_names,         check_certificates, check_listeners,   check_auth,   check_accounts,
+        check_account_names, check_limits,       check_queue,       check_routes, check_sources,
+        check_pools,         check_sites,        check_all_phrases, check_rest,   settle_titles,
     };
     for (size_t i = 0; i < sizeof rules / sizeof *rules; i++)
         rules[i](conf, scan);

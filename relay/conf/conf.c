@@ -181,6 +181,17 @@ const struct conf_site *conf_site_for(const struct conf *conf, struct span host)
     return best;
 }
 
+struct span conf_account_name(const struct conf *conf, struct span name)
+{
+    struct span realm = name, user = span_cut(&realm, '@');
+    bool dropped = false;
+    if (conf->auth.backend == CONF_BACKEND_SASLDB)
+        dropped = span_equal_nocase(realm, span_of(conf->hostname));
+    else if (conf->auth.backend == CONF_BACKEND_SASLAUTHD)
+        dropped = !conf->auth.keep_realm || !realm.n;
+    return dropped && user.n < name.n ? user : name;
+}
+
 const struct conf_account *conf_account_for(const struct conf *conf, struct span account)
 {
     const struct conf_account *every = NULL;

@@ -71,6 +71,7 @@ enum conf_auth_backend { CONF_BACKEND_FILE, CONF_BACKEND_SASLDB, CONF_BACKEND_SA
 struct conf_auth {
     enum conf_auth_backend backend;
     char *file;                     /* /etc/postern/users */
+    bool keep_realm;                /* realm = keep: saslauthd tells accounts apart by what is behind the '@' */
     struct conf_strings mechanisms; /* in capitals */
     uint64_t processes;             /* 2 */
     uint64_t max_failures;          /* of one connection: 3, then 421 */
@@ -328,6 +329,11 @@ const struct conf_route *conf_route_named(const struct conf *conf, struct span n
 /* The bounds for the site whose most preferred host is HOST (lower case): those of that name, else of the nearest domain above; NULL where
  * there are none. */
 const struct conf_site *conf_site_for(const struct conf *conf, struct span host);
+
+/* NAME, as somebody logs in or writes it, without a realm that tells no accounts apart: policy must see one name of each account, or a
+ * limit holds for each spelling by itself. libsasl2 looks in the sasldb for a name with the hostname behind its first '@' as for the one
+ * without; saslauthd, unless it is started with -r, looks at nothing behind the '@'. NAME as it is with any other backend. */
+struct span conf_account_name(const struct conf *conf, struct span name);
 
 /* The entry for ACCOUNT: its own, else "*", else NULL. */
 const struct conf_account *conf_account_for(const struct conf *conf, struct span account);

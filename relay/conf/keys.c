@@ -31,6 +31,7 @@ static const char *const listener_auth[] = { "required", "optional", "none", NUL
 static const char *const show_hide[] = { "show", "hide", NULL };
 static const char *const ignore_check[] = { "ignore", "check", NULL };
 static const char *const backends[] = { "file", "sasldb", "saslauthd", "dovecot", NULL };
+static const char *const realms[] = { "drop", "keep", NULL };
 static const char *const limit_keys[] = { "account", "client", "network", "sender-domain", "recipient-domain", "global", NULL };
 static const char *const limit_counts[] = { "messages",
                                             "recipients",
@@ -142,6 +143,10 @@ static const struct key auth_keys[] = {
       "Where accounts are kept: postern's own file, a sasldb, or saslauthd (PAM, LDAP, an IMAP server).", 0 },
     { "file", VALUE_TEXT, AT(file), "/etc/postern/users", ANY, false, "\"/etc/postern/users\"",
       "The file of accounts, edited with `postern user`; sasldb is always /etc/sasldb2, saslauthd has accounts of its own.", 0 },
+    { "realm", VALUE_CHOICE, AT(keep_realm), "drop", ONE_OF(realms), false, "drop",
+      "With saslauthd, whether what is behind the @ of a login is dropped, so that each account has one name, or kept, for a "
+      "saslauthd that is started with -r and tells accounts apart by it.",
+      0 },
     { "mechanisms", VALUE_TEXTS, AT(mechanisms), "PLAIN LOGIN SCRAM-SHA-256 SCRAM-SHA-256-PLUS", ANY, false,
       "{ \"PLAIN\", \"LOGIN\" }", "What clients may log in with; offered only under TLS.", 0 },
     { "processes", VALUE_NUMBER, AT(processes), "2", BETWEEN(1, 32), false, "2", "How many processes check logins.", 0 },

@@ -172,6 +172,13 @@ unsigned visitor_user(const struct visitor *visitor)
     return visitor->user;
 }
 
+/* Whichever spelling of an account's name somebody types, what is asked for is the one that policy knows. */
+static void name_account(const struct visitor *visitor, struct admin_ask *ask)
+{
+    struct span name = conf_account_name(visitor_control(visitor)->role->conf, span_of(ask->account));
+    ask->account[name.n] = '\0';
+}
+
 static void readable(void *context)
 {
     struct visitor *visitor = context;
@@ -189,6 +196,8 @@ static void readable(void *context)
     visitor->asked = true;
     bool good = request_read(span_head(input, size), &request, reason);
     stream_deadline(visitor->stream, ANSWER_PATIENCE_MS);
+    if (good)
+        name_account(visitor, &request.ask);
     if (good)
         order_run(visitor, &request);
     else

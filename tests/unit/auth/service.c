@@ -84,9 +84,20 @@ static void write_people(void)
     write_users(text);
 }
 
-static int set_up(void **state)
+/* A service with the settings as they are now, in place of the one that there was. */
+static void service_again(void)
 {
     int fds[2];
+    ipc_free(&t.ipc);
+    service_free(&t.service);
+    t.service = service_new(t.loop, &t.conf);
+    assert_true(ipc_pair(fds));
+    service_peer(t.service, 3, fds[0]);
+    t.ipc = ipc_new(t.loop, fds[1], &submission_auth_channel, IPC_FRONT, received, NULL, NULL);
+}
+
+static int set_up(void **state)
+{
     (void)state;
     memset(&t, 0, sizeof t);
     text_copy(t.folder, sizeof t.folder, SPAN("/tmp/postern-auth-XXXXXX"));
@@ -99,10 +110,7 @@ static int set_up(void **state)
     t.conf.auth.lockout_failures = 20;
     t.conf.auth.lockout_ms = 60000;
     t.conf.auth.cache_ms = 60000;
-    t.service = service_new(t.loop, &t.conf);
-    assert_true(ipc_pair(fds));
-    service_peer(t.service, 3, fds[0]);
-    t.ipc = ipc_new(t.loop, fds[1], &submission_auth_channel, IPC_FRONT, received, NULL, NULL);
+    service_again();
     t.tls = true;
     assert_true(netaddr_parse(SPAN("192.0.2.1"), &t.client));
     return 0;
@@ -393,6 +401,41 @@ static void offers_what_is_configured(void **state)
     assert_int_equal(t.end.verdict, AUTH_MECHANISM);
 }
 
+/* Whatever somebody adds to a name, policy hears of one account; of a refused login too, since it counts guesses. */
+static void knows_an_account_by_one_name(void **state)
+{
+    static const struct {
+        enum conf_auth_backend backend;
+        bool keep;
+        const char *given, *known;
+    } cases[] = {
+        { CONF_BACKEND_FILE, false, "Carol", "carol" },
+        { CONF_BACKEND_FILE, false, "carol@relay.example.net", "carol@relay.example.net" }, /* another line of the file */
+        { CONF_BACKEND_SASLDB, false, "carol@relay.example.net", "carol" },
+        { CONF_BACKEND_SASLDB, false, "CAROL@Relay.Example.NET", "carol" },
+        { CONF_BACKEND_SASLDB, false, "carol@example.net", "carol@example.net" },
+        { CONF_BACKEND_SASLDB, false, "carol@relay.example.net.", "carol@relay.example.net." },
+        { CONF_BACKEND_SASLDB, false, "carol@relay.example.net@relay.example.net", "carol@relay.example.net@relay.example.net" },
+        { CONF_BACKEND_SASLDB, false, "@relay.example.net", "" },
+        { CONF_BACKEND_SASLAUTHD, false, "carol@relay.example.net", "carol" },
+        { CONF_BACKEND_SASLAUTHD, false, "carol@anything@else", "carol" },
+        { CONF_BACKEND_SASLAUTHD, false, "carol@", "carol" },
+        { CONF_BACKEND_SASLAUTHD, false, "c\xc3\xa4rol", "" },
+        { CONF_BACKEND_SASLAUTHD, true, "Carol@Example.net", "carol@example.net" },
+        { CONF_BACKEND_SASLAUTHD, true, "carol@", "carol" },
+    };
+    (void)state;
+    t.conf.auth.lockout_failures = 1000;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        t.conf.auth.backend = cases[i].backend;
+        t.conf.auth.keep_realm = cases[i].keep;
+        service_again();
+        plain(cases[i].given, "wrong");
+        if (strcmp(t.end.account, cases[i].known) != 0)
+            fail_msg("%s: %s", cases[i].given, t.end.account);
+    }
+}
+
 /* The file is looked at on each login; the remembered password of an account that changed or went is worth nothing. */
 static void follows_the_file(void **state)
 {
@@ -610,6 +653,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(bears_odd_logins, set_up, tear_down),
         cmocka_unit_test_setup_teardown(needs_tls, set_up, tear_down),
         cmocka_unit_test_setup_teardown(offers_what_is_configured, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(knows_an_account_by_one_name, set_up, tear_down),
         cmocka_unit_test_setup_teardown(follows_the_file, set_up, tear_down),
         cmocka_unit_test_setup_teardown(hides_who_is_unknown, set_up, tear_down),
         cmocka_unit_test_setup_teardown(takes_as_long_for_nobody, set_up, tear_down),

@@ -37,6 +37,8 @@ struct stage_peer {
 struct stage {
     char folder[64], path[96];
     struct role role;
+    struct conf conf;
+    char hostname[32];
     struct control control;
     struct stage_peer queue, policy;
     uint16_t port;
@@ -87,7 +89,9 @@ STAGE void stage_open(struct stage *stage, bool with_peers)
     text_copy(stage->folder, sizeof stage->folder, SPAN("/tmp/postern-control-XXXXXX"));
     assert_non_null(mkdtemp(stage->folder));
     text_format(stage->path, sizeof stage->path, "%s/socket", stage->folder);
-    stage->role = (struct role){ .kind = ROLE_CONTROL, .loop = loop_new() };
+    text_copy(stage->hostname, sizeof stage->hostname, SPAN("relay.example.net"));
+    stage->conf = (struct conf){ .hostname = stage->hostname, .auth.backend = CONF_BACKEND_SASLDB };
+    stage->role = (struct role){ .kind = ROLE_CONTROL, .loop = loop_new(), .conf = &stage->conf };
     stage->control.role = &stage->role;
     stage->control.asking = asking_new(&stage->control);
     stage->control.looking = looking_new(&stage->control);

@@ -92,6 +92,35 @@ static void orders_reach_their_role(void **state)
     stage_close(&stage);
 }
 
+/* Policy and queue hear the one name of an account, whichever of its spellings an administrator types. */
+static void accounts_have_one_name(void **state)
+{
+    static const struct {
+        const char *given, *asked;
+    } cases[] = {
+        { "alice", "alice" },
+        { "alice@Relay.example.net", "alice" },
+        { "alice@other.example", "alice@other.example" },
+    };
+    struct stage stage;
+    (void)state;
+    stage_open(&stage, true);
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        char line[128];
+        unsigned before = stage.policy.count;
+        int fd = stage_visit(&stage);
+        text_format(line, sizeof line, "{\"command\": \"account suspend\", \"filters\": {\"account\": \"%s\"}}\n",
+                    cases[i].given);
+        assert_true(stage_send(&stage, fd, span_of(line)));
+        stage_await(&stage, &stage.policy, before + 1);
+        const struct admin_ask *ask = &stage.policy.asked[before];
+        assert_string_equal(ask->account, cases[i].asked);
+        stage_end(&stage.policy, ask->ticket, ADMIN_DONE, "");
+        stage_read(&stage, fd);
+    }
+    stage_close(&stage);
+}
+
 static void the_daemon_answers_for_itself(void **state)
 {
     struct stage stage;
@@ -322,6 +351,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(refusals_name_the_reason),
         cmocka_unit_test(orders_reach_their_role),
+        cmocka_unit_test(accounts_have_one_name),
         cmocka_unit_test(the_daemon_answers_for_itself),
         cmocka_unit_test(ends_are_told_in_a_line),
         cmocka_unit_test(a_piece_cannot_end_a_line),
