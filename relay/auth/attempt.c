@@ -336,6 +336,16 @@ void attempt_free(struct attempt **attempt)
     *attempt = NULL;
 }
 
+/* Does RESULT of libsasl2 say nothing about the password, since it could not be checked? */
+static bool is_temporary(int result)
+{
+    static const int temporary[] = { SASL_FAIL, SASL_NOMEM, SASL_TRYAGAIN, SASL_UNAVAIL, SASL_BADPARAM, SASL_NOTINIT };
+    for (size_t i = 0; i < sizeof temporary / sizeof *temporary; i++)
+        if (temporary[i] == result)
+            return true;
+    return false;
+}
+
 /* What RESULT of libsasl2 means. A proof that does not hold together (the nonce or the channel of another exchange) comes as
  * SASL_BADPROT, but is a failed login all the same. */
 static enum attempt_state judge(struct attempt *attempt, int result)
@@ -353,15 +363,8 @@ static enum attempt_state judge(struct attempt *attempt, int result)
         return attempt->challenged ? ATTEMPT_REFUSED : ATTEMPT_MALFORMED;
     case SASL_NOMECH:
         return ATTEMPT_MECHANISM;
-    case SASL_FAIL:
-    case SASL_NOMEM:
-    case SASL_TRYAGAIN:
-    case SASL_UNAVAIL:
-    case SASL_BADPARAM:
-    case SASL_NOTINIT:
-        return ATTEMPT_TEMPORARY;
     default:
-        return ATTEMPT_REFUSED;
+        return is_temporary(result) ? ATTEMPT_TEMPORARY : ATTEMPT_REFUSED;
     }
 }
 
@@ -417,13 +420,17 @@ const char *attempt_reason(const struct attempt *attempt)
         [CREDENTIALS_UNKNOWN] = "no such account",
         [CREDENTIALS_UNAVAILABLE] = "the user file cannot be read",
     };
+    static const char *const silent[] = {
+        [CONF_BACKEND_FILE] = "libsasl2 fails",
+        [CONF_BACKEND_SASLDB] = "the sasldb cannot be read; is the user postern-auth in the group sasl?",
+        [CONF_BACKEND_SASLAUTHD] = "saslauthd does not answer; does it run, and is the user postern-auth in the group sasl?",
+    };
     static const struct {
         int result;
         const char *reason;
     } reasons[] = {
         { SASL_BADPROT, "not what the mechanism wants" },
         { SASL_NOMECH, "no such mechanism" },
-        { SASL_UNAVAIL, "the credential store does not answer" },
         { SASL_NOUSER, "no such account" },
     };
     if (attempt->for_other)
@@ -436,6 +443,8 @@ const char *attempt_reason(const struct attempt *attempt)
         return "the proof is malformed or of another TLS connection";
     if (attempt->answered && attempt->answer != CREDENTIALS_RIGHT)
         return answers[attempt->answer];
+    if (is_temporary(attempt->result))
+        return silent[attempt->ground->backend];
     for (size_t i = 0; i < sizeof reasons / sizeof *reasons; i++)
         if (reasons[i].result == attempt->result)
             return reasons[i].reason;

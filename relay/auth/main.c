@@ -56,16 +56,6 @@ static void warm_up(struct role *role)
     credentials_free(&credentials);
 }
 
-/* What the configuration offers and the backend cannot serve: clients that choose it hear 504. */
-static void warn_of_mechanisms(const struct conf_auth *conf)
-{
-    for (size_t i = 0; i < conf->mechanisms.count; i++)
-        if (!attempt_serves(conf->backend, span_of(conf->mechanisms.items[i])))
-            log_say(LOG_WARNING, "error",
-                    "%s is offered, but the auth backend cannot serve it; list PLAIN and LOGIN in auth.mechanisms",
-                    conf->mechanisms.items[i]);
-}
-
 static bool start(struct role *role)
 {
     const struct conf_auth *conf = &role->conf->auth;
@@ -75,7 +65,6 @@ static bool start(struct role *role)
     }
     if (!attempt_setup(conf->backend))
         return false;
-    warn_of_mechanisms(conf);
     warm_up(role);
     struct auth *auth = text_zalloc(sizeof *auth);
     char real[PATH_MAX];

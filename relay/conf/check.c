@@ -131,25 +131,47 @@ static void check_listeners(struct conf *conf, struct scan *scan)
     }
 }
 
+/* The first of them take the password itself, and any backend can serve them; for the others it must know the password or its verifier. */
+static const char *const mechanisms[] = { "PLAIN", "LOGIN", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS" };
+#define MECHANISMS       (sizeof mechanisms / sizeof *mechanisms)
+#define MECHANISMS_PLAIN 2
+
+/* How many of the mechanisms the backend can serve. */
+static size_t served(const struct conf *conf)
+{
+    return conf->auth.backend == CONF_BACKEND_SASLAUTHD ? MECHANISMS_PLAIN : MECHANISMS;
+}
+
+static void check_mechanism(const struct conf *conf, struct scan *scan, char *mechanism)
+{
+    size_t i = 0;
+    for (char *at = mechanism; *at; at++) /* a mechanism's name is in capitals (RFC 4422 3.1); who writes plain means PLAIN */
+        *at = (char)(*at >= 'a' && *at <= 'z' ? *at - 'a' + 'A' : *at);
+    while (i < MECHANISMS && strcmp(mechanism, mechanisms[i]) != 0)
+        i++;
+    if (i == MECHANISMS)
+        scan_complain_at(scan, "auth", "", "mechanisms",
+                         "%s is not offered; PLAIN, LOGIN, SCRAM-SHA-256 and SCRAM-SHA-256-PLUS are", mechanism);
+    else if (i >= served(conf))
+        scan_complain_at(scan, "auth", "", "mechanisms",
+                         "saslauthd wants the password itself, which %s does not tell; write mechanisms = { \"PLAIN\", "
+                         "\"LOGIN\" }, or nothing",
+                         mechanism);
+}
+
 static void check_auth(struct conf *conf, struct scan *scan)
 {
-    static const char *const known[] = { "PLAIN", "LOGIN", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS" };
+    struct conf_strings *list = &conf->auth.mechanisms;
     if (conf->auth.backend == CONF_BACKEND_DOVECOT)
         scan_complain_at(scan, "auth", "", "backend",
                          "backend = dovecot is not available in this version; use file, sasldb or saslauthd");
-    if (!conf->auth.mechanisms.count)
-        scan_complain_at(scan, "auth", "", "mechanisms", "at least one mechanism is needed; such as { \"PLAIN\", \"LOGIN\" }");
-    for (size_t i = 0; i < conf->auth.mechanisms.count; i++) {
-        char *mechanism = conf->auth.mechanisms.items[i];
-        bool found = false;
-        for (char *at = mechanism; *at; at++) /* a mechanism's name is in capitals (RFC 4422 3.1); who writes plain means PLAIN */
-            *at = (char)(*at >= 'a' && *at <= 'z' ? *at - 'a' + 'A' : *at);
-        for (size_t j = 0; j < sizeof known / sizeof *known; j++)
-            found = found || strcmp(mechanism, known[j]) == 0;
-        if (!found)
-            scan_complain_at(scan, "auth", "", "mechanisms",
-                             "%s is not offered; PLAIN, LOGIN, SCRAM-SHA-256 and SCRAM-SHA-256-PLUS are", mechanism);
-    }
+    for (size_t i = 0; i < list->count; i++)
+        check_mechanism(conf, scan, list->items[i]);
+    if (list->count)
+        return;
+    list->items = text_realloc(list->items, MECHANISMS * sizeof *list->items);
+    for (; list->count < served(conf); list->count++)
+        list->items[list->count] = text_dup(span_of(mechanisms[list->count]));
 }
 
 static void check_sender(struct scan *scan, const char *section, const char *title, char **sender)

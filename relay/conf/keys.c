@@ -147,8 +147,10 @@ static const struct key auth_keys[] = {
       "With saslauthd, whether what is behind the @ of a login is dropped, so that each account has one name, or kept, for a "
       "saslauthd that is started with -r and tells accounts apart by it.",
       0 },
-    { "mechanisms", VALUE_TEXTS, AT(mechanisms), "PLAIN LOGIN SCRAM-SHA-256 SCRAM-SHA-256-PLUS", ANY, false,
-      "{ \"PLAIN\", \"LOGIN\" }", "What clients may log in with; offered only under TLS.", 0 },
+    { "mechanisms", VALUE_TEXTS, AT(mechanisms), "", ANY, false, "{ \"PLAIN\", \"LOGIN\" }",
+      "What clients may log in with; offered only under TLS; by default all that the backend can serve: PLAIN and LOGIN, and "
+      "SCRAM-SHA-256 and SCRAM-SHA-256-PLUS but with saslauthd, which wants the password itself.",
+      0 },
     { "processes", VALUE_NUMBER, AT(processes), "2", BETWEEN(1, 32), false, "2", "How many processes check logins.", 0 },
     { "max-failures", VALUE_NUMBER, AT(max_failures), "3", BETWEEN(1, 100), false, "3",
       "Failed logins of one connection; then 421.", 0 },

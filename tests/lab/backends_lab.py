@@ -83,10 +83,12 @@ def case_a_realm_is_no_second_account():
         assert login_refusal(daemon, "carol@relay.example.net@relay.example.net", "secret")[0] == 535
 
 
+SASLAUTHD = "mount -t tmpfs tmpfs /run; mkdir /run/saslauthd; mount --bind {folder} /run/saslauthd"
+
+
 def case_saslauthd_knows_one_name_of_each_account():
     """saslauthd, which by itself looks at nothing behind the '@': no realm makes a second account, and no letters beyond ASCII do."""
-    with relay("saslauthd", "mount -t tmpfs tmpfs /run; mkdir /run/saslauthd; mount --bind {folder} /run/saslauthd",
-               'mechanisms = { "PLAIN", "LOGIN" }') as (world, daemon, folder):
+    with relay("saslauthd", SASLAUTHD) as (world, daemon, folder):
         server = world.add(Saslauthd(folder, {"carol": "secret", "kärin": "secret"}))
         daemon.start()
         daemon.prefix = []
@@ -100,6 +102,34 @@ def case_saslauthd_knows_one_name_of_each_account():
         daemon.cli("account", "suspend", "carol")
         assert login_refusal(daemon, "carol@anything.example", "secret")[0] == 525
         assert {asked for asked in server.asked if asked[0] == "carol"} == {("carol", "")}, server.asked
+
+
+def case_what_is_offered_can_be_served():
+    """saslauthd: EHLO has no SCRAM; with nobody at its socket logins are put off, and the log says why."""
+    with relay("saslauthd", SASLAUTHD) as (world, daemon, folder):
+        daemon.start()
+        daemon.prefix = []
+        session = connect(daemon, user=None)
+        assert session.esmtp_features["auth"].split() == ["PLAIN", "LOGIN"], session.esmtp_features
+        assert login_refusal(daemon, "carol", "secret")[0] == 454
+        reason = daemon.events("auth-failed")[-1]["reason"]
+        assert reason == "saslauthd does not answer; does it run, and is the user postern-auth in the group sasl?", reason
+        world.add(Saslauthd(folder, {"carol": "secret"}))
+        assert login_refusal(daemon, "carol", "secret") is None
+        assert login_refusal(daemon, "carol", "wrong")[0] == 535
+        assert daemon.events("auth-failed")[-1]["reason"] == "wrong account or password"
+        assert not [e for e in daemon.events("error") if "SCRAM" in e["text"]]
+        session.close()
+
+
+def case_a_broken_sasldb_puts_logins_off():
+    """A sasldb that cannot be read refuses nobody's password."""
+    with with_sasldb(("carol", "relay.example.net")) as (world, daemon):
+        assert login_refusal(daemon, "carol", "secret") is None
+        (world.folder / "store" / "sasldb2").write_bytes(b"nothing of the kind\n" * 1000)
+        assert login_refusal(daemon, "carol", "secret")[0] == 454
+        reason = daemon.events("auth-failed")[-1]["reason"]
+        assert reason == "the sasldb cannot be read; is the user postern-auth in the group sasl?", reason
 
 
 if __name__ == "__main__":

@@ -70,6 +70,8 @@ static void test_mistakes(void **state)
         { BASE "listener t { tls = starttls }\n", "address is missing in section listener" },
         { BASE "listener t { address = { \"127.0.0.1:25\" } networks = { \"10.0.0.1/8\" } }\n", "no bits behind the mask" },
         { BASE "auth { mechanisms = { \"CRAM-MD5\" } }\n", "CRAM-MD5 is not offered" },
+        { BASE "auth { backend = saslauthd\n mechanisms = { \"PLAIN\", \"scram-sha-256\" } }\n",
+          "test.conf:5: saslauthd wants the password itself, which SCRAM-SHA-256 does not tell; write mechanisms" },
         { BASE "auth { backend = dovecot }\n", "not available in this version" },
         { BASE "auth { backend = sasldb }\naccount \"carol@Relay.example.net\" { class = x }\n",
           "test.conf:5: carol@Relay.example.net logs in as carol with backend = sasldb; write carol" },
@@ -155,6 +157,26 @@ static void test_defaults(void **state)
     assert_string_equal(conf->spool.directory, "/var/spool/postern");
     conf_free(&conf);
     assert_null(conf);
+}
+
+/* What is offered where the file does not say: what the backend can serve. */
+static void test_default_mechanisms(void **state)
+{
+    static const struct {
+        const char *backend;
+        size_t count;
+    } cases[] = { { "file", 4 }, { "sasldb", 4 }, { "saslauthd", 2 } };
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct complaints complaints;
+        char text[512];
+        text_format(text, sizeof text, BASE "auth { backend = %s }\n", cases[i].backend);
+        struct conf *conf = read_text(text, &complaints);
+        assert_non_null(conf);
+        assert_int_equal(conf->auth.mechanisms.count, cases[i].count);
+        assert_string_equal(conf->auth.mechanisms.items[1], "LOGIN");
+        conf_free(&conf);
+    }
 }
 
 /* Every section of the manual's page, written out and read again. */
@@ -435,12 +457,19 @@ static void test_places_outside_the_file(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_mistakes),        cmocka_unit_test(test_all_mistakes_in_one_go),
-        cmocka_unit_test(test_defaults),        cmocka_unit_test(test_round_trip),
-        cmocka_unit_test(test_include),         cmocka_unit_test(test_routes_and_accounts),
-        cmocka_unit_test(test_values),          cmocka_unit_test(test_places_outside_the_file),
-        cmocka_unit_test(test_bounds_of_sites), cmocka_unit_test(test_domains_in_other_letters),
-        cmocka_unit_test(test_special_routes),  cmocka_unit_test(test_manual_has_not_drifted),
+        cmocka_unit_test(test_mistakes),
+        cmocka_unit_test(test_all_mistakes_in_one_go),
+        cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_include),
+        cmocka_unit_test(test_routes_and_accounts),
+        cmocka_unit_test(test_values),
+        cmocka_unit_test(test_places_outside_the_file),
+        cmocka_unit_test(test_bounds_of_sites),
+        cmocka_unit_test(test_domains_in_other_letters),
+        cmocka_unit_test(test_special_routes),
+        cmocka_unit_test(test_manual_has_not_drifted),
+        cmocka_unit_test(test_default_mechanisms),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
