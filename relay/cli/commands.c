@@ -5,6 +5,7 @@
 #include "../base/text.h"
 #include "../conf/files.h"
 #include "../conf/read.h"
+#include "../conf/warn.h"
 #include "adopt.h"
 #include "ask.h"
 #include "firewall.h"
@@ -326,6 +327,7 @@ static int check(const struct call *call)
     struct conf *conf = conf_read(file_of(call), print_complaint, NULL);
     if (!conf)
         return status;
+    conf_warn(conf, print_complaint, NULL);
     struct findings findings = { conf, false, json_array(), json_array() };
     if (check_files(&findings)) {
         findings.runs =

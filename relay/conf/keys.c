@@ -72,7 +72,9 @@ static const struct key top_keys[] = {
     { "hostname", VALUE_TEXT, AT(hostname), NULL, ANY, true, "\"relay.example.net\"",
       "The name under which postern greets clients and servers; it should resolve to this machine's address and back.", 0 },
     { "postmaster", VALUE_TEXT, AT(postmaster), "", ANY, false, "\"postmaster@example.net\"",
-      "Who gets mail for <postmaster>, and stands in reports; by default postmaster at the hostname.", 0 },
+      "Who gets mail for <postmaster> and letters about suspended accounts, and stands in reports; by default postmaster at the "
+      "hostname, whom nobody reads unless another server takes mail for that name.",
+      0 },
     { "domains", VALUE_TEXTS, AT(domains), "", ANY, false, "{ \"example.net\", \"example.org\" }",
       "Sender domains for accounts without senders of their own; none: any sender address.", 0 },
     { "from-header", VALUE_CHOICE, AT(check_from_header), "check", ONE_OF(ignore_check), false, "check",

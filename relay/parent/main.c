@@ -6,6 +6,7 @@
 #include "../base/log.h"
 #include "../base/random.h"
 #include "../base/text.h"
+#include "../conf/warn.h"
 #include "folders.h"
 #include "keys.h"
 #include "process.h"
@@ -209,9 +210,11 @@ int parent_main(const struct parent_options *options)
     if (!reload_read(&parent, &parent.now, print_complaint, NULL))
         return 1;
     if (options->check) {
+        conf_warn(parent.now.conf, print_complaint, NULL);
         status = 0;
     } else {
         log_setup(parent.now.conf->log.format, options->debug ? LOG_DEBUG : parent.now.conf->log.level, "parent");
+        reload_warn(parent.now.conf);
         raise_limits();
         ports_take(&parent.ports);
         if (folders_make(parent.now.conf, options->keep_user) &&

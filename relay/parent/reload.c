@@ -14,6 +14,7 @@
 #include "../base/clock.h"
 #include "../base/log.h"
 #include "../base/text.h"
+#include "../conf/warn.h"
 #include "keys.h"
 #include "process.h"
 
@@ -62,6 +63,17 @@ static bool check_fixed(const struct conf *old, const struct conf *new, conf_com
     return same;
 }
 
+static void log_warning(void *context, const char *line)
+{
+    (void)context;
+    log_say(LOG_WARNING, "notice", "%s", line);
+}
+
+void reload_warn(const struct conf *conf)
+{
+    conf_warn(conf, log_warning, NULL);
+}
+
 /* Complaints into a bounded text. */
 struct collected {
     char *text;
@@ -101,6 +113,7 @@ bool reload_run(struct parent *parent, char *text, size_t size)
     process_start_all(parent, ROLE_AUTH, (unsigned)files.conf->auth.processes, parent->generation);
     process_start_all(parent, ROLE_DELIVERY, conf_processes(files.conf), parent->generation);
     process_start_all(parent, ROLE_SUBMISSION, conf_processes(files.conf), parent->generation);
+    reload_warn(files.conf);
     log_say(LOG_INFO, "notice", "configuration reloaded from %s", parent->options.file);
     return true;
 }

@@ -10,6 +10,9 @@ bool reload_read(struct parent *parent, struct parent_settings_files *files, con
 /* Reads anew and, where all is well, starts a new generation. The complaints are collected in TEXT of SIZE bytes, one a line. */
 bool reload_run(struct parent *parent, char *text, size_t size);
 
+/* Logs what CONF may say and hardly means (conf/warn.h). */
+void reload_warn(const struct conf *conf);
+
 /* Reads the passwords of routes anew, at most once a second; where one cannot be read, those before stay. */
 void reload_passwords(struct parent *parent);
 

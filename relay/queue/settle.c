@@ -75,12 +75,31 @@ void settle_delivered(struct queue *queue, struct unit *unit, uint32_t index, co
     rates_note(&queue->rates, RATE_DELIVERED, 1, clock_monotonic_ms());
 }
 
+/* A letter that the relay wrote to its postmaster comes back to nobody: the log is the last place where somebody may see that. */
+static void miss_postmaster(struct queue *queue, const struct event *event)
+{
+    struct log_entry line;
+    const char *postmaster = queue_conf(queue)->postmaster;
+    const struct envelope *envelope = envelopes_get(queue, event->entry, NULL);
+    if (!event->entry->null_sender || !envelope || event->recipient >= envelope->nrecipients ||
+        !span_equal_nocase(span_of(envelope->recipients[event->recipient].address), span_of(postmaster)))
+        return;
+    log_begin(&line, LOG_ERROR, "error");
+    log_uid(&line, "id", event->entry->id);
+    log_string(&line, "to", postmaster);
+    log_string(
+        &line, "text",
+        "nobody gets this letter to the postmaster; set postmaster in the configuration to an address that somebody reads");
+    log_end(&line);
+}
+
 void settle_bounced(struct queue *queue, struct entry *entry, uint32_t recipient, unsigned attempt, const struct cause *cause)
 {
     struct event event = { entry, OUTCOME_BOUNCED, recipient, attempt, cause, 0 };
     rates_note(&queue->rates, RATE_BOUNCED, 1, clock_monotonic_ms());
     note(queue, &event);
     log_event(queue, &event);
+    miss_postmaster(queue, &event);
 }
 
 void settle_event(struct queue *queue, struct entry *entry, enum outcome_kind kind, const char *why)

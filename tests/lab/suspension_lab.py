@@ -89,6 +89,21 @@ def case_suspended_by_a_person_and_resumed():
         assert daemon.cli("account", "resume", "alice", json_output=True)["changed"] is False
 
 
+def case_a_letter_that_nobody_reads_is_an_error():
+    """Without a postmaster the letter goes to the relay's own name: the start warns, and the bounce of the letter is an error, not one line of many."""
+    with office() as (_, daemon, receiver):
+        warnings = [e for e in daemon.events("notice") if "warning: nobody reads postmaster@relay.example.net" in e.get("text", "")]
+        assert len(warnings) == 1 and warnings[0]["level"] == "warning", warnings
+        daemon.cli("account", "suspend", "alice")
+        wait_for(lambda: daemon.events("bounced"), what="the letter's bounce")
+        assert daemon.events("bounced")[0]["to"] == "postmaster@relay.example.net"
+        errors = [e for e in daemon.events("error") if e.get("to") == "postmaster@relay.example.net"]
+        assert len(errors) == 1 and errors[0]["level"] == "error" and "set postmaster" in errors[0]["text"], errors
+        assert errors[0]["id"] == daemon.events("bounced")[0]["id"]
+        daemon.cli("reload")
+        wait_for(lambda: len([e for e in daemon.events("notice") if "warning: nobody reads" in e.get("text", "")]) == 2)
+
+
 def case_a_message_in_the_middle_of_a_suspension():
     """Content that comes while the account is suspended is not answered 250; what was accepted just before is held and not lost."""
     with office(users=("alice",), top=POSTMASTER) as (_, daemon, receiver):

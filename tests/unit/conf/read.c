@@ -2,6 +2,7 @@
 #include "../../../relay/conf/read.h"
 #include "../../../relay/base/text.h"
 #include "../../../relay/conf/keys.h"
+#include "../../../relay/conf/warn.h"
 #include "../unit.h"
 
 #include <unistd.h>
@@ -434,6 +435,31 @@ static void test_manual_has_not_drifted(void **state)
     buffer_fini(&page);
 }
 
+/* What is no mistake, and is told all the same. */
+static void test_warnings(void **state)
+{
+    static const struct {
+        const char *text;
+        const char *told; /* part of the one warning; "": there is none */
+    } cases[] = {
+        { BASE, "warning: nobody reads postmaster@relay.example.net, where letters about suspended accounts go, unless" },
+        { BASE "postmaster = \"me@Relay.example.net\"\n", "warning: nobody reads me@Relay.example.net" },
+        { BASE "route \"*.example.net\" { via = mx }\n", "warning: nobody reads postmaster@relay.example.net" },
+        { BASE "route \"relay.example.net\" { via = \"mail.example.net\" }\n", "" },
+        { BASE "postmaster = \"postmaster@example.net\"\n", "" },
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct complaints complaints;
+        struct conf *conf = read_text(cases[i].text, &complaints);
+        assert_non_null(conf);
+        conf_warn(conf, collect, &complaints);
+        if (complaints.count != (*cases[i].told != '\0') || !strstr(complaints.text, cases[i].told))
+            fail_msg("case %zu: %s\nwas told: %s\ninstead of: %s", i, cases[i].text, complaints.text, cases[i].told);
+        conf_free(&conf);
+    }
+}
+
 static void test_places_outside_the_file(void **state)
 {
     char path[] = "/tmp/postern-conf-XXXXXX", wanted[200];
@@ -464,6 +490,7 @@ int main(void)
         cmocka_unit_test(test_include),
         cmocka_unit_test(test_routes_and_accounts),
         cmocka_unit_test(test_values),
+        cmocka_unit_test(test_warnings),
         cmocka_unit_test(test_places_outside_the_file),
         cmocka_unit_test(test_bounds_of_sites),
         cmocka_unit_test(test_domains_in_other_letters),

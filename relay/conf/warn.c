@@ -1,0 +1,50 @@
+/* What is wrong only if the world is as it mostly is, which no file tells: a mistake there would keep a relay from starting that is right.
+ * `posternd -n`, the start, a reload and `postern check` say it, and go on. */
+#include "warn.h"
+
+#include "../base/text.h"
+#include "../smtp/address.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+struct warner {
+    const struct conf *conf;
+    conf_complain complain;
+    void *context;
+};
+
+__attribute__((format(printf, 5, 6))) static void warn(const struct warner *warner, const char *section, const char *title,
+                                                       const char *key, const char *format, ...)
+{
+    char text[1024] = "warning: ";
+    size_t used = strlen(text);
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text + used, sizeof text - used, format, arguments);
+    va_end(arguments);
+    conf_complain_of(warner->conf, section, title, key, text, warner->complain, warner->context);
+}
+
+/* The relay has no mailboxes: what it writes to an address of its own comes back to it. */
+static void warn_of_postmaster(const struct warner *warner)
+{
+    const struct conf *conf = warner->conf;
+    struct span domain = address_domain(span_of(conf->postmaster));
+    const struct conf_route *route = conf_route_for(conf, domain);
+    if (!span_equal_nocase(domain, span_of(conf->hostname)) || (route && !route->via.mx))
+        return;
+    warn(
+        warner, "", "", "postmaster",
+        "nobody reads %s, where letters about suspended accounts go, unless another server takes the mail of %s; set postmaster, "
+        "such as postmaster = \"postmaster@example.net\"",
+        conf->postmaster, conf->hostname);
+}
+
+void conf_warn(const struct conf *conf, conf_complain complain, void *context)
+{
+    static void (*const rules[])(const struct warner *warner) = { warn_of_postmaster };
+    const struct warner warner = { conf, complain, context };
+    for (size_t i = 0; i < sizeof rules / sizeof *rules; i++)
+        rules[i](&warner);
+}
