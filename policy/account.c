@@ -3,7 +3,7 @@
  * say what accounts may do, and a printer in an open network should not get that by accident.
  *
  * The auth role hands on a name in its normal form already (scram_name); it is brought to lower case here once more since the
- * configuration's own spelling is a person's. Two entries that differ in case only: the last one counts. */
+ * configuration's own spelling is a person's. Two entries that differ in case only are a mistake there. */
 #include "account.h"
 
 #include "../relay/base/map.h"

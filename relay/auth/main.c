@@ -59,10 +59,6 @@ static void warm_up(struct role *role)
 static bool start(struct role *role)
 {
     const struct conf_auth *conf = &role->conf->auth;
-    if (conf->backend == CONF_BACKEND_DOVECOT) {
-        log_say(LOG_ERROR, "error", "auth backend dovecot is not there yet; use file, sasldb or saslauthd");
-        return false;
-    }
     if (!attempt_setup(conf->backend))
         return false;
     warm_up(role);

@@ -6,8 +6,8 @@
  * relay), and a password is neither taken from a client without TLS nor sent to a server whose certificate is not verified.
  * There is no key that loosens them.
  *
- * What keys.c knows and this version cannot do is refused here by name, not ignored: a limit that does not limit, or a signature
- * that is not made, would be believed in.
+ * What keys.c knows and this version cannot do is refused by name, not ignored: a limit that does not limit, or a signature that is
+ * not made, would be believed in.
  *
  * Names are brought to lower case here, and domains to their ASCII form, since everything behind compares bytes. */
 #include "check.h"
@@ -162,9 +162,6 @@ static void check_mechanism(const struct conf *conf, struct scan *scan, char *me
 static void check_auth(struct conf *conf, struct scan *scan)
 {
     struct conf_strings *list = &conf->auth.mechanisms;
-    if (conf->auth.backend == CONF_BACKEND_DOVECOT)
-        scan_complain_at(scan, "auth", "", "backend",
-                         "backend = dovecot is not available in this version; use file, sasldb or saslauthd");
     for (size_t i = 0; i < list->count; i++)
         check_mechanism(conf, scan, list->items[i]);
     if (list->count)
@@ -176,7 +173,10 @@ static void check_auth(struct conf *conf, struct scan *scan)
 
 static void check_sender(struct scan *scan, const char *section, const char *title, char **sender)
 {
-    if (**sender == '@' ? is_domain(*sender + 1) : is_address(*sender))
+    if (strncmp(*sender, "*@", 2) == 0)
+        scan_complain_at(scan, section, title, "senders", "%s is not how all addresses of a domain are written; write %s", *sender,
+                         *sender + 1);
+    else if (**sender == '@' ? is_domain(*sender + 1) : is_address(*sender))
         settle_domain(sender, (size_t)(strrchr(*sender, '@') - *sender) + 1);
     else
         scan_complain_at(scan, section, title, "senders",
@@ -268,7 +268,7 @@ static void check_limits(struct conf *conf, struct scan *scan)
         if (limit->mode == CONF_MODE_OFF)
             continue;
         if (!limit->rate.count)
-            scan_complain_at(scan, "limit", limit->name, NULL, "rate is missing in section limit; such as rate = \"200/1h\"");
+            scan_complain_at(scan, "limit", limit->name, "rate", "rate is missing in section limit; such as rate = \"200/1h\"");
         if (!limit->burst)
             limit->burst = limit->rate.count; /* who gives only a rate may use it up at once, as by any clock's hour */
         check_limit_kind(limit, scan);
@@ -431,6 +431,25 @@ static void check_sites(struct conf *conf, struct scan *scan)
     }
 }
 
+/* What processes open that are started elsewhere than whoever checks the file: systemd starts in the folder /. */
+static void check_paths(struct conf *conf, struct scan *scan)
+{
+    const struct {
+        const char *section, *key, *path;
+    } paths[] = {
+        { "auth", "file", conf->auth.file },
+        { "spool", "directory", conf->spool.directory },
+        { "policy", "directory", conf->policy.directory },
+        { "delivery", "ca-file", conf->delivery.ca_file },
+    };
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
+        const struct key *key = keys_find(keys_section(span_of(paths[i].section)), span_of(paths[i].key));
+        if (*paths[i].path != '/' && (*paths[i].path || *key->fallback))
+            scan_complain_at(scan, paths[i].section, "", key->name, "%s = %s is no absolute path; such as %s", key->name,
+                             paths[i].path, key->example);
+    }
+}
+
 static void check_rest(struct conf *conf, struct scan *scan)
 {
     struct netaddr address;
@@ -446,10 +465,6 @@ static void check_rest(struct conf *conf, struct scan *scan)
         scan_complain_at(scan, "control", "", "http", "%s is no address with port; such as 127.0.0.1:8587", conf->control.http);
     if (*conf->control.socket != '/' || strlen(conf->control.socket) > 100)
         scan_complain_at(scan, "control", "", "socket", "socket must be an absolute path of at most 100 characters");
-    if (*conf->spool.directory != '/')
-        scan_complain_at(scan, "spool", "", "directory", "directory must be an absolute path");
-    if (*conf->policy.directory != '/')
-        scan_complain_at(scan, "policy", "", "directory", "directory must be an absolute path");
     check_reports(conf, scan);
 }
 
@@ -481,7 +496,7 @@ void check_all(struct conf *conf, struct scan *scan)
     static void (*const rules[])(struct conf * conf, struct scan * scan) = {
         check_names,         check_certificates, check_listeners,   check_auth,   check_accounts,
         check_account_names, check_limits,       check_queue,       check_routes, check_sources,
-        check_pools,         check_sites,        check_all_phrases, check_rest,   settle_titles,
+        check_pools,         check_sites,        check_all_phrases, check_paths,  check_rest,   settle_titles,
     };
     for (size_t i = 0; i < sizeof rules / sizeof *rules; i++)
         rules[i](conf, scan);

@@ -65,7 +65,7 @@ struct conf_listener {
     bool check_recipient_domain;         /* yes */
 };
 
-enum conf_auth_backend { CONF_BACKEND_FILE, CONF_BACKEND_SASLDB, CONF_BACKEND_SASLAUTHD, CONF_BACKEND_DOVECOT };
+enum conf_auth_backend { CONF_BACKEND_FILE, CONF_BACKEND_SASLDB, CONF_BACKEND_SASLAUTHD };
 
 /* auth { } */
 struct conf_auth {

@@ -9,8 +9,8 @@
  * servers have RFC 5321 4.5.3.2 as default where that names one: 5 minutes for greeting, MAIL and RCPT, 3 for a block of data,
  * 10 behind the dot.
  *
- * The words of an enum stand in the order of its C values; a row that names them is the only place that ties the two. Some of
- * them (dovecot, dkim …) are known so that a file for a later version can be told what this one lacks, see check.c. */
+ * The words of an enum stand in the order of its C values; a row that names them is the only place that ties the two. What a later
+ * version may have (dovecot, dkim …) is known so that a file for it can be told what this one lacks. */
 #include "keys.h"
 
 #include "../base/text.h"
@@ -30,7 +30,7 @@ static const char *const listener_tls[] = { "none", "starttls", "implicit", NULL
 static const char *const listener_auth[] = { "required", "optional", "none", NULL };
 static const char *const show_hide[] = { "show", "hide", NULL };
 static const char *const ignore_check[] = { "ignore", "check", NULL };
-static const char *const backends[] = { "file", "sasldb", "saslauthd", "dovecot", NULL };
+static const char *const backends[] = { "file", "sasldb", "saslauthd", NULL };
 static const char *const realms[] = { "drop", "keep", NULL };
 static const char *const limit_keys[] = { "account", "client", "network", "sender-domain", "recipient-domain", "global", NULL };
 static const char *const limit_counts[] = { "messages",
@@ -56,15 +56,19 @@ static const char *const log_levels[] = { "debug", "info", "warning", "error", N
 
 #define ANY                                                                                                                      \
     {                                                                                                                            \
-        0, 0, NULL                                                                                                               \
+        0, 0, NULL, NULL                                                                                                         \
     }
 #define BETWEEN(low, high)                                                                                                       \
     {                                                                                                                            \
-        (low), (high), NULL                                                                                                      \
+        (low), (high), NULL, NULL                                                                                                \
     }
 #define ONE_OF(list)                                                                                                             \
     {                                                                                                                            \
-        0, 0, (list)                                                                                                             \
+        0, 0, (list), NULL                                                                                                       \
+    }
+#define ONE_OF_BUT(list, lacks)                                                                                                  \
+    {                                                                                                                            \
+        0, 0, (list), (lacks)                                                                                                    \
     }
 
 #define AT(member) offsetof(struct conf, member)
@@ -141,8 +145,11 @@ static const struct key listener_keys[] = {
 
 #define AT(member) offsetof(struct conf_auth, member)
 static const struct key auth_keys[] = {
-    { "backend", VALUE_WORD, AT(backend), "file", ONE_OF(backends), false, "file",
-      "Where accounts are kept: postern's own file, a sasldb, or saslauthd (PAM, LDAP, an IMAP server).", 0 },
+    { "backend", VALUE_WORD, AT(backend), "file", ONE_OF_BUT(backends, "dovecot"), false, "file",
+      "Where accounts are kept: postern's own file, a sasldb, or saslauthd (PAM, LDAP, an IMAP server); dovecot, its auth "
+      "socket, is "
+      "not available in this version.",
+      0 },
     { "file", VALUE_TEXT, AT(file), "/etc/postern/users", ANY, false, "\"/etc/postern/users\"",
       "The file of accounts, edited with `postern user`; sasldb is always /etc/sasldb2, saslauthd has accounts of its own.", 0 },
     { "realm", VALUE_CHOICE, AT(keep_realm), "drop", ONE_OF(realms), false, "drop",
@@ -420,38 +427,38 @@ static const struct key log_keys[] = {
 #define COUNTED(keys) (keys), sizeof(keys) / sizeof *(keys)
 #define SINGLE(name, member, keys, prose)                                                                                        \
     {                                                                                                                            \
-        name, false, offsetof(struct conf, member), 0, 0, 0, NULL, COUNTED(keys), prose                                          \
+        name, false, offsetof(struct conf, member), 0, 0, 0, NULL, COUNTED(keys), prose, false                                   \
     }
-#define TITLED(name, member, type, title, example, keys, prose)                                                                  \
+#define TITLED(name, member, type, title, any_case, example, keys, prose)                                                        \
     {                                                                                                                            \
         name, true, offsetof(struct conf, member), offsetof(struct conf, n##member), sizeof(type), offsetof(type, title),        \
-            example, COUNTED(keys), prose                                                                                        \
+            example, COUNTED(keys), prose, any_case                                                                              \
     }
 
 const struct section keys_sections[] = {
-    { "", false, 0, 0, 0, 0, NULL, COUNTED(top_keys), "At the top of the file, outside of any section." },
-    { "tls", false, 0, 0, 0, 0, NULL, COUNTED(tls_keys), "The certificate that clients see." },
-    TITLED("certificate", certificates, struct conf_certificate, name, "mail.other.example", certificate_keys,
+    { "", false, 0, 0, 0, 0, NULL, COUNTED(top_keys), "At the top of the file, outside of any section.", false },
+    { "tls", false, 0, 0, 0, 0, NULL, COUNTED(tls_keys), "The certificate that clients see.", false },
+    TITLED("certificate", certificates, struct conf_certificate, name, true, "mail.other.example", certificate_keys,
            "A further certificate, for clients that ask for this name (SNI)."),
-    TITLED("listener", listeners, struct conf_listener, name, "submission", listener_keys,
+    TITLED("listener", listeners, struct conf_listener, name, false, "submission", listener_keys,
            "Where clients connect; at least one is needed."),
     SINGLE("auth", auth, auth_keys, "How logins are checked."),
-    TITLED("account", accounts, struct conf_account, name, "alice", account_keys,
+    TITLED("account", accounts, struct conf_account, name, true, "alice", account_keys,
            "What an account may do; \"*\" is for every account without an entry of its own."),
-    TITLED("limit", limits, struct conf_limit, name, "hourly", limit_table, "How much may be sent."),
+    TITLED("limit", limits, struct conf_limit, name, false, "hourly", limit_table, "How much may be sent."),
     SINGLE("policy", policy, policy_keys, "Where the counters of limits are kept."),
     SINGLE("spool", spool, spool_keys, "Where accepted mail is kept until it is delivered."),
     SINGLE("queue", queue, queue_keys, "When delivery is tried again, and when it is given up."),
     SINGLE("delivery", delivery, delivery_keys, "How mail is delivered."),
-    TITLED("site", sites, struct conf_site, name, "yahoodns.net", site_keys,
+    TITLED("site", sites, struct conf_site, name, true, "yahoodns.net", site_keys,
            "Bounds for mail servers of this name, or below it; the first MX host counts, or a route's first host."),
-    TITLED("source", sources, struct conf_source, name, "out1", source_keys,
+    TITLED("source", sources, struct conf_source, name, false, "out1", source_keys,
            "Where connections come from: addresses with a name to greet by; sources of one pool share its connections."),
     TITLED(
-        "route", routes, struct conf_route, name, "example.com", route_keys,
+        "route", routes, struct conf_route, name, true, "example.com", route_keys,
         "Where mail for a recipient domain goes: a domain, \"*.domain\" for those below it, or \"*\"; the most specific wins."),
     SINGLE("dns", dns, dns_keys, "Which name servers are asked."),
-    TITLED("dkim", dkims, struct conf_dkim, domain, "example.net", dkim_keys,
+    TITLED("dkim", dkims, struct conf_dkim, domain, true, "example.net", dkim_keys,
            "A DKIM key for a sender domain (not available in this version)."),
     SINGLE("control", control, control_keys, "Where postern(1) and monitoring ask."),
     SINGLE("log", log, log_keys, "What is logged, and how."),

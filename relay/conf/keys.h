@@ -33,6 +33,7 @@ struct section {
     const struct key *keys;
     size_t nkeys;
     const char *prose;
+    bool any_case; /* titles that differ in case only are one */
 };
 
 extern const struct section keys_sections[];

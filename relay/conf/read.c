@@ -23,6 +23,8 @@ static struct scan *parsing;
 __attribute__((format(printf, 2, 0))) static void on_error(cfg_t *cfg, const char *format, va_list arguments)
 {
     char text[512];
+    if (parsing->broken)
+        return; /* the first pass has told better what is wrong */
     vsnprintf(text, sizeof text, format, arguments);
     bool token = strncmp(text, "unexpected token", 16) == 0; /* mostly a comma is missing in front of it */
     bool included = cfg && cfg->filename && strcmp(cfg->filename, "[buf]") != 0;
@@ -170,10 +172,11 @@ struct conf *conf_read_text(const char *name, struct span text, conf_complain co
     struct scan scan = { .complain = complain, .context = context };
     char *copy = text_dup(text);
     scan_text(&scan, name, text);
+    const char *start = copy + (span_starts_nocase(text, SPAN(SCAN_BYTE_ORDER_MARK)) ? strlen(SCAN_BYTE_ORDER_MARK) : 0);
     unsigned structural = scan.mistakes;
     struct conf *conf = NULL;
     if (!structural || span_find(text, '\0') == text.n)
-        conf = read_values(&scan, name, copy);
+        conf = read_values(&scan, name, start);
     if (conf)
         check_all(conf, &scan);
     if (scan.mistakes)

@@ -40,11 +40,17 @@ void scan_complain(struct scan *scan, const char *file, unsigned line, const cha
     scan->complain(scan->context, whole);
 }
 
+/* Are A and B the same title of SECTION? */
+static bool same_title(const struct section *section, const char *a, const char *b)
+{
+    return section->any_case ? span_equal_nocase(span_of(a), span_of(b)) : strcmp(a, b) == 0;
+}
+
 static struct mark *find(const struct scan *scan, const char *section, const char *title, const char *key)
 {
     for (size_t i = 0; i < scan->nmarks; i++) {
         struct mark *mark = &scan->marks[i];
-        if (span_equal(span_of(mark->section->name), span_of(section)) && span_equal(span_of(mark->title), span_of(title)) &&
+        if (span_equal(span_of(mark->section->name), span_of(section)) && same_title(mark->section, mark->title, title) &&
             (key ? mark->key && span_equal(span_of(mark->key->name), span_of(key)) : !mark->key))
             return mark;
     }
@@ -166,13 +172,44 @@ static void note(struct place *place, const struct section *section, const char 
     scan->marks[scan->nmarks++] = (struct mark){ section, text_dup(span_of(title)), key, place->file, line, false };
 }
 
-/* Passes the value of a key: one token, or a list. */
-static void pass_value(struct place *place)
+/* For a complaint of structure. */
+static struct scan *broken(struct place *place)
 {
+    place->scan->broken = true;
+    return place->scan;
+}
+
+/* Does a value come next: a text that no = follows, or a list? */
+static bool value_follows(struct lexer lexer)
+{
+    enum token_kind kind = next(&lexer);
+    if (kind == TOKEN_WORD)
+        return next(&lexer) != TOKEN_EQUALS;
+    return kind == TOKEN_STRING || kind == TOKEN_OPEN;
+}
+
+/* Complains that WHAT is missing behind NAME, with an example where NAME is that of KEY. */
+static void missing(struct place *place, struct span name, const struct key *key, const char *what, unsigned line)
+{
+    scan_complain(broken(place), place->file, line, "behind %.*s %s missing%s%s%s%s", SPAN_ARGS(span_head(name, 64)), what,
+                  key ? "; such as " : "", key ? key->name : "", key ? " = " : "", key ? key->example : "");
+}
+
+/* Passes the value of the key NAME (KEY: NULL where nobody knows it): one token, or a list. */
+static void pass_value(struct place *place, struct span name, const struct key *key, unsigned line)
+{
+    enum token_kind kind = TOKEN_OPEN;
+    if (!value_follows(place->lexer)) {
+        missing(place, name, key, "= a value is", line);
+        return;
+    }
     if (next(&place->lexer) != TOKEN_OPEN)
         return;
-    for (enum token_kind kind; (kind = next(&place->lexer)) != TOKEN_CLOSE && kind != TOKEN_END;)
-        ;
+    while (kind != TOKEN_CLOSE && kind != TOKEN_END)
+        kind = next(&place->lexer);
+    if (kind == TOKEN_END)
+        scan_complain(broken(place), place->file, line, "the list of %.*s is never closed; a } is missing",
+                      SPAN_ARGS(span_head(name, 64)));
 }
 
 /* Passes a section whose name nobody knows. */
@@ -194,6 +231,21 @@ static void unknown(struct place *place, const struct section *section, struct s
 static void scan_file(struct scan *scan, const char *name, struct span text, unsigned depth);
 static void include_file(struct place *place, struct span path, unsigned line);
 
+/* Passes = and the value behind the key NAME in a section. Where a value stands without its =, there is one mistake and not three; of a
+ * name that nobody knows that was told. */
+static void pass_rest(struct place *place, struct span name, const struct key *key, unsigned line)
+{
+    struct lexer behind = place->lexer;
+    bool equals = next(&behind) == TOKEN_EQUALS, value = value_follows(place->lexer);
+    if (equals)
+        place->lexer = behind;
+    else if (key || !value)
+        missing(place, name, key, value ? "a = is" : "= and a value are", line);
+    if (equals || value)
+        pass_value(place, name, key, line);
+    place->scan->broken |= !equals;
+}
+
 /* The keys of SECTION up to its "}". */
 static void body(struct place *place, const struct section *section, const char *title, unsigned opened)
 {
@@ -204,11 +256,11 @@ static void body(struct place *place, const struct section *section, const char 
         if (kind == TOKEN_CLOSE)
             return;
         if (kind == TOKEN_END) {
-            scan_complain(place->scan, place->file, opened, "section %s is never closed; a } is missing", section->name);
+            scan_complain(broken(place), place->file, opened, "section %s is never closed; a } is missing", section->name);
             return;
         }
         if (kind != TOKEN_WORD) {
-            scan_complain(place->scan, place->file, line, "%.*s is out of place; KEY = VALUE is expected in section %s",
+            scan_complain(broken(place), place->file, line, "%.*s is out of place; KEY = VALUE is expected in section %s",
                           SPAN_ARGS(span_head(name, 64)), section->name);
             continue;
         }
@@ -222,16 +274,7 @@ static void body(struct place *place, const struct section *section, const char 
         } else {
             note(place, section, title, key, line);
         }
-        struct lexer before = place->lexer;
-        if (next(&place->lexer) == TOKEN_EQUALS)
-            pass_value(place);
-        else {
-            place->lexer = before;
-            scan_complain(place->scan, place->file, line, "behind %.*s = and a value are missing",
-                          SPAN_ARGS(span_head(name, 64)));
-            if (before.rest.n && next(&place->lexer) != TOKEN_OPEN)
-                place->lexer = before;
-        }
+        pass_rest(place, name, key, line);
     }
 }
 
@@ -240,16 +283,19 @@ static void open_section(struct place *place, const struct section *section, str
     if (!section) {
         unknown(place, keys_section(SPAN("")), name, line);
         pass_section(place);
+        place->scan->broken = true;
         return;
     }
     struct mark *first = find(place->scan, section->name, title, NULL);
     if (first) {
+        bool spelled = strcmp(first->title, title) != 0;
         first->complained = true;
-        scan_complain(place->scan, place->file, line, "%s%s%s is there twice; put everything into one", section->name,
-                      *title ? " " : "", title);
-    } else {
-        note(place, section, title, NULL, line);
+        scan_complain(place->scan, place->file, line, "%s%s%s is there twice%s%s; put everything into one", section->name,
+                      *title ? " " : "", title, spelled ? ", before as " : "", spelled ? first->title : "");
+        pass_section(place);
+        return;
     }
+    note(place, section, title, NULL, line);
     if (section->titled && !*title)
         scan_complain(place->scan, place->file, line, "section %s needs a name before its {, such as %s \"%s\" { … }",
                       section->name, section->name, section->example);
@@ -263,6 +309,7 @@ static void statement(struct place *place, struct span name, unsigned line)
 {
     const struct section *top = keys_section(SPAN(""));
     char title[SCAN_TITLE_SIZE] = "";
+    struct lexer before = place->lexer; /* behind NAME, later behind the title */
     enum token_kind kind = next(&place->lexer);
     if (kind == TOKEN_EQUALS) {
         const struct key *key = keys_find(top, name);
@@ -272,7 +319,7 @@ static void statement(struct place *place, struct span name, unsigned line)
             scan_complain(place->scan, place->file, line, "%s is set twice; leave one", key->name);
         else
             note(place, top, "", key, line);
-        pass_value(place);
+        pass_value(place, name, key, line);
         return;
     }
     if (span_equal(name, SPAN("include")) && span_equal(place->lexer.text, SPAN("("))) {
@@ -283,12 +330,20 @@ static void statement(struct place *place, struct span name, unsigned line)
     }
     if (kind == TOKEN_STRING || kind == TOKEN_WORD) {
         text_copy(title, sizeof title, place->lexer.text);
+        before = place->lexer;
         kind = next(&place->lexer);
     }
-    if (kind == TOKEN_OPEN)
+    if (kind == TOKEN_OPEN) {
         open_section(place, *name.p ? keys_section(name) : NULL, name, title, line);
+        return;
+    }
+    place->lexer = before;
+    if (keys_find(top, name))
+        missing(place, name, keys_find(top, name), *title ? "a = is" : "= and a value are", line);
+    else if (span_equal(name, SPAN("include")))
+        scan_complain(broken(place), place->file, line, "include is written include(\"/etc/postern/conf.d/sites.conf\")");
     else
-        scan_complain(place->scan, place->file, line, "behind %.*s neither = nor { follows", SPAN_ARGS(span_head(name, 64)));
+        scan_complain(broken(place), place->file, line, "behind %.*s neither = nor { follows", SPAN_ARGS(span_head(name, 64)));
 }
 
 /* The whole of PATH into BUFFER; false with errno. */
@@ -311,10 +366,13 @@ static void include_file(struct place *place, struct span path, unsigned line)
     char name[4096];
     struct buffer text;
     buffer_init(&text, SCAN_FILE_MAX);
-    if (place->depth >= SCAN_DEPTH_MAX)
-        scan_complain(place->scan, place->file, line, "files include each other more than %d deep", SCAN_DEPTH_MAX);
+    if (!path.n || path.p[0] != '/')
+        scan_complain(broken(place), place->file, line,
+                      "%.*s is no absolute path; such as include(\"/etc/postern/conf.d/sites.conf\")", SPAN_ARGS(path));
+    else if (place->depth >= SCAN_DEPTH_MAX)
+        scan_complain(broken(place), place->file, line, "files include each other more than %d deep", SCAN_DEPTH_MAX);
     else if (!text_copy(name, sizeof name, path) || !load(name, &text))
-        scan_complain(place->scan, place->file, line, "%s cannot be read: %s", name, strerror(errno));
+        scan_complain(broken(place), place->file, line, "%s cannot be read: %s", name, strerror(errno));
     else
         scan_file(place->scan, name, buffer_span(&text), place->depth + 1);
     buffer_fini(&text);
@@ -328,17 +386,21 @@ static void scan_file(struct scan *scan, const char *name, struct span text, uns
         scan_complain(scan, place.file, 1, "this is no text: it holds a NUL byte");
         return;
     }
+    if (span_starts_nocase(text, SPAN(SCAN_BYTE_ORDER_MARK))) {
+        scan_complain(broken(&place), place.file, 1, "the file begins with a byte order mark; save it as UTF-8 without one");
+        skip(&place.lexer, strlen(SCAN_BYTE_ORDER_MARK));
+    }
     for (enum token_kind kind; (kind = next(&place.lexer)) != TOKEN_END;) {
         struct span name_here = place.lexer.text;
         unsigned line = place.lexer.line;
         if (kind == TOKEN_WORD)
             statement(&place, name_here, line);
         else
-            scan_complain(scan, place.file, line, "%.*s is out of place; KEY = VALUE or SECTION { … } is expected",
+            scan_complain(broken(&place), place.file, line, "%.*s is out of place; KEY = VALUE or SECTION { … } is expected",
                           SPAN_ARGS(span_head(name_here, 64)));
     }
     if (place.lexer.unclosed)
-        scan_complain(scan, place.file, place.lexer.line, "a string or comment is never closed");
+        scan_complain(broken(&place), place.file, place.lexer.line, "a string or comment is never closed");
 }
 
 void scan_text(struct scan *scan, const char *name, struct span text)

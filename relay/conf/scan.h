@@ -6,6 +6,8 @@
 #include "keys.h"
 #include "read.h"
 
+#define SCAN_BYTE_ORDER_MARK "\xef\xbb\xbf" /* of UTF-8: some editors of Windows put it in front */
+
 /* A name in the file. */
 struct mark {
     const struct section *section;
@@ -24,6 +26,7 @@ struct scan {
     conf_complain complain;
     void *context;
     unsigned mistakes;
+    bool broken; /* a mistake was one of structure: libconfuse stumbles over the same */
 };
 
 /* Goes through TEXT of the file NAME and all that it includes. Complains; SCAN holds the marks. */

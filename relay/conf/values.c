@@ -303,7 +303,9 @@ static bool find_word(const struct input *input, unsigned *ret_index)
         size_t used = strlen(list);
         text_format(list + used, sizeof list - used, "%s%s", used ? ", " : "", input->bounds->words[i]);
     }
-    text_format(input->why, input->why_size, "one of %s", list);
+    bool lacks = input->bounds->lacks && strcmp(input->items[0], input->bounds->lacks) == 0;
+    text_format(input->why, input->why_size, "one of %s%s%s%s", list, lacks ? "; " : "", lacks ? input->bounds->lacks : "",
+                lacks ? " is not available in this version" : "");
     return false;
 }
 

@@ -27,6 +27,7 @@ enum value_type {
 struct value_bounds {
     uint64_t min, max;        /* of numbers, sizes, times (each) and rates (count) */
     const char *const *words; /* of a VALUE_WORD, NULL at the end, in the order of the enum */
+    const char *lacks;        /* a word that a later version may have: not offered, and refused by its name; NULL: none */
 };
 
 /* Is TYPE a list, `{ a, b }`? */

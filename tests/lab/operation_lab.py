@@ -803,11 +803,11 @@ def case_every_example_of_the_manuals_is_right():
             text = section_text(title, rows)
             everything += text
             own = "hostname" if title == "Top level" else title.split()[0]
-            passes(world, "".join(part for name, part in base.items() if name != own) + text, title)
+            passes(world, "".join(part for name, part in base.items() if name != own) + text, title, warns=True)
             for key, example, must in rows:
                 needed = [row for row in rows if row[0] == key or row[2] or (row[0] in COMPANIONS.get((own, key), ()))]
                 passes(world, "".join(part for name, part in base.items() if name != own) + section_text(title, needed), f"{title} {key}", warns=True)
-        passes(world, everything + SERVERS + SOURCES, "everything")
+        passes(world, everything + SERVERS + SOURCES, "everything", warns=True)
         pages = [TOP / "relay/conf/postern.conf.5", TOP / "relay/posternd.8"]
         blocks = [block for page in pages for block in literal_blocks(page.read_text()) if "hostname" in block]
         blocks += [re.sub(r"^ {7}", "", block, flags=re.M) for block in re.findall(r"(?:^ {7}.*\n)+", (TOP / "README.md").read_text(), re.M) if "hostname" in block]

@@ -73,7 +73,6 @@ static void test_mistakes(void **state)
         { BASE "auth { mechanisms = { \"CRAM-MD5\" } }\n", "CRAM-MD5 is not offered" },
         { BASE "auth { backend = saslauthd\n mechanisms = { \"PLAIN\", \"scram-sha-256\" } }\n",
           "test.conf:5: saslauthd wants the password itself, which SCRAM-SHA-256 does not tell; write mechanisms" },
-        { BASE "auth { backend = dovecot }\n", "not available in this version" },
         { BASE "auth { backend = sasldb }\naccount \"carol@Relay.example.net\" { class = x }\n",
           "test.conf:5: carol@Relay.example.net logs in as carol with backend = sasldb; write carol" },
         { BASE "auth { backend = saslauthd }\nlimit hourly { rate = \"1/1h\" except = { \"carol@example.net\" } }\n",
@@ -125,6 +124,68 @@ static void test_mistakes(void **state)
         if (conf || !strstr(complaints.text, cases[i].told))
             fail_msg("case %zu: %s\nwas told: %s\ninstead of: %s", i, cases[i].text, complaints.text, cases[i].told);
     }
+}
+
+/* Mistakes that are told in one line, and nothing false behind it. */
+static void test_mistakes_told_once(void **state)
+{
+    static const struct {
+        const char *text;
+        const char *told; /* how the complaint begins */
+    } cases[] = {
+        { BASE "queue { lifetime = }\n", "test.conf:4: behind lifetime = a value is missing; such as lifetime = 3d" },
+        { BASE "queue {\n lifetime =\n retry = { 5min }\n}\n", "test.conf:5: behind lifetime = a value is missing" },
+        { BASE "queue { lifetime 3d }\n", "test.conf:4: behind lifetime a = is missing; such as lifetime = 3d" },
+        { BASE "queue { lifetime 3d\n retry = { 5min } }\n", "test.conf:4: behind lifetime a = is missing" },
+        { BASE "queue { retry { 5min } }\n", "test.conf:4: behind retry a = is missing; such as retry = { 5min, 15min" },
+        { BASE "queue { lifetime: 3d }\n", "test.conf:4: there is no lifetime: in section queue; did you mean lifetime?" },
+        { BASE "delivery { port }\n", "test.conf:4: behind port = and a value are missing; such as port = 25" },
+        { BASE "domains \"example.net\"\nlog { level = info }\n",
+          "test.conf:4: behind domains a = is missing; such as domains = {" },
+        { BASE "domains =\n", "test.conf:4: behind domains = a value is missing" },
+        { BASE "domains = { \"example.net\"\n", "test.conf:4: the list of domains is never closed; a } is missing" },
+        { BASE "limit x { rate = \"200\" }\n", "test.conf:4: rate = 200 is wrong; it must be a count and a time" },
+        { BASE "sppool { directory = \"/x\" minimum-free = 1G }\n",
+          "test.conf:4: there is no sppool at the top level; did you mean spool?" },
+        { BASE "log { level = info }\nlog { level = debug }\n", "test.conf:5: log is there twice" },
+        { BASE "account alice { class = x }\naccount Alice { class = y }\n",
+          "test.conf:5: account Alice is there twice, before as alice; put everything into one" },
+        { BASE "route \"Example.com\" {\n via = \"h:0\"\n}\n", "test.conf:5: via = h:0 is wrong" },
+        { BASE "account a { senders = { \"*@example.net\" } }\n",
+          "test.conf:4: *@example.net is not how all addresses of a domain are written; write @example.net" },
+        { BASE "auth { backend = pam }\n", "test.conf:4: backend = pam is wrong; it must be one of file, sasldb, saslauthd\n" },
+        { BASE "auth { backend = dovecot }\n", "test.conf:4: backend = dovecot is wrong; it must be one of file, sasldb, "
+                                               "saslauthd; dovecot is not available in this" },
+        { BASE "auth { file = \"users2\" }\n", "test.conf:4: file = users2 is no absolute path; such as \"/etc/postern/users\"" },
+        { BASE "spool { directory = spool }\n", "test.conf:4: directory = spool is no absolute path" },
+        { BASE "delivery { ca-file = ca.pem }\n", "test.conf:4: ca-file = ca.pem is no absolute path" },
+        { BASE "include(\"rel.conf\")\n", "test.conf:4: rel.conf is no absolute path; such as include(\"/etc/postern/conf.d" },
+        { BASE "include(\"/nonexistent/file\")\n", "test.conf:4: /nonexistent/file cannot be read" },
+        { BASE "include \"/etc/x\"\n", "test.conf:4: include is written include(" },
+        { "\xef\xbb\xbf" BASE, "test.conf:1: the file begins with a byte order mark; save it as UTF-8 without one" },
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct complaints complaints;
+        struct conf *conf = read_text(cases[i].text, &complaints);
+        if (conf || complaints.count != 1 || strncmp(complaints.text, cases[i].told, strlen(cases[i].told)) != 0)
+            fail_msg("case %zu: %s\nwas told: %s\ninstead of: %s", i, cases[i].text, complaints.text, cases[i].told);
+    }
+}
+
+/* postern(1) asks for the socket of a file that somebody is just editing. */
+static void test_socket_of_a_file_with_mistakes(void **state)
+{
+    char path[] = "/tmp/postern-conf-XXXXXX", socket[200];
+    int fd = mkstemp(path);
+    (void)state;
+    dprintf(fd, "control { socket = \"/run/x.sock\" }\nqueue { lifetime = soon }\n");
+    assert_true(conf_read_socket(path, socket, sizeof socket));
+    assert_string_equal(socket, "/run/x.sock");
+    dprintf(fd, "queue { lifetime = }\n");
+    close(fd);
+    assert_false(conf_read_socket(path, socket, sizeof socket));
+    unlink(path);
 }
 
 static void test_all_mistakes_in_one_go(void **state)
@@ -447,6 +508,13 @@ static void test_warnings(void **state)
         { BASE "route \"*.example.net\" { via = mx }\n", "warning: nobody reads postmaster@relay.example.net" },
         { BASE "route \"relay.example.net\" { via = \"mail.example.net\" }\n", "" },
         { BASE "postmaster = \"postmaster@example.net\"\n", "" },
+        { BASE "postmaster = \"p@example.net\"\nlimit x { rate = \"1/1h\" apply-to = { \"alice\", \"class:nosuch\" } }\n",
+          "warning: no account has the class nosuch; add account \"NAME\" { class = nosuch }" },
+        { BASE "postmaster = \"p@example.net\"\nroute \"*\" { via = mx accounts = { \"class:nosuch\" } }\n",
+          "warning: no account has the class nosuch" },
+        { BASE "postmaster = \"p@example.net\"\naccount \"*\" { class = Staff }\n"
+               "limit x { rate = \"1/1h\" apply-to = { \"class:staff\" } except = { \"class:later\" } }\n",
+          "" },
     };
     (void)state;
     for (size_t i = 0; i < COUNT(cases); i++) {
@@ -484,6 +552,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_mistakes),
+        cmocka_unit_test(test_mistakes_told_once),
+        cmocka_unit_test(test_socket_of_a_file_with_mistakes),
         cmocka_unit_test(test_all_mistakes_in_one_go),
         cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_round_trip),
