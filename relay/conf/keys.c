@@ -117,9 +117,15 @@ static const struct key listener_keys[] = {
       "Whether clients must, may or cannot log in; none and optional need networks.", 0 },
     { "networks", VALUE_NETWORKS, AT(networks), "", ANY, false, "{ \"10.0.0.0/8\" }", "Who may connect; none given: anyone.", 0 },
     { "max-connections", VALUE_NUMBER, AT(max_connections), "10000", BETWEEN(1, 1000000), false, "10000",
-      "Connections at once, over all submission processes; further ones get 421.", 0 },
+      "Connections at once, over all submission processes; further ones get 421; each process has its equal part, so where the "
+      "number "
+      "is small some are refused before all parts are full.",
+      0 },
     { "max-connections-per-client", VALUE_NUMBER, AT(max_connections_per_client), "50", BETWEEN(1, 1000000), false, "50",
-      "Connections at once from one address.", 0 },
+      "Connections at once from one address (an IPv6 /64), counted in each submission process by itself, so that they may be "
+      "more "
+      "together; further ones get 421.",
+      0 },
     { "max-recipients", VALUE_NUMBER, AT(max_recipients), "1000", BETWEEN(1, 10000), false, "1000",
       "Recipients of one message; further ones get 452, and the client sends the rest in a second message.", 0 },
     { "max-message-size", VALUE_SIZE, AT(max_message_size), "50M", BETWEEN(1 * K, 2 * G), false, "50M",
@@ -413,7 +419,10 @@ static const struct key control_keys[] = {
     { "socket", VALUE_TEXT, AT(socket), "/run/postern/control.sock", ANY, false, "\"/run/postern/control.sock\"",
       "Where postern(1) asks.", 0 },
     { "http", VALUE_TEXT, AT(http), "", ANY, false, "\"127.0.0.1:8587\"",
-      "Address for metrics and status over HTTP; none given: no HTTP.", 0 },
+      "Address for HTTP: /metrics for Prometheus, /status as JSON as postern status has it, /healthz, which says ok as long as "
+      "it is "
+      "served; none given: no HTTP.",
+      0 },
 };
 #undef AT
 

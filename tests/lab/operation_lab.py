@@ -588,6 +588,35 @@ def case_reload_while_sessions_are_open():
         wait_for(lambda: sorted(m.header("subject") for m in receiver.messages) == ["after", "new", "old", "still open"])
 
 
+def case_a_reload_refuses_what_cannot_change():
+    """Each key that the manual says a reload refuses, and no other that the daemon knows to be fixed; and the manual names the pages of HTTP."""
+    page = (TOP / "relay/conf/postern.conf.5").read_text()
+    told = re.findall(r"^\.Ic (\w+)\.(\w+)", page.split("\nSo they do where one of\n")[1].split("\nhas changed")[0], re.M)
+    fixed = re.findall(r'\{ "(\w+)", "(\w+)", old->', (TOP / "relay/parent/reload.c").read_text())
+    assert told == fixed and len(told) == 4, (told, fixed)
+    pages = re.findall(r'^    \{ "(/\w+)", "', (TOP / "relay/control/http.c").read_text(), re.M)
+    assert len(pages) == 3 and all(path in page for path in pages), pages
+    with observed() as (daemon, _address, _receiver):
+        for section, key in told:
+            lines = daemon.text.splitlines()
+            number = next(i for i, line in enumerate(lines) if line.startswith(section) and re.search(rf"\b{key} = ", line))
+            other = f"127.0.0.1:{free_port()}" if key == "http" else "/nonexistent/other"
+            lines[number] = re.sub(rf'\b{key} = "[^"]*"', f'{key} = "{other}"', lines[number])
+            changed = daemon.file.with_name("changed.conf")
+            changed.write_text("\n".join(lines) + "\n")
+            changed.replace(daemon.file)
+            refused = subprocess.run([SANITIZED / "postern", "-f", world_file(daemon), "reload"], capture_output=True, text=True)
+            said = refused.stdout + refused.stderr
+            assert refused.returncode == 1 and f"{daemon.file}:{number + 1}: {section}.{key} cannot change" in said, said
+
+
+def world_file(daemon):
+    """A configuration with DAEMON's socket as it was when it started, for commands."""
+    path = daemon.folder / "before.conf"
+    path.write_text(daemon.text)
+    return path
+
+
 def case_a_stop_waits_no_longer_because_of_a_reload():
     """A session from before a reload may go on for minutes, but SIGTERM ends it with all others within its 20 seconds."""
     with office() as (_, daemon, _receiver):
