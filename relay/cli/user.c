@@ -234,8 +234,6 @@ static int refuse_elsewhere(const struct conf *conf, const char *verb, const cha
     if (conf->auth.backend == CONF_BACKEND_SASLAUTHD)
         return refuse("the accounts are where saslauthd looks (auth { backend = saslauthd }): use the tools of PAM, LDAP or what "
                       "MECHANISMS in /etc/default/saslauthd says");
-    if (conf->auth.backend == CONF_BACKEND_DOVECOT)
-        return refuse("the accounts are Dovecot's (auth { backend = dovecot }): change them where its passdb { } says");
     bool has_realm = strchr(name, '@');
     for (size_t i = 0; i < sizeof sasldb / sizeof *sasldb; i++)
         if (strcmp(sasldb[i].verb, verb) == 0)

@@ -174,8 +174,8 @@ static void check_auth(struct conf *conf, struct scan *scan)
 static void check_sender(struct scan *scan, const char *section, const char *title, char **sender)
 {
     if (strncmp(*sender, "*@", 2) == 0)
-        scan_complain_at(scan, section, title, "senders", "%s is not how all addresses of a domain are written; write %s", *sender,
-                         *sender + 1);
+        scan_complain_at(scan, section, title, "senders", "%s is not how all addresses of a domain are written; write %s",
+                         *sender, *sender + 1);
     else if (**sender == '@' ? is_domain(*sender + 1) : is_address(*sender))
         settle_domain(sender, (size_t)(strrchr(*sender, '@') - *sender) + 1);
     else
@@ -494,9 +494,9 @@ void check_all(struct conf *conf, struct scan *scan)
 {
     defaults_add(conf);
     static void (*const rules[])(struct conf * conf, struct scan * scan) = {
-        check_names,         check_certificates, check_listeners,   check_auth,   check_accounts,
-        check_account_names, check_limits,       check_queue,       check_routes, check_sources,
-        check_pools,         check_sites,        check_all_phrases, check_paths,  check_rest,   settle_titles,
+        check_names,       check_certificates, check_listeners, check_auth,    check_accounts, check_account_names,
+        check_limits,      check_queue,        check_routes,    check_sources, check_pools,    check_sites,
+        check_all_phrases, check_paths,        check_rest,      settle_titles,
     };
     for (size_t i = 0; i < sizeof rules / sizeof *rules; i++)
         rules[i](conf, scan);

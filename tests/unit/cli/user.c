@@ -193,7 +193,6 @@ static void names_the_tool_of_another_store(void **state)
         { CONF_BACKEND_SASLDB, "list", NULL, ": type sasldblistusers2\n" },
         { CONF_BACKEND_SASLDB, "add", "\x1b[2J", "this cannot be an account's name" },
         { CONF_BACKEND_SASLAUTHD, "add", "alice", "saslauthd looks" },
-        { CONF_BACKEND_DOVECOT, "add", "alice", "Dovecot's" },
     };
     struct outcome outcome;
     (void)state;

@@ -176,15 +176,15 @@ static void test_mistakes_told_once(void **state)
 /* postern(1) asks for the socket of a file that somebody is just editing. */
 static void test_socket_of_a_file_with_mistakes(void **state)
 {
-    char path[] = "/tmp/postern-conf-XXXXXX", socket[200];
+    char path[] = "/tmp/postern-conf-XXXXXX", socket[200], why[CONF_WHY_SIZE];
     int fd = mkstemp(path);
     (void)state;
     dprintf(fd, "control { socket = \"/run/x.sock\" }\nqueue { lifetime = soon }\n");
-    assert_true(conf_read_socket(path, socket, sizeof socket));
+    assert_true(conf_read_socket(path, socket, sizeof socket, why));
     assert_string_equal(socket, "/run/x.sock");
     dprintf(fd, "queue { lifetime = }\n");
     close(fd);
-    assert_false(conf_read_socket(path, socket, sizeof socket));
+    assert_false(conf_read_socket(path, socket, sizeof socket, why));
     unlink(path);
 }
 
