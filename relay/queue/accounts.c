@@ -18,6 +18,7 @@ struct accounts {
     struct ipc *policy; /* NULL: away */
     struct map *held;   /* by name; a name is the value, too */
     struct map *hashes; /* of their names, as entries have them */
+    struct map *fresh;  /* of these, those that were suspended since all messages were looked at last */
     struct map *before; /* while policy tells anew: those that were held, and are not told yet; else NULL */
     struct map *good;   /* struct replies_good, by client and account */
     struct visit visit;
@@ -31,6 +32,7 @@ struct accounts *accounts_new(struct queue *queue)
     accounts->queue = queue;
     accounts->held = map_new(0);
     accounts->hashes = map_new(0);
+    accounts->fresh = map_new(0);
     accounts->good = map_new(ACCOUNTS_GOOD);
     return accounts;
 }
@@ -43,6 +45,7 @@ void accounts_free(struct accounts **accounts)
     timer_fini(&(*accounts)->pump);
     map_free(&(*accounts)->held, free);
     map_free(&(*accounts)->hashes, NULL);
+    map_free(&(*accounts)->fresh, NULL);
     map_free(&(*accounts)->before, NULL);
     map_free(&(*accounts)->good, free);
     free(*accounts);
@@ -73,19 +76,23 @@ static struct span hash_key(const uint32_t *hash)
     return span_make((const char *)hash, sizeof *hash);
 }
 
-static bool is_held(const struct accounts *accounts, const struct envelope *envelope)
+/* Is the account of ENVELOPE among NAMES? */
+static bool is_of(const struct map *names, const struct envelope *envelope)
 {
     char name[QUEUE_POLICY_ACCOUNT_SIZE];
-    if (!envelope->account[0] || !map_count(accounts->held))
+    if (!envelope->account[0] || !map_count(names))
         return false;
     normal(envelope->account, sizeof envelope->account, name);
-    return map_get(accounts->held, span_of(name)) != NULL;
+    return map_get(names, span_of(name)) != NULL;
 }
 
+/* What a person released goes on in spite of the suspension of that time, not of one that came later. */
 void accounts_consider(struct queue *queue, struct entry *entry, const struct envelope *envelope)
 {
     const struct accounts *accounts = queue->accounts;
-    bool held = is_held(accounts, envelope);
+    bool held = is_of(accounts->held, envelope);
+    if (entry->freed && is_of(accounts->fresh, envelope))
+        entry->freed = false;
     if (held && !entry->held && !entry->freed)
         intervene_suspend(queue, entry, ACCOUNTS_WHY);
     else if (!held && entry->suspended && accounts->policy && !accounts->before)
@@ -98,7 +105,8 @@ static bool look(void *context, struct entry *entry)
     if (accounts->looked >= ROUND_MAX || accounts->read >= ENVELOPE_MAX)
         return false;
     accounts->looked++;
-    bool of_others = entry->held || entry->freed || !map_get(accounts->hashes, hash_key(&entry->sender));
+    bool freed = entry->freed && !map_count(accounts->fresh);
+    bool of_others = entry->held || freed || !map_get(accounts->hashes, hash_key(&entry->sender));
     if (!entry->suspended && of_others)
         return true;
     accounts->read++;
@@ -112,10 +120,13 @@ static void go_on(void *context)
 {
     struct accounts *accounts = context;
     accounts->looked = accounts->read = 0;
-    if (visit_some(accounts->queue, &accounts->visit, look, accounts))
-        visit_end(&accounts->visit);
-    else
+    if (!visit_some(accounts->queue, &accounts->visit, look, accounts)) {
         timer_set(&accounts->pump, accounts->queue->loop, 0, go_on, accounts);
+        return;
+    }
+    visit_end(&accounts->visit);
+    map_free(&accounts->fresh, NULL);
+    accounts->fresh = map_new(0);
 }
 
 /* All messages are gone through from the first on, in the next rounds. */
@@ -171,6 +182,8 @@ void accounts_hold(struct queue *queue, const struct account_hold *hold)
     char *kept = text_dup(span_of(name));
     map_put(accounts->held, span_of(name), kept, NULL);
     add_hash(accounts, span_of(name), NULL);
+    if (!accounts->before) /* what is told when the two meet may be older than a release */
+        map_put(accounts->fresh, span_of(name), accounts, NULL);
     begin(accounts);
 }
 

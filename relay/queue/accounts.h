@@ -11,7 +11,7 @@
 #define ACCOUNTS_WHY                                                                                                             \
     "the account is suspended" /* stands in the log as the reason of a hold, and is known by it after a restart */
 #define ACCOUNTS_WHY_NOT                                                                                                         \
-    "the account is no more suspended" /* the reason of a release; one for another is a person's, and stays for good */
+    "the account is no more suspended" /* the reason of a release; one for another is a person's, and stays until a later suspension */
 #define ACCOUNTS_GOOD 4096             /* accounts and clients whose deliveries are summed up at a time */
 
 struct accounts;

@@ -27,7 +27,7 @@ struct entry {
     bool recovered : 1;   /* known from an earlier process: born_ms comes from the wall clock */
     bool held : 1;        /* a person or policy holds it: then born_ms is how old it was when that began */
     bool suspended : 1;   /* it is held because its account is suspended, and for nothing else */
-    bool freed : 1;       /* a person released it: no suspension holds it again */
+    bool freed : 1;       /* a person released it: only a suspension that comes later holds it again */
     bool removing : 1;    /* removed by a person: what comes back from delivery is removed too */
     bool delayed : 1;     /* a delay warning was written, or is being written */
     bool null_sender : 1; /* nobody to report to */

@@ -72,7 +72,8 @@ static void note_hold(struct history *history, const struct outcome *outcome)
     if (!again)
         history->held_ms = history->held ? outcome->time_ms : 0;
     history->released = !history->held;
-    history->freed = history->freed || (history->released && !span_equal(outcome->reply, SPAN(ACCOUNTS_WHY_NOT)));
+    history->freed =
+        (history->freed && !history->suspended) || (history->released && !span_equal(outcome->reply, SPAN(ACCOUNTS_WHY_NOT)));
 }
 
 static void note_message(struct history *history, const struct outcome *outcome)

@@ -19,7 +19,7 @@ struct history {
     struct uid id;
     bool held, released, delayed, final;  /* of the message as a whole */
     bool suspended;                       /* it is held because of its account */
-    bool freed;                           /* a person released it once */
+    bool freed;                           /* a person released it, and no suspension has held it since */
     int64_t held_ms;                      /* since when, of the wall clock; 0: it is not held */
     int64_t rested_ms;                    /* how long it was held before */
     struct history_recipient *recipients; /* ascending */

@@ -199,7 +199,7 @@ static void policy_comes_and_goes(void **state)
     end(&world);
 }
 
-/* What a person or a limit holds is not freed with the account, and what a person releases is not held again. */
+/* What a person or a limit holds is not freed with the account, and what a person releases is held again by a later suspension only. */
 static void whose_decision_counts(void **state)
 {
     (void)state;
@@ -234,7 +234,13 @@ static void whose_decision_counts(void **state)
     assert_int_equal(world_ask_id(world, ADMIN_QUEUE_RELEASE, persons), ADMIN_DONE);
     until_held(world, 2);
     hold("alice");
-    walked(world);
+    until_held(world, 4);
+    assert_true(known(world, persons)->suspended && known(world, free_one)->suspended);
+    restart(world);
+    until_held(world, 4);
+    assert_false(known(world, free_one)->freed);
+    meet(world);
+    told();
     until_held(world, 2);
     end(&world);
 }
