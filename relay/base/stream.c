@@ -2,7 +2,11 @@
  * from elsewhere activates the watch by hand, so that it costs no system call to send it from the loop. Reads go through one
  * scratch buffer of the process and only what arrived is kept, so that an idle stream holds no memory for input.
  *
- * A callback may free its own stream: every call out goes through call_out(), whose frame holds the flag that stream_free sets. */
+ * A callback may free its own stream: every call out goes through call_out(), whose frame holds the flag that stream_free sets.
+ *
+ * One SSL_read goes on as long as there are records, and returns only with data: key updates, tickets or requests for another handshake
+ * that come faster than they are read would keep the whole process in it. So TLS may read the socket once in a turn (wire.h), and behind
+ * too many records without data the stream ends. */
 #include "stream.h"
 
 #include "buffer.h"
@@ -22,6 +26,7 @@
 #define STREAM_WIRE_MAX     65536              /* no more is encrypted ahead of the socket */
 #define STREAM_DISCARD_MAX  (16 * 1024 * 1024) /* a lingering stream throws away no more */
 #define STREAM_DRAIN_ROUNDS 64                 /* `drained` in a row before others get their turn */
+#define STREAM_RECORDS_MAX  64 /* of TLS in a row without data; a handshake has some ten, two to four tickets follow it */
 
 /* Streams that nobody holds any more but that still send their last words. */
 static struct list lingering = { &lingering, &lingering };
@@ -36,7 +41,7 @@ struct stream {
     size_t input_max;
     struct buffer input;
     struct buffer output; /* from the owner, in clear */
-    struct buffer wire;   /* what TLS has made of it, to be sent */
+    struct wire wire;     /* and what TLS has made of it */
     const struct stream_events *events;
     void *context;
     bool *freed;
@@ -44,6 +49,8 @@ struct stream {
     bool tls_waits; /* handshake begins once the output in clear has gone */
     bool handshaking;
     bool tls_done;
+    unsigned records; /* of TLS since the last data */
+    bool flooded;     /* they were too many */
     bool paused;
     bool deaf;        /* paused, and input came: the watch for it is taken away */
     bool again;       /* `readable` is due although nothing new was read */
@@ -117,7 +124,7 @@ static void destroy(struct stream *stream)
     close(stream->fd);
     buffer_wipe(&stream->input);
     buffer_wipe(&stream->output);
-    buffer_fini(&stream->wire);
+    buffer_fini(&stream->wire.output);
     free(stream);
 }
 
@@ -132,6 +139,7 @@ static bool end(struct stream *stream, enum stream_end why)
     if (stream->broken)
         return true;
     stream->broken = true;
+    why = stream->flooded ? STREAM_FLOODED : why;
     watch_want(&stream->watch, 0);
     timer_stop(&stream->deadline);
     stream->freed = &freed;
@@ -168,6 +176,10 @@ enum io { IO_DONE, IO_AGAIN, IO_END, IO_ERROR };
 static enum io tls_result(struct stream *stream, int n)
 {
     int error = SSL_get_error(stream->ssl, n);
+    if (stream->flooded) {
+        text_copy(stream->problem, sizeof stream->problem, SPAN("too many TLS records that carry no data"));
+        return IO_ERROR;
+    }
     if (error == SSL_ERROR_WANT_READ)
         return IO_AGAIN;
     if (error == SSL_ERROR_ZERO_RETURN)
@@ -199,6 +211,7 @@ static enum io read_some(struct stream *stream, size_t size, size_t *ret_n)
     errno = 0;
     int n = SSL_read(stream->ssl, scratch, (int)size);
     if (n > 0) {
+        stream->records = 0;
         *ret_n = (size_t)n;
         return IO_DONE;
     }
@@ -208,13 +221,13 @@ static enum io read_some(struct stream *stream, size_t size, size_t *ret_n)
 /* What waits to be sent, encrypted or not. */
 static bool unsent(const struct stream *stream)
 {
-    return buffer_size(&stream->output) || buffer_size(&stream->wire);
+    return buffer_size(&stream->output) || buffer_size(&stream->wire.output);
 }
 
 /* Puts into the wire what there is to encrypt, up to its limit. False where TLS cannot go on. */
 static bool encrypt(struct stream *stream)
 {
-    while (buffer_size(&stream->output) && buffer_size(&stream->wire) < STREAM_WIRE_MAX) {
+    while (buffer_size(&stream->output) && buffer_size(&stream->wire.output) < STREAM_WIRE_MAX) {
         struct span bytes = buffer_span(&stream->output);
         ERR_clear_error();
         errno = 0;
@@ -254,7 +267,7 @@ static enum io send_all(struct stream *stream)
     while (result == IO_DONE) {
         if (stream->tls_done && !encrypt(stream))
             return IO_ERROR;
-        struct buffer *next = stream->ssl && !stream->tls_waits ? &stream->wire : &stream->output;
+        struct buffer *next = stream->ssl && !stream->tls_waits ? &stream->wire.output : &stream->output;
         if (!buffer_size(next))
             break;
         result = send_some(stream, next);
@@ -266,6 +279,7 @@ static enum io send_all(struct stream *stream)
 /* Goes on with the handshake. False where the stream was freed. */
 static bool handshake(struct stream *stream)
 {
+    stream->wire.reads = true;
     ERR_clear_error();
     errno = 0;
     int n = SSL_do_handshake(stream->ssl);
@@ -318,7 +332,7 @@ static bool pump_output(struct stream *stream)
         return true;
     if (result != IO_DONE) {
         buffer_clear(&stream->output);
-        buffer_clear(&stream->wire);
+        buffer_clear(&stream->wire.output);
         return end(stream, STREAM_RESET);
     }
     if (stream->tls_waits && !stream->finishing)
@@ -366,11 +380,13 @@ static bool listens(const struct stream *stream)
     return !stream->paused && !stream->broken && !stream->finishing && !stream->tls_waits && !stream->handshaking;
 }
 
-/* Reads what is there and hands it on, until TLS holds nothing back any more. False where the stream was freed. */
+/* Reads what is there and hands it on, until TLS holds nothing back any more. Of what the socket still has the watch tells again. False
+ * where the stream was freed. */
 static bool pump_input(struct stream *stream)
 {
     enum io result = IO_DONE;
     bool more = true;
+    stream->wire.reads = true;
     while (more && result == IO_DONE && listens(stream)) {
         size_t room = stream->input_max - buffer_size(&stream->input), n = 0;
         if (room > 0 && (result = read_some(stream, room < sizeof scratch ? room : sizeof scratch, &n)) == IO_DONE) {
@@ -440,13 +456,13 @@ static struct stream *make(struct watch *watch, size_t input_max, const struct s
     struct stream *stream = text_zalloc(sizeof *stream);
     list_init(&stream->node);
     stream->loop = watch->loop;
-    stream->fd = watch->fd;
+    stream->fd = stream->wire.fd = watch->fd;
     stream->input_max = input_max;
     stream->events = events;
     stream->context = context;
     buffer_init(&stream->input, input_max);
     buffer_init(&stream->output, SIZE_MAX / 4);
-    buffer_init(&stream->wire, SIZE_MAX / 4);
+    buffer_init(&stream->wire.output, SIZE_MAX / 4);
     watch_move(&stream->watch, watch, ready, stream);
     watch_want(&stream->watch, WATCH_READ);
     return stream;
@@ -536,7 +552,7 @@ void stream_flush(struct stream *stream)
 
 size_t stream_pending(const struct stream *stream)
 {
-    return buffer_size(&stream->output) + buffer_size(&stream->wire);
+    return buffer_size(&stream->output) + buffer_size(&stream->wire.output);
 }
 
 static void linger_over(void *context)
@@ -573,18 +589,30 @@ void stream_drop_lingering(void)
         destroy(LIST_ENTRY(node, struct stream, node));
 }
 
+/* OpenSSL tells of the header of each record, among much else. */
+static void count_record(int sent, int version, int type, const void *bytes, size_t size, SSL *ssl, void *context)
+{
+    struct stream *stream = context;
+    (void)version;
+    (void)bytes;
+    (void)size;
+    (void)ssl;
+    if (!sent && type == SSL3_RT_HEADER && ++stream->records > STREAM_RECORDS_MAX)
+        stream->flooded = true;
+}
+
 size_t stream_start_tls(struct stream *stream, SSL *ssl)
 {
     size_t dropped = buffer_size(&stream->input);
     buffer_consume(&stream->input, dropped);
     stream->again = false;
     stream->ssl = ssl;
-    BIO *socket_bio = BIO_new_socket(stream->fd, BIO_NOCLOSE);
-    if (!socket_bio)
-        abort();
-    SSL_set_bio(ssl, socket_bio, wire_new(&stream->wire));
+    BIO *wire = wire_new(&stream->wire);
+    SSL_set_bio(ssl, wire, wire);
     SSL_set_mode(ssl, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
     SSL_set_read_ahead(ssl, 1);
+    SSL_set_msg_callback(ssl, count_record);
+    SSL_set_msg_callback_arg(ssl, stream);
     stream->tls_waits = true;
     stream->write_again = true; /* pump_output begins the handshake when nothing waits any more */
     stream->paused = stream->deaf = false;

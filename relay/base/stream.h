@@ -14,7 +14,13 @@
 struct stream;
 
 /* Why a stream ended. */
-enum stream_end { STREAM_CLOSED, STREAM_RESET, STREAM_TLS_FAILED, STREAM_TIMEOUT };
+enum stream_end {
+    STREAM_CLOSED,
+    STREAM_RESET,
+    STREAM_TLS_FAILED, /* in the handshake */
+    STREAM_FLOODED,    /* the peer sent TLS records without end that carry no data */
+    STREAM_TIMEOUT
+};
 
 struct stream_events {
     void (*readable)(void *context);                   /* more input is there (stream_input) */

@@ -245,12 +245,23 @@ static void drained(void *context)
         session_run(session);
 }
 
+static void log_flooded(const struct session *session)
+{
+    struct log_entry entry;
+    log_begin(&entry, LOG_INFO, "tls");
+    session_log(session, &entry);
+    log_string(&entry, "text", stream_problem(session->stream));
+    log_end(&entry);
+}
+
 static void ended(void *context, enum stream_end why)
 {
     struct session *session = context;
     if (why == STREAM_TLS_FAILED)
         log_say(LOG_DEBUG, "tls", "a handshake at listener %s failed: %s", session->listener->name,
                 stream_problem(session->stream));
+    if (why == STREAM_FLOODED)
+        log_flooded(session);
     session_free(session);
 }
 

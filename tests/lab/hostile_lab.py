@@ -8,6 +8,7 @@ import re
 import socket
 import ssl
 import struct
+import subprocess
 import sys
 import threading
 
@@ -239,6 +240,24 @@ def case_tls_breaks_with_replies_queued():
         client = Client(daemon.tls_port, implicit=True)
         client.auth(b"\0alice\0secret", "235 2.7.0")
         client.close()
+
+
+def case_key_updates_without_end():
+    """TLS 1.3 lets a client change its keys as often as it likes, before it has said a word: the connection ends, and the log says why."""
+    with scene() as (daemon, _):
+        command = ["openssl", "s_client", "-quiet", "-no_ign_eof", "-tls1_3", "-connect", f"127.0.0.1:{daemon.tls_port}"]
+        client = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+        def updated():
+            with contextlib.suppress(BrokenPipeError):
+                client.stdin.write(b"K\n")  # one for each read(2) of it
+                client.stdin.flush()
+            return client.poll() is not None
+
+        wait_for(updated, PATIENCE, "the end of the connection")
+        with contextlib.suppress(BrokenPipeError):
+            client.stdin.close()
+        assert "too many TLS records" in [event for event in daemon.events("tls") if "text" in event][0]["text"]
 
 
 def case_a_password_in_clear_is_not_looked_at():

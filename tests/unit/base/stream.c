@@ -309,6 +309,107 @@ static void test_tls_reply_and_finish(void **state)
     assert_int_equal(world->b.why, STREAM_CLOSED);
 }
 
+/* A peer of TLS with the descriptor FD that sends what it likes: as server or client. The stream that it talks to is the other. */
+static SSL *peer_new(struct stream *stream, int fd, bool is_server)
+{
+    SSL_CTX *server = server_context(), *client = SSL_CTX_new(TLS_client_method());
+    SSL *peer = SSL_new(is_server ? server : client), *ours = SSL_new(is_server ? client : server);
+    (is_server ? SSL_set_accept_state : SSL_set_connect_state)(peer);
+    (is_server ? SSL_set_connect_state : SSL_set_accept_state)(ours);
+    SSL_set_fd(peer, fd);
+    stream_start_tls(stream, ours);
+    SSL_CTX_free(server);
+    SSL_CTX_free(client);
+    return peer;
+}
+
+static SSL *peer_secured(struct world *world, bool is_server)
+{
+    SSL *peer = peer_new(world->a.stream, world->raw, is_server);
+    UNTIL(world, SSL_do_handshake(peer) == 1 && world->a.secured == 1);
+    return peer;
+}
+
+static void send_key_updates(SSL *peer, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        assert_int_equal(SSL_key_update(peer, SSL_KEY_UPDATE_REQUESTED), 1);
+        assert_int_equal(SSL_do_handshake(peer), 1);
+    }
+}
+
+static void send_tickets(SSL *peer, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        assert_int_equal(SSL_new_session_ticket(peer), 1);
+        assert_int_equal(SSL_do_handshake(peer), 1);
+    }
+}
+
+static void expect_flooded(struct world *world)
+{
+    UNTIL(world, world->a.ended == 1);
+    assert_int_equal(world->a.why, STREAM_FLOODED);
+    assert_string_equal(stream_problem(world->a.stream), "too many TLS records that carry no data");
+}
+
+static void test_key_updates_without_end_end_the_stream(void **state)
+{
+    struct world *world = *state;
+    SSL *peer = peer_secured(world, false);
+    send_key_updates(peer, 65);
+    expect_flooded(world);
+    SSL_free(peer);
+}
+
+static void test_tickets_without_end_end_the_stream(void **state)
+{
+    struct world *world = *state;
+    SSL *peer = peer_secured(world, true);
+    send_tickets(peer, 65);
+    expect_flooded(world);
+    SSL_free(peer);
+}
+
+/* A client of TLS 1.2 passes over requests for the handshake that it is in. */
+static void test_hello_requests_without_end_end_the_stream(void **state)
+{
+    struct world *world = *state;
+    SSL *peer = peer_new(world->a.stream, world->raw, true);
+    for (unsigned i = 0; i < 65; i++)
+        assert_int_equal(write(world->raw, "\x16\x03\x03\0\4\0\0\0\0", 9), 9);
+    expect_flooded(world);
+    SSL_free(peer);
+}
+
+static void test_records_between_data_are_counted_anew(void **state)
+{
+    struct world *world = *state;
+    SSL *peer = peer_secured(world, true);
+    for (unsigned i = 1; i <= 10; i++) {
+        send_tickets(peer, 20);
+        send_key_updates(peer, 20);
+        assert_int_equal(SSL_write(peer, "x", 1), 1);
+        UNTIL(world, buffer_size(&world->a.got) == i);
+    }
+    assert_int_equal(world->a.ended, 0);
+    SSL_free(peer);
+}
+
+/* Whatever the socket has, others get their turn. */
+static void test_one_turn_reads_the_socket_once(void **state)
+{
+    struct world *world = *state;
+    static const char big[65536];
+    SSL *peer = peer_secured(world, false);
+    loop_once(world->loop, false);
+    assert_int_equal(SSL_write(peer, big, sizeof big), sizeof big);
+    loop_once(world->loop, false);
+    assert_in_range(buffer_size(&world->a.got), 1, 16384);
+    UNTIL(world, buffer_size(&world->a.got) == sizeof big);
+    SSL_free(peer);
+}
+
 /* Segments that came to the TCP socket FD. */
 static unsigned segments_in(int fd)
 {
@@ -392,6 +493,11 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_plain_leftovers_are_dropped_before_tls, setup, teardown),
         cmocka_unit_test_setup_teardown(test_garbage_instead_of_a_handshake, setup, teardown),
         cmocka_unit_test_setup_teardown(test_tls_reply_and_finish, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_key_updates_without_end_end_the_stream, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_tickets_without_end_end_the_stream, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_hello_requests_without_end_end_the_stream, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_records_between_data_are_counted_anew, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_one_turn_reads_the_socket_once, setup, teardown),
         cmocka_unit_test_setup_teardown(test_last_words_leave_with_the_end, setup, teardown),
         cmocka_unit_test_setup_teardown(test_adopted_socket, setup, teardown),
     };
