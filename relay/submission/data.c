@@ -13,7 +13,7 @@ void data_command(struct session *session, struct span argument)
     } else {
         session_enter(session, SESSION_DATA);
         body_begin(session);
-        session->idle_commands = 0;
+        session->idle_commands = session->refusals = 0;
         session_reply(session, "354 end with a line that has only a dot");
     }
 }

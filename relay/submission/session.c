@@ -27,6 +27,7 @@
 #define SESSION_REPLIES_MAX  16384 /* replies that gather before they are sent in any case */
 #define SESSION_REPLY_MAX    1024  /* one reply line */
 #define SESSION_PENDING_MAX  65536 /* replies that the client does not read: beyond, its commands wait */
+#define SESSION_REFUSALS_MAX 1000  /* between two messages, and one more for each recipient that a message may have; then 421 */
 #define SESSION_HANDSHAKE_MS 30000
 #define SESSION_LINGER_MS    5000
 #define SESSION_STALLED_MS   300000
@@ -135,6 +136,8 @@ void session_refuse(struct session *session, const char *recipient, const char *
     log_string(&entry, "reply", text);
     log_end(&entry);
     session_reply(session, text);
+    if (++session->refusals > session->listener->max_recipients + SESSION_REFUSALS_MAX && !session->ending)
+        session->ending = "421 4.7.0 too many refusals; the connection is closed";
 }
 
 void session_reset(struct session *session)

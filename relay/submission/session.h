@@ -51,7 +51,8 @@ struct session {
     struct login *login;             /* a password was judged, and policy is asked about it (auth.c); or NULL */
     struct transaction *transaction; /* from MAIL on, or NULL */
     unsigned errors;                 /* bad commands so far */
-    unsigned idle_commands;          /* NOOP, RSET and the like since the last message */
+    unsigned idle_commands;          /* EHLO, NOOP, RSET and the like since the last message */
+    unsigned refusals;               /* since the last message */
     unsigned auth_failures;
     unsigned messages;    /* transactions that MAIL began */
     size_t in_hand;       /* bytes at the front of the input that the command being carried out takes */
@@ -90,7 +91,8 @@ void session_replyf(struct session *session, const char *format, ...) __attribut
 /* Replies TEXT to a command that was wrong; the listener's max-errors'th such gets 421 4.7.0 instead, and the session ends. */
 void session_error(struct session *session, const char *text);
 
-/* Refuses what was asked for a reason outside the protocol: replies TEXT and logs it. RECIPIENT may be NULL. */
+/* Refuses what was asked for a reason outside the protocol: replies TEXT and logs it. RECIPIENT may be NULL. Behind far more refusals
+ * than a message has recipients the session ends with a 421 once the command is done. */
 void session_refuse(struct session *session, const char *recipient, const char *text);
 
 /* Replies TEXT (NULL: nothing) and ends the session once it is sent. */

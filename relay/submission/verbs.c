@@ -34,8 +34,8 @@ struct verb {
 };
 
 static const struct verb verbs[COMMAND_VERBS] = {
-    [COMMAND_EHLO] = { ehlo_command, 0, ANY, NULL },
-    [COMMAND_HELO] = { ehlo_command_helo, 0, ANY, NULL },
+    [COMMAND_EHLO] = { ehlo_command, LEADS_NOWHERE, ANY, NULL },
+    [COMMAND_HELO] = { ehlo_command_helo, LEADS_NOWHERE, ANY, NULL },
     [COMMAND_STARTTLS] = { starttls_command, NEEDS_HELO, BIT(SESSION_READY), "503 5.5.1 STARTTLS inside a transaction" },
     [COMMAND_AUTH] = { auth_command, NEEDS_TLS | NEEDS_HELO, BIT(SESSION_READY), "503 5.5.1 AUTH inside a transaction" },
     [COMMAND_MAIL] = { mail_command, NEEDS_HELO | NEEDS_LOGIN, BIT(SESSION_READY), "503 5.5.1 the transaction has a sender" },

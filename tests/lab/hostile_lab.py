@@ -222,7 +222,7 @@ def case_a_report_keeps_the_rule():
 def case_tls_breaks_with_replies_queued():
     """A reset, an end and garbage in the middle of TLS, with half a command read and replies that the client never read: freed once, and others are
     served."""
-    with scene(listener="max-connections-per-client = 1000") as (daemon, _):
+    with scene(listener="max-connections-per-client = 1000 max-errors = 10000") as (daemon, _):
         for i in range(30):
             raw = socket.create_connection(("127.0.0.1", daemon.tls_port), PATIENCE)
             duplicate = raw.dup()
@@ -458,6 +458,19 @@ def case_a_thousand_recipients_and_more():
         assert client.ended()
         client.close()
         assert not daemon.events("accepted") and not receiver.messages
+
+
+def case_refusals_of_a_batch_end_it():
+    """Recipients that policy refuses many at a time: the one that is too many ends the connection in the middle of its batch."""
+    limit = 'limit few { key = client count = recipients rate = "5/1h" burst = 5 then = reject }\n'
+    with scene(sections=limit, listener="max-recipients = 10") as (daemon, _):
+        client = Client(daemon.open_port)
+        client.expect("250 2.1.0", b"MAIL FROM:<alice@example.net>\r\n")
+        client.send(b"".join(b"RCPT TO:<r%d@example.com>\r\n" % i for i in range(1100)))
+        for prefix in ["250 2.1.5"] * 5 + ["550 5.7.1"] * 1011 + ["421 4.7.0 too many refusals"]:
+            client.expect(prefix)
+        assert client.ended()
+        assert len(daemon.events("rejected")) == 1011
 
 
 def nested(depth):
