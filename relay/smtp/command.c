@@ -129,10 +129,12 @@ static enum command_fault read_ret(void *command, struct span value)
     return mail->ret == COMMAND_RET_UNSET ? COMMAND_BAD_PARAMETER : COMMAND_FINE;
 }
 
+/* The length is that of what is sent: the next server would refuse a longer one. */
 static enum command_fault read_envid(void *command, struct span value)
 {
     struct command_mail *mail = command;
-    return command_xtext_decode(value, mail->envid, sizeof mail->envid) ? COMMAND_FINE : COMMAND_BAD_PARAMETER;
+    bool fits = value.n <= SMTP_ENVID_MAX && command_xtext_decode(value, mail->envid, sizeof mail->envid);
+    return fits ? COMMAND_FINE : COMMAND_BAD_PARAMETER;
 }
 
 /* One element of NOTIFY's list, or 0. */
@@ -175,7 +177,7 @@ static enum command_fault read_orcpt(void *command, struct span value)
 {
     struct command_rcpt *rcpt = command;
     size_t type = span_find(value, ';');
-    if (!type || type + 1 >= value.n || type + 1 >= sizeof rcpt->orcpt)
+    if (!type || type + 1 >= value.n || value.n > SMTP_ORCPT_MAX)
         return COMMAND_BAD_PARAMETER;
     for (size_t i = 0; i < type; i++)
         if (!is_graphic(value.p[i]) || strchr("()<>@,:\\\".[]+=", value.p[i]))

@@ -15,8 +15,8 @@ enum {
     SMTP_REPLY_LINES_MAX = 128,     /* lines of one reply that we accept */
     SMTP_REPLY_TEXT_SIZE = 512,     /* what is kept of a reply's text, with its NUL */
     SMTP_TEXT_LINE_MAX = 998,       /* a line of text without CRLF as the standard wants it; longer ones pass unchanged */
-    SMTP_ENVID_MAX = 100,           /* RFC 3461 4.4, as xtext decoded */
-    SMTP_ORCPT_MAX = 500,           /* RFC 3461 4.2 */
+    SMTP_ENVID_MAX = 100,           /* RFC 3461 4.4, as xtext, which decoded is never longer */
+    SMTP_ORCPT_MAX = 500,           /* RFC 3461 4.2, likewise */
     SMTP_ENHANCED_SIZE = 12,        /* "5.123.123" and a NUL */
 };
 

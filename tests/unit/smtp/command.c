@@ -114,6 +114,7 @@ static const struct {
     { SPAN("FROM:<a@b> ="), COMMAND_UNKNOWN_PARAMETER, { .size = 0 } },
     /* what decodes to control bytes, or is no xtext */
     { SPAN("FROM:<a@b> ENVID=" X100 "x"), COMMAND_BAD_PARAMETER, { .size = 0 } },
+    { SPAN("FROM:<a@b> ENVID=+41" X50 X10 X10 X10 X10 "xxxxxxxx"), COMMAND_BAD_PARAMETER, { .size = 0 } },
     { SPAN("FROM:<a@b> ENVID=a+0A"), COMMAND_BAD_PARAMETER, { .size = 0 } },
     { SPAN("FROM:<a@b> ENVID=a+00"), COMMAND_BAD_PARAMETER, { .size = 0 } },
     { SPAN("FROM:<a@b> ENVID=a+G1"), COMMAND_BAD_PARAMETER, { .size = 0 } },
@@ -181,6 +182,10 @@ static const struct {
     { SPAN("TO:<a@b> ORCPT=x"), false, COMMAND_BAD_PARAMETER, { .notify = 0 } },
     { SPAN("TO:<a@b> ORCPT=rf+0Ac822;x"), false, COMMAND_BAD_PARAMETER, { .notify = 0 } },
     { SPAN("TO:<a@b> ORCPT=rfc822;" X500), false, COMMAND_BAD_PARAMETER, { .notify = 0 } },
+    { SPAN("TO:<a@b> ORCPT=rfc822;+41" X100 X100 X100 X100 X50 X10 X10 X10 X10 "x"),
+      false,
+      COMMAND_BAD_PARAMETER,
+      { .notify = 0 } },
     { SPAN("TO:<a@b> ORCPT=" X500 ";x"), false, COMMAND_BAD_PARAMETER, { .notify = 0 } },
 };
 
