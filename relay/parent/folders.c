@@ -70,7 +70,8 @@ static bool make(const char *key, const char *path, const char *user, mode_t mod
     if (!make_path(path, mode))
         return refuse(key, path, "made");
     if (keep_user && faccessat(AT_FDCWD, path, W_OK | X_OK, AT_EACCESS) != 0 && errno != EROFS)
-        return refuse(key, path, "written to"); /* a disk that has become read-only is the queue's to tell, and may be better soon */
+        return refuse(key, path,
+                      "written to"); /* a disk that has become read-only is the queue's to tell, and may be better soon */
     if (keep_user || !user)
         return true;
     struct stat status;
