@@ -259,6 +259,7 @@ uint32_t pair_record(struct queue *queue, struct pair *pair, const struct outcom
 bool pair_flush(struct store *store, struct pair *pair)
 {
     struct span bytes = buffer_span(&pair->pending);
+    log_flush(); /* what the spool knows people have heard of: a crash in between tells it twice, and not never */
     if (!open_log(store, pair) || !outcome_append(pair->log_fd, bytes)) {
         fail(pair);
         return false;
