@@ -172,11 +172,13 @@ unsigned visitor_user(const struct visitor *visitor)
     return visitor->user;
 }
 
-/* Whichever spelling of an account's name somebody types, what is asked for is the one that policy knows. */
+/* Whichever spelling of an account's name somebody types, what is asked for is the one that policy knows. A realm alone names nobody: it stays,
+ * since an empty name would be everybody. */
 static void name_account(const struct visitor *visitor, struct admin_ask *ask)
 {
     struct span name = conf_account_name(visitor_control(visitor)->role->conf, span_of(ask->account));
-    ask->account[name.n] = '\0';
+    if (name.n)
+        ask->account[name.n] = '\0';
 }
 
 static void readable(void *context)

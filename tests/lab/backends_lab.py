@@ -10,7 +10,7 @@ import threading
 
 from case import main
 from damage_lab import private_mount
-from submit import connect
+from submit import connect, message, submit
 from suspension_lab import login_refusal
 from world import Skip, World, which
 
@@ -81,6 +81,10 @@ def case_a_realm_is_no_second_account():
             assert login_refusal(daemon, name, "secret")[0] == 525, name
         assert login_refusal(daemon, "carol@other.example", "secret") is None
         assert login_refusal(daemon, "carol@relay.example.net@relay.example.net", "secret")[0] == 535
+        submit(daemon, "printer@example.net", ["bob@dead.example"], message(), open_listener=True)
+        daemon.cli("queue", "hold", "--all")
+        assert len(daemon.cli("queue", "list", "--client", "127.0.0.1", json_output=True)) == 1
+        assert daemon.cli("queue", "remove", "--account", "@relay.example.net", "--client", "127.0.0.1") == "0 messages\n", "a realm alone is nobody's name"
 
 
 SASLAUTHD = "mount -t tmpfs tmpfs /run; mkdir /run/saslauthd; mount --bind {folder} /run/saslauthd"
