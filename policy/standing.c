@@ -443,15 +443,14 @@ void standing_open(struct standing *standing, const char *folder)
     standing_file_each(fd, restore, standing);
 }
 
-/* FAILED attempts to write records, the last for ERROR. One that always fails is behind the others from now on. */
-static void note_failures(struct standing *standing, size_t failed, int error)
+/* Writing FAILED for ERROR, or went well. A record that always fails is behind the others from now on. */
+static void note_failure(struct standing *standing, bool failed, int error)
 {
     if (failed) {
         struct list *first = standing->stale.next;
         list_remove(first);
         list_append(&standing->stale, first);
-        log_say(LOG_ERROR, "error",
-                "the records of %zu accounts cannot be written: %s; they hold all the same, and are tried again", failed,
+        log_say(LOG_ERROR, "error", "records of accounts cannot be written: %s; they hold all the same, and are tried again",
                 strerror(error));
     } else if (standing->pause) {
         log_say(LOG_INFO, "notice", "the records of accounts are written again");
@@ -462,10 +461,21 @@ static void note_failures(struct standing *standing, size_t failed, int error)
     standing->rest = standing->pause;
 }
 
+/* The records of WRITTEN are on the disk, or, where its folder could not be synced, stale again. */
+static void settle_written(struct standing *standing, struct list *written, bool synced)
+{
+    LIST_EACH(node, written) {
+        list_remove(node);
+        if (!synced)
+            list_append(&standing->stale, node);
+    }
+}
+
 void standing_flush(struct standing *standing, bool all)
 {
     int64_t until_ms = clock_monotonic_ms() + FLUSH_MS;
-    size_t failed = 0;
+    struct list written;
+    bool failed = false;
     int error = 0;
     if (standing->folder < 0 || list_empty(&standing->stale))
         return;
@@ -473,15 +483,19 @@ void standing_flush(struct standing *standing, bool all)
         standing->rest--;
         return;
     }
+    list_init(&written);
     LIST_EACH(node, &standing->stale) {
-        if (!write_record(standing, LIST_ENTRY(node, struct record, stale))) {
+        if (write_record(standing, LIST_ENTRY(node, struct record, stale))) {
+            list_append(&written, node);
+        } else {
             error = errno;
-            failed++;
+            failed = true;
         }
         if (!all && (failed || clock_monotonic_ms() >= until_ms))
             break;
     }
-    if (fsync(standing->folder) != 0)
-        log_say(LOG_ERROR, "error", "policy's folder cannot be synced: %s", strerror(errno));
-    note_failures(standing, failed, error);
+    bool synced = fsync(standing->folder) == 0;
+    error = synced ? error : errno;
+    settle_written(standing, &written, synced);
+    note_failure(standing, failed || !synced, error);
 }
