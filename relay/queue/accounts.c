@@ -16,14 +16,18 @@
 struct accounts {
     struct queue *queue;
     struct ipc *policy; /* NULL: away */
-    struct map *held;   /* by name; a name is the value, too */
+    struct map *held;   /* struct held, by name */
     struct map *hashes; /* of their names, as entries have them */
-    struct map *fresh;  /* of these, those that were suspended since all messages were looked at last */
+    uint32_t suspensions;
     struct map *before; /* while policy tells anew: those that were held, and are not told yet; else NULL */
     struct map *good;   /* struct replies_good, by client and account */
     struct visit visit;
     struct timer pump;
     unsigned looked, read; /* in this round */
+};
+
+struct held {
+    uint32_t number; /* of the suspension; 0: told when the two met, and it may be older than any release */
 };
 
 struct accounts *accounts_new(struct queue *queue)
@@ -32,7 +36,6 @@ struct accounts *accounts_new(struct queue *queue)
     accounts->queue = queue;
     accounts->held = map_new(0);
     accounts->hashes = map_new(0);
-    accounts->fresh = map_new(0);
     accounts->good = map_new(ACCOUNTS_GOOD);
     return accounts;
 }
@@ -45,7 +48,6 @@ void accounts_free(struct accounts **accounts)
     timer_fini(&(*accounts)->pump);
     map_free(&(*accounts)->held, free);
     map_free(&(*accounts)->hashes, NULL);
-    map_free(&(*accounts)->fresh, NULL);
     map_free(&(*accounts)->before, NULL);
     map_free(&(*accounts)->good, free);
     free(*accounts);
@@ -76,22 +78,27 @@ static struct span hash_key(const uint32_t *hash)
     return span_make((const char *)hash, sizeof *hash);
 }
 
-/* Is the account of ENVELOPE among NAMES? */
-static bool is_of(const struct map *names, const struct envelope *envelope)
+/* The suspension of the account of ENVELOPE, or NULL. */
+static const struct held *held_of(const struct accounts *accounts, const struct envelope *envelope)
 {
     char name[QUEUE_POLICY_ACCOUNT_SIZE];
-    if (!envelope->account[0] || !map_count(names))
-        return false;
+    if (!envelope->account[0] || !map_count(accounts->held))
+        return NULL;
     normal(envelope->account, sizeof envelope->account, name);
-    return map_get(names, span_of(name)) != NULL;
+    return map_get(accounts->held, span_of(name));
+}
+
+uint32_t accounts_suspensions(const struct queue *queue)
+{
+    return queue->accounts->suspensions;
 }
 
 /* What a person released goes on in spite of the suspension of that time, not of one that came later. */
 void accounts_consider(struct queue *queue, struct entry *entry, const struct envelope *envelope)
 {
     const struct accounts *accounts = queue->accounts;
-    bool held = is_of(accounts->held, envelope);
-    if (entry->freed && is_of(accounts->fresh, envelope))
+    const struct held *held = held_of(accounts, envelope);
+    if (held && entry->freed && entry->freed_at < held->number)
         entry->freed = false;
     if (held && !entry->held && !entry->freed)
         intervene_suspend(queue, entry, ACCOUNTS_WHY);
@@ -105,7 +112,7 @@ static bool look(void *context, struct entry *entry)
     if (accounts->looked >= ROUND_MAX || accounts->read >= ENVELOPE_MAX)
         return false;
     accounts->looked++;
-    bool freed = entry->freed && !map_count(accounts->fresh);
+    bool freed = entry->freed && entry->freed_at == accounts->suspensions;
     bool of_others = entry->held || freed || !map_get(accounts->hashes, hash_key(&entry->sender));
     if (!entry->suspended && of_others)
         return true;
@@ -125,8 +132,6 @@ static void go_on(void *context)
         return;
     }
     visit_end(&accounts->visit);
-    map_free(&accounts->fresh, NULL);
-    accounts->fresh = map_new(0);
 }
 
 /* All messages are gone through from the first on, in the next rounds. */
@@ -179,11 +184,10 @@ void accounts_hold(struct queue *queue, const struct account_hold *hold)
         map_remove(accounts->before, span_of(name));
     if (!*name || map_get(accounts->held, span_of(name)))
         return;
-    char *kept = text_dup(span_of(name));
-    map_put(accounts->held, span_of(name), kept, NULL);
+    struct held *held = text_zalloc(sizeof *held);
+    held->number = accounts->before ? 0 : ++accounts->suspensions;
+    map_put(accounts->held, span_of(name), held, NULL);
     add_hash(accounts, span_of(name), NULL);
-    if (!accounts->before) /* what is told when the two meet may be older than a release */
-        map_put(accounts->fresh, span_of(name), accounts, NULL);
     begin(accounts);
 }
 

@@ -31,6 +31,9 @@ void accounts_hold(struct queue *queue, const struct account_hold *hold);
 void accounts_let_go(struct queue *queue, const struct account_free *free);
 void accounts_told(struct queue *queue);
 
+/* How many accounts policy has suspended since the process began: what is released now is held again by later ones only. */
+uint32_t accounts_suspensions(const struct queue *queue);
+
 /* ENTRY, with ENVELOPE, has come, or is known again after a restart: is it held because of its account, or no more? Its units must be
  * there. */
 void accounts_consider(struct queue *queue, struct entry *entry, const struct envelope *envelope);

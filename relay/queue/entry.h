@@ -22,6 +22,7 @@ struct entry {
     int64_t over_ms;      /* recovered ones: when an attempt first failed beyond the lifetime; 0: not yet */
     struct unit *units;   /* its recipients without a final outcome, but for those whose bounce is being written */
     uint32_t live;        /* recipients without a final outcome */
+    uint32_t freed_at;    /* how many suspensions there had been when a person released it (accounts_suspensions) */
     uint16_t notices;     /* reports about it that are to be written, or are being written */
     uint8_t gathering;    /* of these, those that wait for more to tell of */
     bool recovered : 1;   /* known from an earlier process: born_ms comes from the wall clock */

@@ -8,6 +8,7 @@
 
 #include "../base/clock.h"
 #include "../smtp/address.h"
+#include "accounts.h"
 #include "domain.h"
 #include "envelopes.h"
 #include "fair.h"
@@ -66,7 +67,10 @@ static bool release(struct queue *queue, struct entry *entry, const char *why)
 bool intervene_release(struct queue *queue, struct entry *entry, const char *why)
 {
     bool released = release(queue, entry, why);
-    entry->freed = entry->freed || released;
+    if (released) {
+        entry->freed = true;
+        entry->freed_at = accounts_suspensions(queue);
+    }
     return released;
 }
 
