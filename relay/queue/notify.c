@@ -3,8 +3,9 @@
  * attempt at them, never a report. Where the report cannot be stored it is tried again; nothing is forgotten meanwhile, since the
  * recipients still count as not finished.
  *
- * A message to many gets few reports: while more of it is on its way, the recipients that failed, or were handed on, are gathered for half
- * of the message's age, in bounds. So the reports of one message grow rarer, and what is over at once is told at once. */
+ * A message to many gets few reports: while more of it is on its way, the recipients that failed are gathered for half of the message's age,
+ * in bounds. So the reports of one message grow rarer, and what is over at once is told at once. Who was handed on is noted as delivered
+ * already, and nothing would remember a report that waits. */
 #include "notify.h"
 
 #include "../base/clock.h"
@@ -13,10 +14,12 @@
 #include "../smtp/content.h"
 #include "arrive.h"
 #include "envelopes.h"
+#include "fair.h"
 #include "original.h"
 #include "report.h"
 #include "retry.h"
 #include "settle.h"
+#include "site.h"
 #include "unit.h"
 
 #include <stdlib.h>
@@ -168,23 +171,29 @@ static uint32_t settle_silent(struct queue *queue, struct notice *notice)
 
 static void start_waiting(struct queue *queue);
 
-/* Is some of ENTRY on its way, so that more may fail soon? */
+/* May UNIT fail soon? */
+static bool is_on_its_way(const struct unit *unit)
+{
+    bool waits = unit->state == UNIT_SCHEDULED || unit->state == UNIT_HELD;
+    return !waits && !(unit->state == UNIT_READY && site_rests(unit->flow->site));
+}
+
 static bool is_under_way(const struct entry *entry)
 {
     for (const struct unit *unit = entry->units; unit; unit = unit->next)
-        if (unit->state != UNIT_SCHEDULED && unit->state != UNIT_HELD)
+        if (is_on_its_way(unit))
             return true;
     return false;
 }
 
-/* The notice of ENTRY and KIND that is gathered and has room for COUNT more recipients, or NULL. */
-static struct notice *gathered_of(const struct queue *queue, const struct entry *entry, enum report_kind kind, uint32_t count)
+/* The notice of ENTRY that is gathered and has room for COUNT more recipients, or NULL. */
+static struct notice *gathered_of(const struct queue *queue, const struct entry *entry, uint32_t count)
 {
     const struct list *all = &queue->notify->gathering;
     unsigned looked = 0;
     for (struct list *node = all->previous; node != all && looked < GATHER_LOOK; node = node->previous, looked++) {
         struct notice *notice = LIST_ENTRY(node, struct notice, node);
-        if (notice->entry == entry && notice->kind == kind && notice->count + count <= GATHER_ITEMS)
+        if (notice->entry == entry && notice->count + count <= GATHER_ITEMS)
             return notice;
     }
     return NULL;
@@ -228,8 +237,8 @@ static void gather_more(struct queue *queue, struct notice *notice)
 /* NOTICE, which tells of somebody, is gathered with others of its message or goes its way. */
 static void enter(struct queue *queue, struct notice *notice)
 {
-    bool is_gathered = notice->kind != REPORT_DELAYED;
-    struct notice *other = notice->entry->gathering ? gathered_of(queue, notice->entry, notice->kind, notice->count) : NULL;
+    bool is_gathered = notice->kind == REPORT_FAILED;
+    struct notice *other = is_gathered && notice->entry->gathering ? gathered_of(queue, notice->entry, notice->count) : NULL;
     if (other) {
         for (uint32_t i = 0; i < notice->count; i++)
             add(other, notice->items[i]);

@@ -30,7 +30,7 @@ static void a_message_to_many_gets_few_reports(void **state)
     world_say(world, DELIVERY_PERMANENT, "5.1.1", "550 5.1.1 no such user");
     world_send_envelope(world, &envelope, SPAN(WORLD_CONTENT));
     WORLD_UNTIL(world, world_logged(world, "event=bounced", "to=x@") == MANY && entries_count(world->queue) == 0);
-    assert_in_range(world_logged(world, "event=accepted", "report=bounced"), 1, 4);
+    assert_in_range(world_logged(world, "event=accepted", "report=bounced"), 1, 10);
     world_free(&world);
 }
 
@@ -48,9 +48,32 @@ static void removed_before_its_report(void **state)
     world_outcome(world, 0, &world->assigns[0].assign, 0, "");
     world_next(world, 0, 1);
     WORLD_UNTIL(world, world->queue->recipients[UNIT_SENDING] == 0);
+    bool gathered = entry_find(world->queue, id)->gathering; /* a second has not passed, on most machines */
     assert_int_equal(world_ask_id(world, ADMIN_QUEUE_REMOVE, id), ADMIN_DONE);
     WORLD_UNTIL(world, entries_count(world->queue) == 0);
-    assert_int_equal(world_logged(world, "event=accepted", "report="), 0);
+    assert_int_equal(world_logged(world, "event=accepted", "report="), !gathered);
+    world_free(&world);
+}
+
+/* What was handed on is told at once: the disk knows it as delivered, and nothing else would remember. */
+static void a_success_does_not_wait(void **state)
+{
+    (void)state;
+    struct world *world = world_new("");
+    struct envelope envelope;
+    world->manual = true;
+    world_envelope(&envelope, "alice", "alice@here.example", "");
+    envelope_add(&envelope, "bob@there.example", COMMAND_NOTIFY_SUCCESS, NULL);
+    envelope_add(&envelope, "carol@else.example", COMMAND_NOTIFY_SUCCESS, NULL);
+    struct uid id = world_send_envelope(world, &envelope, SPAN(WORLD_CONTENT));
+    WORLD_UNTIL(world, world->opens == 2);
+    world_next(world, 0, 1);
+    WORLD_UNTIL(world, world->nassigns == 1);
+    world_outcome(world, 0, &world->assigns[0].assign, 0, "");
+    world_next(world, 0, 1);
+    WORLD_UNTIL(world, world_logged(world, "event=delivered", NULL) == 1);
+    assert_int_equal(entry_find(world->queue, id)->gathering, 0);
+    WORLD_UNTIL(world, world_logged(world, "event=accepted", "report=relayed") == 1);
     world_free(&world);
 }
 
@@ -235,6 +258,7 @@ int main(void)
         WORLD_TEST(the_null_sender_gets_none),
         WORLD_TEST(a_message_to_many_gets_few_reports),
         WORLD_TEST(removed_before_its_report),
+        WORLD_TEST(a_success_does_not_wait),
         WORLD_TEST(a_report_that_fails_ends_there),
         WORLD_TEST(notify_is_heeded),
         WORLD_TEST(too_old_is_a_bounce),
