@@ -13,7 +13,7 @@ typedef void (*conf_complain)(void *context, const char *line);
  * files it names (certificates, keys, passwords) are not opened: see files.h. */
 struct conf *conf_read(const char *path, conf_complain complain, void *context);
 
-/* The same from TEXT; NAME stands for FILE in complaints. include() works relative to the current folder. */
+/* The same from TEXT; NAME stands for FILE in complaints. */
 struct conf *conf_read_text(const char *name, struct span text, conf_complain complain, void *context);
 
 /* Complains "FILE:LINE: WHAT" of KEY in SECTION "TITLE" ("" where there is none), which is right as such but cannot be had: a file that it

@@ -149,6 +149,13 @@ static bool lets(const char *filter, struct span value)
     return !filter[0] || span_equal_nocase(span_of(filter), value);
 }
 
+/* The same for addresses, whose domains may be written in two ways. */
+static bool lets_address(const char *filter, struct span address)
+{
+    char wanted[ADDRESS_KEY_SIZE], found[ADDRESS_KEY_SIZE];
+    return !filter[0] || span_equal_nocase(address_key(span_of(filter), wanted), address_key(address, found));
+}
+
 /* Is one of the recipients that ENTRY still has what the filters want? */
 static bool fits_recipient(struct queue *queue, const struct admin_ask *ask, const struct entry *entry,
                            const struct envelope *envelope)
@@ -161,7 +168,7 @@ static bool fits_recipient(struct queue *queue, const struct admin_ask *ask, con
             if (recipient >= envelope->nrecipients)
                 continue;
             struct span address = span_of(envelope->recipients[recipient].address);
-            if (lets(ask->recipient, address) &&
+            if (lets_address(ask->recipient, address) &&
                 (!ask->site[0] || lets(ask->site, span_of(describe_site_name(queue, envelope, address)))))
                 return true;
         }
@@ -182,7 +189,7 @@ static bool fits(struct queue *queue, const struct job_of_admin *job, const stru
         return true;
     const struct envelope *envelope = envelopes_get(queue, entry, NULL);
     return envelope && lets(ask->account, span_of(envelope->account)) && lets(ask->client, span_of(envelope->client)) &&
-           lets(ask->sender, span_of(envelope->sender)) && fits_recipient(queue, ask, entry, envelope);
+           lets_address(ask->sender, span_of(envelope->sender)) && fits_recipient(queue, ask, entry, envelope);
 }
 
 static bool has_filter(const struct admin_ask *ask)

@@ -13,6 +13,7 @@
 #include "../base/clock.h"
 #include "../base/text.h"
 #include "../message/received.h"
+#include "../smtp/address.h"
 #include "../smtp/content.h"
 #include "ask_policy.h"
 #include "ask_queue.h"
@@ -66,11 +67,12 @@ static void set_deadline(struct session *session)
 static bool may_report(const struct session *session)
 {
     const struct envelope *envelope = &session->transaction->envelope;
-    struct span address = span_of(session->front->conf->policy.report_address);
+    char wanted[ADDRESS_KEY_SIZE], found[ADDRESS_KEY_SIZE];
+    struct span address = address_key(span_of(session->front->conf->policy.report_address), wanted);
     if (!address.n || session->listener->auth != CONF_AUTH_NONE)
         return false;
     for (size_t i = 0; i < envelope->nrecipients; i++)
-        if (span_equal_nocase(span_of(envelope->recipients[i].address), address))
+        if (span_equal_nocase(address_key(span_of(envelope->recipients[i].address), found), address))
             return true;
     return false;
 }
