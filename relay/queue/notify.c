@@ -248,20 +248,17 @@ static void enter(struct queue *queue, struct notice *notice)
     }
     notice->queue = queue;
     notice->entry->notices++;
-    if (is_gathered && is_under_way(notice->entry))
+    if (is_gathered && notice->entry->gathering < UINT8_MAX && is_under_way(notice->entry))
         gather_more(queue, notice);
     else
         list_append(&queue->notify->waiting, &notice->node);
 }
 
-/* Nothing of ENTRY is under way any more: what was gathered of it goes its way. */
+/* Nothing of ENTRY is under way any more: what was gathered of it goes its way; what is not found among so many, with the next tick. */
 static void end_gathering_of(struct queue *queue, const struct entry *entry)
 {
-    LIST_EACH(node, &queue->notify->gathering) {
-        struct notice *notice = LIST_ENTRY(node, struct notice, node);
-        if (notice->entry == entry)
-            hand_on(queue, notice);
-    }
+    for (struct notice *notice; (notice = gathered_of(queue, entry, 0));)
+        hand_on(queue, notice);
 }
 
 void notify_send(struct queue *queue, struct notice *notice)
