@@ -34,6 +34,14 @@ bool span_ends_nocase(struct span span, struct span suffix)
     return span.n >= suffix.n && same_nocase(span.p + (span.n - suffix.n), suffix.p, suffix.n);
 }
 
+bool span_is_ascii(struct span span)
+{
+    unsigned char bits = 0;
+    for (size_t i = 0; i < span.n; i++)
+        bits |= (unsigned char)span.p[i];
+    return bits < 0x80;
+}
+
 struct span span_lower(struct span span, char *bytes)
 {
     for (size_t i = 0; i < span.n; i++)

@@ -66,6 +66,9 @@ bool span_starts_nocase(struct span span, struct span prefix);
 /* Does SPAN end with SUFFIX, but for the case of ASCII letters? */
 bool span_ends_nocase(struct span span, struct span suffix);
 
+/* Has SPAN no byte above 127? */
+bool span_is_ascii(struct span span);
+
 /* SPAN without the spaces and tabs at both ends. */
 struct span span_trim(struct span span);
 

@@ -307,6 +307,11 @@ bool client_is_committed(const struct client *client)
     return client->stage == STAGE_DOT;
 }
 
+bool client_is_doubted(const struct client *client)
+{
+    return client->doubted;
+}
+
 bool client_is_spent(const struct client *client)
 {
     return client->ehlo.mail_max && client->mails >= client->ehlo.mail_max;

@@ -70,6 +70,9 @@ bool client_is_ready(const struct client *client);
 /* Has the final dot been sent, and its reply not been seen: the message may have been delivered already? */
 bool client_is_committed(const struct client *client);
 
+/* Was something put off that the server lacks as far as was heard, though an EHLO might tell more? Others should not fail on it too. */
+bool client_is_doubted(const struct client *client);
+
 /* Has it had as many transactions as the server takes in a session (RFC 9422)? */
 bool client_is_spent(const struct client *client);
 

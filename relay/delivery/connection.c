@@ -79,6 +79,8 @@ static void turn(struct connection *connection)
         finish_well(connection, "the connection was to be ended");
     } else if (client_is_spent(connection->client)) {
         finish_well(connection, "the server takes no more messages over one connection");
+    } else if (client_is_doubted(connection->client)) {
+        finish_well(connection, "what the server takes was not heard; the next connection asks for it again");
     } else {
         report_next(pool->queue, connection->number, &connection->place);
         int64_t idle_ms = pool->conf->delivery.idle_timeout_ms;

@@ -21,18 +21,17 @@
 #define POST_DATA_GO_AHEAD 354
 #define XTEXT_MAX          2048 /* an encoded ENVID or ORCPT: three bytes for one */
 
-static bool is_ascii(const char *text)
-{
-    for (; *text; text++)
-        if ((unsigned char)*text > 127)
-            return false;
-    return true;
-}
-
 /* What it means that the server has not offered something: an EHLO that broke may have been an accident, and the next one may tell. */
 static enum delivery_verdict lacking(const struct client *client)
 {
     return client->setup.helo_unsure ? DELIVERY_TEMPORARY : DELIVERY_PERMANENT;
+}
+
+/* Settles recipient I, for whom the server lacks something. */
+static void settle_lacking(struct client *client, unsigned i, const struct reason *reason)
+{
+    transaction_settle(client->transaction, i, lacking(client), reason);
+    client->doubted = client->doubted || client->setup.helo_unsure;
 }
 
 /* May this server have the message at all? If not, what to say to the sender. */
@@ -59,7 +58,8 @@ static bool fits(const struct client *client, struct reason *ret_reason)
  * an 8-bit message that came with SMTPUTF8 is taken to need it. */
 static bool message_needs_utf8(const struct envelope *envelope)
 {
-    return (envelope->flags & ENVELOPE_SMTPUTF8) && (!is_ascii(envelope->sender) || (envelope->flags & ENVELOPE_8BIT));
+    return (envelope->flags & ENVELOPE_SMTPUTF8) &&
+           (!span_is_ascii(span_of(envelope->sender)) || (envelope->flags & ENVELOPE_8BIT));
 }
 
 /* Settles the recipients that need SMTPUTF8 where the server lacks it (RFC 6531 3.2). */
@@ -73,8 +73,8 @@ static void settle_utf8(struct client *client)
     reason_local(&reason, lacking(client) == DELIVERY_TEMPORARY ? "4.6.7" : "5.6.7",
                  "the message or its address is internationalized, which %s does not take (no SMTPUTF8)", client->setup.host);
     for (unsigned i = 0; i < transaction->count; i++)
-        if (message || !is_ascii(transaction_address(transaction, i)))
-            transaction_settle(transaction, i, lacking(client), &reason);
+        if (message || !span_is_ascii(span_of(transaction_address(transaction, i))))
+            settle_lacking(client, i, &reason);
 }
 
 /* The first recipient from I on that is to be named to the server; `count` where none is left. */
@@ -126,9 +126,10 @@ enum stage post_begin(struct client *client)
 {
     struct transaction *transaction = client->transaction;
     struct reason reason;
-    if (!fits(client, &reason))
-        transaction_settle_rest(transaction, lacking(client), &reason);
-    else
+    bool taken = fits(client, &reason);
+    for (unsigned i = 0; i < transaction->count && !taken; i++)
+        settle_lacking(client, i, &reason);
+    if (taken)
         settle_utf8(client);
     choose(client);
     client->pipelined = client->ehlo.offers & EHLO_PIPELINING;
@@ -145,7 +146,7 @@ static bool uses_utf8(const struct transaction *transaction)
         return false;
     bool needed = message_needs_utf8(&transaction->envelope);
     for (unsigned i = 0; !needed && i < transaction->count; i++)
-        needed = transaction->recipients[i].sent && !is_ascii(transaction_address(transaction, i));
+        needed = transaction->recipients[i].sent && !span_is_ascii(span_of(transaction_address(transaction, i)));
     return needed;
 }
 

@@ -46,6 +46,7 @@ struct client {
     bool secured;
     struct transaction *transaction; /* NULL: none is under way */
     uint64_t mails;                  /* MAIL commands so far */
+    bool doubted;                    /* client_is_doubted */
     unsigned domains;        /* different ones of recipients so far, with their hashes; counted where the server has a limit */
     uint64_t *domain_hashes; /* NULL: none; else room for SESSION_DOMAINS_MAX */
     unsigned at;             /* recipient whose reply is due */
