@@ -128,18 +128,10 @@ static int get_option(void *context, const char *plugin, const char *option, con
     return SASL_OK;
 }
 
-static bool is_ascii(struct span text)
-{
-    for (size_t i = 0; i < text.n; i++)
-        if ((unsigned char)text.p[i] > 0x7e)
-            return false;
-    return true;
-}
-
 /* From the name as the client writes it to the account's normal form. False where it can be no account's. */
 static bool name_account(const struct attempt_ground *ground, struct span given, char name[SCRAM_NAME_SIZE])
 {
-    if (ground->conf->auth.backend == CONF_BACKEND_SASLAUTHD && !is_ascii(given))
+    if (ground->conf->auth.backend == CONF_BACKEND_SASLAUTHD && !span_is_ascii(given))
         return false;
     return scram_name(conf_account_name(ground->conf, given), name);
 }

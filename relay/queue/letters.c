@@ -77,14 +77,6 @@ static void write_plain(const struct waiting *waiting, const char *hostname, boo
     }
 }
 
-static bool is_ascii(struct span text)
-{
-    for (size_t i = 0; i < text.n; i++)
-        if (text.p[i] & 0x80)
-            return false;
-    return true;
-}
-
 static void store(struct queue *queue, struct waiting *waiting);
 
 /* Tries the first that waits: where the disk takes it, the others follow. */
@@ -157,8 +149,8 @@ static void store(struct queue *queue, struct waiting *waiting)
 {
     struct envelope envelope;
     struct buffer plain, wire, bytes;
-    bool ascii = is_ascii(span_make(waiting->letter.text, waiting->letter.size)),
-         plain_to = is_ascii(span_of(waiting->letter.to));
+    bool ascii = span_is_ascii(span_make(waiting->letter.text, waiting->letter.size)),
+         plain_to = span_is_ascii(span_of(waiting->letter.to));
     envelope_init(&envelope);
     buffer_init(&plain, WIRE_MAX);
     buffer_init(&wire, WIRE_MAX);

@@ -143,14 +143,6 @@ static void add_ascii(struct buffer *out, struct span span)
     }
 }
 
-static bool is_ascii(struct span span)
-{
-    for (size_t i = 0; i < span.n; i++)
-        if ((unsigned char)span.p[i] >= 0x80)
-            return false;
-    return true;
-}
-
 /* Bytes of the UTF-8 character that FIRST begins, and the bits of FIRST that count. */
 static unsigned utf8_size(unsigned char first, unsigned *ret_bits)
 {
@@ -183,7 +175,7 @@ static void add_utf8_address(struct buffer *out, struct span address)
 
 static void add_address_field(struct buffer *out, const char *name, struct span address)
 {
-    if (is_ascii(address)) {
+    if (span_is_ascii(address)) {
         buffer_addf(out, "%s: rfc822; ", name);
         add_ascii(out, address);
     } else {
@@ -243,7 +235,7 @@ static void write_status(const struct report *report, struct buffer *out)
 
 static const char *encoding(struct span body)
 {
-    return is_ascii(body) ? "7bit" : "8bit";
+    return span_is_ascii(body) ? "7bit" : "8bit";
 }
 
 static void write_part(struct buffer *out, const char *boundary, const char *type, const char *description, struct span body)
@@ -296,8 +288,8 @@ unsigned report_write(const struct report *report, struct buffer *out)
     buffer_addf(&body, "--%s--\r\n", boundary);
     write_header(report, boundary, encoding(buffer_span(&body)), out);
     buffer_add(out, buffer_span(&body));
-    unsigned flags = is_ascii(buffer_span(out)) ? 0 : ENVELOPE_8BIT;
-    flags |= is_ascii(span_of(report->about->sender)) ? 0 : ENVELOPE_SMTPUTF8;
+    unsigned flags = span_is_ascii(buffer_span(out)) ? 0 : ENVELOPE_8BIT;
+    flags |= span_is_ascii(span_of(report->about->sender)) ? 0 : ENVELOPE_SMTPUTF8;
     buffer_fini(&part);
     buffer_fini(&body);
     return flags;

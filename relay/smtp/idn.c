@@ -10,18 +10,10 @@
 #include <idn2.h>
 #include <stdlib.h>
 
-static bool is_ascii(struct span text)
-{
-    unsigned char bits = 0;
-    for (size_t i = 0; i < text.n; i++)
-        bits |= (unsigned char)text.p[i];
-    return bits < 0x80;
-}
-
 struct span idn_ascii(struct span domain, char dest[SMTP_DOMAIN_SIZE])
 {
     char text[SMTP_DOMAIN_SIZE], *ascii = NULL;
-    if (is_ascii(domain))
+    if (span_is_ascii(domain))
         return domain;
     bool good = text_copy(text, sizeof text, domain) &&
                 idn2_lookup_u8((const uint8_t *)text, (uint8_t **)&ascii, IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL) == IDN2_OK &&
