@@ -28,3 +28,14 @@ const char *dns_status_enhanced(enum dns_status status)
 {
     return status < DNS_STATUSES ? statuses[status].enhanced : "4.4.3";
 }
+
+bool dns_next_record(struct span *rest, struct span *ret_record)
+{
+    if (rest->n < 2)
+        return false;
+    size_t n = (size_t)((unsigned char)rest->p[0] << 8 | (unsigned char)rest->p[1]);
+    struct span behind = span_skip(*rest, 2);
+    *ret_record = span_head(behind, n);
+    *rest = span_skip(behind, ret_record->n);
+    return ret_record->n == n;
+}

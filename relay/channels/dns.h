@@ -1,5 +1,5 @@
-/* Submission, queue, delivery and control ask, dns answers: where mail for a domain goes, and what addresses a host has. The only
- * code that sees a DNS answer's bytes is in the dns role.
+/* The other roles ask, dns answers: where mail for a domain goes, what addresses a host has, which certificates it says are its own. The
+ * only code that sees a DNS answer's bytes is in the dns role.
  *
  * If dns goes: what was asked is unanswered, which is the same as DNS_TIMEOUT. */
 #ifndef POSTERN_CHANNELS_DNS_H
@@ -9,8 +9,10 @@
 #include "../base/netaddr.h"
 #include "../smtp/limits.h"
 
-#define DNS_HOSTS_MAX     16 /* MX hosts of an answer, the most preferred ones */
-#define DNS_ADDRESSES_MAX 16 /* addresses of a host, IPv6 and IPv4 together */
+#define DNS_HOSTS_MAX     16   /* MX hosts of an answer, the most preferred ones */
+#define DNS_ADDRESSES_MAX 16   /* addresses of a host, IPv6 and IPv4 together */
+#define DNS_TLSA_BYTES    8192 /* of a host's TLSA records; what is beyond is left out */
+#define DNS_TXT_BYTES     4096 /* the same of TXT records */
 
 enum dns_status {
     DNS_OK,
@@ -43,6 +45,19 @@ struct dns_ask_address {
     char host[SMTP_DOMAIN_SIZE];
 };
 
+/* Which TLSA records that count (RFC 7672 2.2) has `host` for `port`? */
+struct dns_ask_tlsa {
+    uint64_t ticket;
+    uint16_t port;
+    char host[SMTP_DOMAIN_SIZE];
+};
+
+/* Which TXT records has `name`? */
+struct dns_ask_txt {
+    uint64_t ticket;
+    char name[SMTP_DOMAIN_SIZE];
+};
+
 struct dns_host {
     uint16_t preference;
     char name[SMTP_DOMAIN_SIZE]; /* lower case, no final dot */
@@ -60,20 +75,51 @@ struct dns_mx {
 };
 
 /* DNS_OK with at least one address; DNS_NXDOMAIN; DNS_NO_MAIL where the name has no address; or a temporary status where nothing
- * is known. One family's trouble does not hide the other's addresses. */
+ * is known. One family's trouble does not hide the other's addresses. `may_have_tlsa`: the answer is signed (DNSSEC), or the host is an
+ * alias, which may be: it may have TLSA records that count. */
 struct dns_address {
     uint64_t ticket;
     uint32_t status; /* enum dns_status */
     uint32_t ttl_s;
-    uint32_t count;
+    uint16_t count;
+    uint8_t may_have_tlsa;
     struct netaddr addresses[DNS_ADDRESSES_MAX]; /* port 0; sent in part */
 };
+
+/* DNS_OK with the records, all of one signed answer; DNS_NO_MAIL: it has none that count, and nothing follows; or a temporary status, when
+ * nothing may be sent to the host (RFC 7672 2.1.2). `base`: the name that the certificate is for, where the name counts. */
+struct dns_tlsa {
+    uint64_t ticket;
+    uint32_t status; /* enum dns_status */
+    uint32_t ttl_s;
+    uint32_t size;
+    char base[SMTP_DOMAIN_SIZE];
+    char records
+        [DNS_TLSA_BYTES]; /* each: two bytes of length, the more significant first, then its data (RFC 6698 2.1); sent in part */
+};
+
+/* DNS_OK with the records; DNS_NO_MAIL: there are none; DNS_NXDOMAIN; or a temporary status. */
+struct dns_txt {
+    uint64_t ticket;
+    uint32_t status; /* enum dns_status */
+    uint32_t ttl_s;
+    uint32_t size;
+    char records
+        [DNS_TXT_BYTES]; /* each: two bytes of length, the more significant first, then its strings, joined; sent in part */
+};
+
+/* Takes the first of *REST, which is what a message has in `records`, off. False where there is none. */
+bool dns_next_record(struct span *rest, struct span *ret_record);
 
 #define DNS_MESSAGES(X)                                                                                                          \
     X(DNS_ASK_MX, IPC_FRONT, struct dns_ask_mx, IPC_WHOLE(struct dns_ask_mx), false)                                             \
     X(DNS_ASK_ADDRESS, IPC_FRONT, struct dns_ask_address, IPC_WHOLE(struct dns_ask_address), false)                              \
+    X(DNS_ASK_TLSA, IPC_FRONT, struct dns_ask_tlsa, IPC_WHOLE(struct dns_ask_tlsa), false)                                       \
+    X(DNS_ASK_TXT, IPC_FRONT, struct dns_ask_txt, IPC_WHOLE(struct dns_ask_txt), false)                                          \
     X(DNS_MX, IPC_BACK, struct dns_mx, IPC_PART(struct dns_mx, hosts), false)                                                    \
-    X(DNS_ADDRESS, IPC_BACK, struct dns_address, IPC_PART(struct dns_address, addresses), false)
+    X(DNS_ADDRESS, IPC_BACK, struct dns_address, IPC_PART(struct dns_address, addresses), false)                                 \
+    X(DNS_TLSA, IPC_BACK, struct dns_tlsa, IPC_PART(struct dns_tlsa, records), false)                                            \
+    X(DNS_TXT, IPC_BACK, struct dns_txt, IPC_PART(struct dns_txt, records), false)
 
 enum dns_message { IPC_ENUM(DNS_MESSAGES) DNS_COUNT };
 extern const struct ipc_channel dns_channel;

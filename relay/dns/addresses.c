@@ -21,6 +21,9 @@ void addresses_add(struct addresses *addresses, const struct netaddr *address)
 void addresses_pack(const struct addresses *addresses, struct buffer *out)
 {
     unsigned packed = 0;
+    struct span alias_of = span_of(addresses->alias_of);
+    buffer_add_byte(out, (char)alias_of.n);
+    buffer_add(out, alias_of);
     for (unsigned i = 0; i < DNS_ADDRESSES_MAX; i++) {
         if (i < addresses->count6 && packed++ < DNS_ADDRESSES_MAX)
             buffer_add(out, span_make((const char *)&addresses->v6[i], sizeof addresses->v6[i]));
@@ -40,14 +43,22 @@ enum dns_status addresses_status(const struct addresses *addresses, enum dns_sta
     return a == DNS_NXDOMAIN && aaaa == DNS_NXDOMAIN ? DNS_NXDOMAIN : DNS_NO_MAIL;
 }
 
+struct span addresses_alias(const struct found *found)
+{
+    return found->body.n ? span_head(span_skip(found->body, 1), (unsigned char)*found->body.p) : SPAN("");
+}
+
 size_t addresses_unpack(const struct found *found, uint64_t ticket, struct dns_address *ret_address)
 {
-    size_t count = found->body.n / sizeof *ret_address->addresses;
+    struct span alias_of = addresses_alias(found), packed = span_skip(found->body, 1 + alias_of.n);
+    size_t count = packed.n / sizeof *ret_address->addresses;
     memset(ret_address, 0, offsetof(struct dns_address, addresses));
     ret_address->ticket = ticket;
     ret_address->status = found->status;
     ret_address->ttl_s = found->ttl_s;
-    ret_address->count = (uint32_t)(count < DNS_ADDRESSES_MAX ? count : DNS_ADDRESSES_MAX);
-    memcpy(ret_address->addresses, found->body.p, ret_address->count * sizeof *ret_address->addresses);
+    ret_address->may_have_tlsa = found->status == DNS_OK && (found->secure || alias_of.n);
+    ret_address->count = (uint16_t)(count < DNS_ADDRESSES_MAX ? count : DNS_ADDRESSES_MAX);
+    if (ret_address->count)
+        memcpy(ret_address->addresses, packed.p, ret_address->count * sizeof *ret_address->addresses);
     return offsetof(struct dns_address, addresses) + ret_address->count * sizeof *ret_address->addresses;
 }

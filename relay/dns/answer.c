@@ -12,13 +12,14 @@
 #define ALIASES_MAX 16
 #define CLASS_IN    1
 #define TYPE_NS     2
-#define TYPE_CNAME  5
 #define TYPE_SOA    6
 #define FLAG_ANSWER 0x8000u
 #define FLAG_CUT    0x0200u
+#define FLAG_SECURE 0x0020u
 #define RCODE_BITS  0x000fu
 #define TTL_MAX     0x7fffffffu /* beyond: zero (RFC 2181 8) */
 #define SOA_NUMBERS 20          /* bytes behind a SOA's two names */
+#define TLSA_HEAD   3           /* usage, selector, matching type */
 
 /* Where a message is being read. */
 struct cursor {
@@ -119,6 +120,53 @@ static bool read_address(struct span message, const struct resource *resource, s
     return netaddr_from_sockaddr((const struct sockaddr *)&in6, &record->address);
 }
 
+static bool read_cname(struct span message, const struct resource *resource, struct answer_record *record)
+{
+    return data_name(message, resource, 0, &record->host);
+}
+
+static struct span data_of(struct span message, const struct resource *resource)
+{
+    return span_make(message.p + resource->begin, resource->end - resource->begin);
+}
+
+/* One character-string at least, and they fill the data (RFC 1035 3.3.14). */
+static bool read_txt(struct span message, const struct resource *resource, struct answer_record *record)
+{
+    struct span rest = record->data = data_of(message, resource);
+    while (rest.n) {
+        size_t n = 1u + (unsigned char)*rest.p;
+        if (n > rest.n)
+            return false;
+        rest = span_skip(rest, n);
+    }
+    return record->data.n > 0;
+}
+
+/* RFC 6698 2.1. What the three numbers and the data mean is for others to say. */
+static bool read_tlsa(struct span message, const struct resource *resource, struct answer_record *record)
+{
+    record->data = data_of(message, resource);
+    return record->data.n > TLSA_HEAD;
+}
+
+typedef bool (*record_reader)(struct span message, const struct resource *resource, struct answer_record *record);
+
+static record_reader reader_of(enum answer_type type)
+{
+    static const struct {
+        enum answer_type type;
+        record_reader read;
+    } readers[] = {
+        { ANSWER_A, read_address },   { ANSWER_AAAA, read_address }, { ANSWER_MX, read_mx },
+        { ANSWER_CNAME, read_cname }, { ANSWER_TXT, read_txt },      { ANSWER_TLSA, read_tlsa },
+    };
+    for (size_t i = 0; i < sizeof readers / sizeof *readers; i++)
+        if (readers[i].type == type)
+            return readers[i].read;
+    return NULL;
+}
+
 static void lower_ttl(struct answer *answer, uint32_t ttl_s)
 {
     answer->ttl_s = answer->has_ttl && answer->ttl_s < ttl_s ? answer->ttl_s : ttl_s;
@@ -135,7 +183,7 @@ static bool follow_alias(struct cursor cursor, unsigned count, struct name_wire 
     for (; count; count--) {
         if (!read_resource(&cursor, &resource))
             return false;
-        if (*ret_found || resource.type != TYPE_CNAME || resource.class != CLASS_IN || !name_equal(&resource.owner, name))
+        if (*ret_found || resource.type != ANSWER_CNAME || resource.class != CLASS_IN || !name_equal(&resource.owner, name))
             continue;
         if (!data_name(cursor.message, &resource, 0, &target))
             return false;
@@ -160,6 +208,7 @@ static bool follow_aliases(struct cursor cursor, unsigned count, struct name_wir
 static int read_records(struct cursor *cursor, unsigned count, const struct name_wire *name, enum answer_type type,
                         struct answer *answer, void (*each)(void *context, const struct answer_record *record), void *context)
 {
+    const record_reader read = reader_of(type);
     int found = 0;
     for (; count; count--) {
         struct resource resource;
@@ -168,7 +217,7 @@ static int read_records(struct cursor *cursor, unsigned count, const struct name
             return -1;
         if (resource.type != (unsigned)type || resource.class != CLASS_IN || !name_equal(&resource.owner, name))
             continue;
-        if (!(type == ANSWER_MX ? read_mx : read_address)(cursor->message, &resource, &record))
+        if (!read || !read(cursor->message, &resource, &record))
             return -1;
         lower_ttl(answer, resource.ttl_s);
         each(context, &record);
@@ -210,17 +259,17 @@ struct answer answer_read(struct span bytes, const struct name_wire *name, enum 
 {
     static const struct answer malformed = { .status = DNS_MALFORMED };
     struct cursor cursor = { bytes, 0 };
-    struct name_wire owner = *name;
     struct header header;
-    struct answer answer = { .status = DNS_OK };
+    struct answer answer = { .status = DNS_OK, .name = *name };
     if (!read_header(&cursor, &header) || header.flags & FLAG_CUT || !read_question(&cursor, name, type))
         return malformed;
     answer.status = status_of_rcode(header.flags & RCODE_BITS);
     if (answer.status != DNS_OK && answer.status != DNS_NXDOMAIN)
         return answer;
-    if (!follow_aliases(cursor, header.answers, &owner, &answer))
+    answer.secure = (header.flags & FLAG_SECURE) != 0;
+    if (type != ANSWER_CNAME && !follow_aliases(cursor, header.answers, &answer.name, &answer))
         return malformed;
-    int found = read_records(&cursor, header.answers, &owner, type, &answer, each, context);
+    int found = read_records(&cursor, header.answers, &answer.name, type, &answer, each, context);
     if (found < 0 || (found > 0 && answer.status == DNS_NXDOMAIN))
         return malformed;
     if (found > 0)

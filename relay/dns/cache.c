@@ -13,7 +13,7 @@ struct cached {
     struct list node;
     int64_t until_ms;
     uint8_t status;
-    bool implicit;
+    bool implicit, secure;
     uint16_t key_size;
     uint16_t body_size;
     char bytes[]; /* key, then body */
@@ -26,7 +26,7 @@ struct cache {
     size_t bytes; /* of all keys and bodies */
 };
 
-/* A key is the kind's letter and the name, so that one map holds both. */
+/* A key is the kind's letter and the name, so that one map holds all. */
 struct key {
     char bytes[1 + SMTP_DOMAIN_SIZE];
     size_t n;
@@ -86,6 +86,7 @@ bool cache_get(struct cache *cache, enum cache_kind kind, struct span name, int6
     *ret_found = (struct found){
         .status = cached->status,
         .implicit = cached->implicit,
+        .secure = cached->secure,
         .ttl_s = (uint32_t)((cached->until_ms - now_ms + 999) / 1000),
         .body = span_make(cached->bytes + cached->key_size, cached->body_size),
     };
@@ -114,6 +115,7 @@ void cache_put(struct cache *cache, enum cache_kind kind, struct span name, int6
     cached->until_ms = now_ms + (int64_t)found->ttl_s * 1000;
     cached->status = (uint8_t)found->status;
     cached->implicit = found->implicit;
+    cached->secure = found->secure;
     cached->key_size = (uint16_t)at.n;
     cached->body_size = (uint16_t)found->body.n;
     memcpy(cached->bytes, at.p, at.n);

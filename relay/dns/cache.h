@@ -8,15 +8,16 @@
 
 #define CACHE_ANSWER_BYTES 512 /* of memory for each answer, on the average; the largest take eight times as much */
 
-/* What was asked: mail hosts or addresses. */
-enum cache_kind { CACHE_MX = 'm', CACHE_ADDRESS = 'a' };
+/* What was asked. TLSA records are kept under the name that has them ("_25._tcp.mx.example.net"). */
+enum cache_kind { CACHE_MX = 'm', CACHE_ADDRESS = 'a', CACHE_TLSA = 's', CACHE_TXT = 't' };
 
 /* The answer to one question, packed. */
 struct found {
     enum dns_status status;
     bool implicit;    /* MX: there is none, the name's own address serves */
     uint32_t ttl_s;   /* how long it still holds */
-    struct span body; /* as mx_pack or addresses_pack wrote it; empty unless DNS_OK */
+    bool secure;      /* the name server vouches for it (DNSSEC); of aliases too */
+    struct span body; /* as mx_pack, addresses_pack, tlsa_pack or txt_pack wrote it; empty unless DNS_OK */
 };
 
 struct cache;

@@ -1,6 +1,5 @@
-/* A question is what was asked and is not answered yet; all who ask the same meanwhile are put on its list. An MX question asks
- * the servers once; where the domain has no MX, it asks for the domain's addresses through lookup_ask like anybody else (and so
- * finds the cache, or joins who asks already). An address question asks for A and AAAA at once and is done when both came.
+/* A question is what was asked and is not answered yet; all who ask the same meanwhile are put on its list. What the servers are asked
+ * for it is its kind's to know (question.h).
  *
  * How long an answer is kept: as long as it says, within LOOKUP_TTL_MIN_S and dns.cache-ttl-max; a "no" at most
  * dns.cache-negative; trouble a few seconds, just enough that a burst of recipients at a broken domain does not become a burst of
@@ -8,11 +7,11 @@
 #include "lookup.h"
 
 #include "../base/clock.h"
-#include "../base/list.h"
 #include "../base/map.h"
 #include "../base/text.h"
 #include "addresses.h"
 #include "mx.h"
+#include "question.h"
 
 #include <stdlib.h>
 
@@ -32,24 +31,13 @@ struct asker {
     uint64_t ticket;
 };
 
-struct question {
-    struct lookup *lookup;
-    struct list askers;
-    char key[1 + SMTP_DOMAIN_SIZE]; /* the kind's letter and the name */
-    unsigned line;                  /* of who asked first */
-    unsigned pending;               /* answers that are still to come */
-    struct answer a, aaaa, mx;
-    struct addresses addresses;
-};
-
-static enum cache_kind kind_of(const struct question *question)
+static const struct question_kind *kind_of(enum cache_kind kind)
 {
-    return question->key[0] == CACHE_MX ? CACHE_MX : CACHE_ADDRESS;
-}
-
-static const char *name_of(const struct question *question)
-{
-    return question->key + 1;
+    static const struct question_kind *const kinds[] = { &question_mx, &question_addresses, &question_tlsa, &question_txt };
+    size_t i = 0;
+    while (kinds[i]->kind != kind)
+        i++;
+    return kinds[i];
 }
 
 static uint32_t seconds(int64_t ms)
@@ -98,9 +86,38 @@ void lookup_free(struct lookup **lookup)
     *lookup = NULL;
 }
 
-/* How long to keep an answer of STATUS that says TTL_S (where HAS_TTL). */
-static uint32_t lifetime(const struct lookup *lookup, enum dns_status status, bool has_ttl, uint32_t ttl_s)
+const char *question_name(const struct question *question)
 {
+    return question->key + 1;
+}
+
+const char *question_own_name(const struct question *question)
+{
+    return question->lookup->own_name;
+}
+
+void question_query(struct question *question, const char *name, enum answer_type type, resolve_done done)
+{
+    resolve_query(question->lookup->resolve, question->line, name, type, done, question);
+}
+
+void question_ask(struct question *question, enum cache_kind kind, const char *name, lookup_done done)
+{
+    lookup_ask(question->lookup, question->line, kind, span_of(name), done, question, 0);
+}
+
+struct answer question_read(enum dns_status status, struct span bytes, const char *name, enum answer_type type,
+                            void (*each)(void *context, const struct answer_record *record), void *context)
+{
+    struct name_wire wire;
+    if (status == DNS_OK && name_to_wire(span_of(name), &wire))
+        return answer_read(bytes, &wire, type, each, context);
+    return (struct answer){ .status = status };
+}
+
+uint32_t question_lifetime(const struct question *question, enum dns_status status, bool has_ttl, uint32_t ttl_s)
+{
+    const struct lookup *lookup = question->lookup;
     if (dns_is_temporary(status))
         return LOOKUP_TEMPORARY_S;
     bool negative = status == DNS_NXDOMAIN || status == DNS_NO_MAIL;
@@ -111,11 +128,10 @@ static uint32_t lifetime(const struct lookup *lookup, enum dns_status status, bo
     return wanted < most ? wanted : most;
 }
 
-/* QUESTION is answered: remembers it and tells all who asked. Frees it. */
-static void finish(struct question *question, const struct found *found)
+void question_finish(struct question *question, const struct found *found)
 {
     struct lookup *lookup = question->lookup;
-    cache_put(lookup->cache, kind_of(question), span_of(name_of(question)), clock_monotonic_ms(), found);
+    cache_put(lookup->cache, question->kind->kind, span_of(question_name(question)), clock_monotonic_ms(), found);
     map_remove(lookup->questions, span_of(question->key));
     LIST_EACH(node, &question->askers) {
         struct asker *asker = LIST_ENTRY(node, struct asker, node);
@@ -125,123 +141,6 @@ static void finish(struct question *question, const struct found *found)
         free(asker);
     }
     free(question);
-}
-
-static void finish_mx(struct question *question, const struct mx_set *set, enum dns_status status, bool implicit)
-{
-    struct buffer body;
-    const struct answer *answer = &question->mx;
-    buffer_init(&body, MX_PACKED_MAX);
-    if (status == DNS_OK)
-        mx_pack(set, &body);
-    struct found found = { status, implicit, lifetime(question->lookup, status, answer->has_ttl, answer->ttl_s),
-                           buffer_span(&body) };
-    finish(question, &found);
-    buffer_fini(&body);
-}
-
-/* The addresses of a domain without MX are known: they, or what is wrong with them, are the answer. What says that there are none
- * says it of the name, so a "no" of the address question stands for "no mail" too. That there is no MX is a "no" as well, and the answer
- * holds no longer than this one. */
-static void implicit_answered(void *context, uint64_t ticket, const struct found *found)
-{
-    struct question *question = context;
-    struct mx_set set;
-    enum dns_status status = found->status;
-    (void)ticket;
-    mx_init(&set, question->lookup->own_name);
-    if (status == DNS_OK)
-        status = mx_implicit(&set, span_of(name_of(question)));
-    question->mx.ttl_s = lifetime(question->lookup, DNS_NO_MAIL, question->mx.has_ttl, question->mx.ttl_s);
-    if (found->ttl_s < question->mx.ttl_s)
-        question->mx.ttl_s = found->ttl_s;
-    question->mx.has_ttl = true;
-    finish_mx(question, &set, status, true);
-}
-
-static void take_mx(void *context, const struct answer_record *record)
-{
-    mx_add(context, record);
-}
-
-static void mx_answered(void *context, enum dns_status status, struct span bytes)
-{
-    struct question *question = context;
-    struct name_wire name;
-    struct mx_set set;
-    mx_init(&set, question->lookup->own_name);
-    question->mx = (struct answer){ .status = status };
-    if (status == DNS_OK && name_to_wire(span_of(name_of(question)), &name))
-        question->mx = answer_read(bytes, &name, ANSWER_MX, take_mx, &set);
-    status = question->mx.status;
-    if (status == DNS_NO_MAIL)
-        lookup_ask(question->lookup, question->line, CACHE_ADDRESS, span_of(name_of(question)), implicit_answered, question, 0);
-    else
-        finish_mx(question, &set, status == DNS_OK ? mx_settle(&set) : status, false);
-}
-
-/* Both families are known. Where only one is for certain, the answer is kept no longer than trouble is. */
-static void finish_addresses(struct question *question)
-{
-    const struct answer *a = &question->a, *aaaa = &question->aaaa;
-    struct buffer body;
-    enum dns_status status = addresses_status(&question->addresses, a->status, aaaa->status);
-    uint32_t ttl_s = a->ttl_s;
-    if (!a->has_ttl || (aaaa->has_ttl && aaaa->ttl_s < ttl_s))
-        ttl_s = aaaa->ttl_s;
-    uint32_t keep_s = lifetime(question->lookup, status, a->has_ttl || aaaa->has_ttl, ttl_s);
-    if ((dns_is_temporary(a->status) || dns_is_temporary(aaaa->status)) && keep_s > LOOKUP_TEMPORARY_S)
-        keep_s = LOOKUP_TEMPORARY_S;
-    buffer_init(&body, ADDRESSES_PACKED_MAX);
-    addresses_pack(&question->addresses, &body);
-    struct found found = { status, false, keep_s, buffer_span(&body) };
-    finish(question, &found);
-    buffer_fini(&body);
-}
-
-static void take_address(void *context, const struct answer_record *record)
-{
-    addresses_add(context, &record->address);
-}
-
-/* Reads one family's answer into *RET_ANSWER. Addresses count only where the whole answer makes sense. */
-static void read_family(struct question *question, enum answer_type type, enum dns_status status, struct span bytes,
-                        struct answer *ret_answer)
-{
-    struct name_wire name;
-    struct addresses before = question->addresses;
-    *ret_answer = (struct answer){ .status = status };
-    if (status == DNS_OK && name_to_wire(span_of(name_of(question)), &name))
-        *ret_answer = answer_read(bytes, &name, type, take_address, &question->addresses);
-    if (ret_answer->status != DNS_OK)
-        question->addresses = before;
-    if (--question->pending == 0)
-        finish_addresses(question);
-}
-
-static void a_answered(void *context, enum dns_status status, struct span bytes)
-{
-    struct question *question = context;
-    read_family(question, ANSWER_A, status, bytes, &question->a);
-}
-
-static void aaaa_answered(void *context, enum dns_status status, struct span bytes)
-{
-    struct question *question = context;
-    read_family(question, ANSWER_AAAA, status, bytes, &question->aaaa);
-}
-
-/* Begins to ask. The question may be done and gone when this returns. */
-static void begin(struct question *question)
-{
-    struct resolve *resolve = question->lookup->resolve;
-    if (kind_of(question) == CACHE_MX) {
-        resolve_query(resolve, question->line, name_of(question), ANSWER_MX, mx_answered, question);
-        return;
-    }
-    question->pending = 2;
-    resolve_query(resolve, question->line, name_of(question), ANSWER_A, a_answered, question);
-    resolve_query(resolve, question->line, name_of(question), ANSWER_AAAA, aaaa_answered, question);
 }
 
 /* Puts an asker on the list of the question for NAME (in normal form), which is made and begun where nobody asks it yet. False
@@ -255,7 +154,9 @@ static bool join(struct lookup *lookup, unsigned line, enum cache_kind kind, str
     if (lookup->naskers >= LOOKUP_ASKERS_MAX)
         return false;
     if (is_new) {
-        question = text_zalloc(sizeof *question);
+        const struct question_kind *made = kind_of(kind);
+        question = text_zalloc(sizeof *question + made->work_size);
+        question->kind = made;
         question->lookup = lookup;
         question->line = line;
         list_init(&question->askers);
@@ -271,7 +172,7 @@ static bool join(struct lookup *lookup, unsigned line, enum cache_kind kind, str
     list_append(&question->askers, &copy->node);
     lookup->naskers++;
     if (is_new)
-        begin(question);
+        question->kind->begin(question);
     return true;
 }
 
@@ -284,6 +185,11 @@ static bool read_literal(struct span name, struct netaddr *ret_address)
     if (bracketed && span_starts_nocase(name, SPAN("IPv6:")))
         name = span_skip(name, 5);
     return netaddr_parse(name, ret_address);
+}
+
+static bool has_literals(enum cache_kind kind)
+{
+    return kind == CACHE_MX || kind == CACHE_ADDRESS;
 }
 
 /* An address needs no question: as mail host it is its own name, as written; as host it has itself. */
@@ -301,7 +207,7 @@ static void answer_literal(enum cache_kind kind, struct span name, const struct 
         addresses_add(&addresses, address);
         addresses_pack(&addresses, &body);
     }
-    struct found found = { DNS_OK, kind == CACHE_MX, UINT32_MAX, buffer_span(&body) };
+    struct found found = { .status = DNS_OK, .implicit = kind == CACHE_MX, .ttl_s = UINT32_MAX, .body = buffer_span(&body) };
     asker->done(asker->context, asker->ticket, &found);
     buffer_fini(&body);
 }
@@ -315,7 +221,8 @@ void lookup_ask(struct lookup *lookup, unsigned line, enum cache_kind kind, stru
     struct netaddr address;
     struct found found;
     struct asker asker = { .done = done, .context = context, .ticket = ticket };
-    if (name.n < SMTP_DOMAIN_SIZE && read_literal(name, &address) && (kind == CACHE_ADDRESS || name.p[0] == '['))
+    if (name.n < SMTP_DOMAIN_SIZE && has_literals(kind) && read_literal(name, &address) &&
+        (kind == CACHE_ADDRESS || name.p[0] == '['))
         answer_literal(kind, name, &address, &asker);
     else if (!name_normal(name, normal))
         done(context, ticket, &no_name);

@@ -26,8 +26,8 @@ void lookup_free(struct lookup **lookup);
 /* New settings: bounds of the cache, and this relay's name. What is known stays. */
 void lookup_settings(struct lookup *lookup, const struct conf *conf);
 
-/* Asks for the mail hosts or the addresses of NAME, as it came from outside: a host name, an address literal or (CACHE_ADDRESS)
- * an address. What the servers must be asked waits in LINE (resolve.h), or in that of who asked the same before. DONE is called once,
+/* Asks for what KIND says of NAME, as it came from outside: a host name; for mail hosts or addresses also an address literal, for
+ * addresses an address; for TLSA records "_PORT._tcp.HOST". What the servers must be asked waits in LINE (resolve.h), or in that of who asked the same before. DONE is called once,
  * maybe from within this call. */
 void lookup_ask(struct lookup *lookup, unsigned line, enum cache_kind kind, struct span name, lookup_done done, void *context,
                 uint64_t ticket);

@@ -12,6 +12,8 @@
 #include "addresses.h"
 #include "lookup.h"
 #include "mx.h"
+#include "tlsa.h"
+#include "txt.h"
 
 #include <stdlib.h>
 
@@ -49,6 +51,22 @@ static void address_found(void *context, uint64_t ticket, const struct found *fo
     ipc_send_soon(peer->ipc, DNS_ADDRESS, &address, size);
 }
 
+static void tlsa_found(void *context, uint64_t ticket, const struct found *found)
+{
+    struct peer *peer = context;
+    struct dns_tlsa tlsa;
+    size_t size = tlsa_unpack(found, ticket, &tlsa);
+    ipc_send_soon(peer->ipc, DNS_TLSA, &tlsa, size);
+}
+
+static void txt_found(void *context, uint64_t ticket, const struct found *found)
+{
+    struct peer *peer = context;
+    struct dns_txt txt;
+    size_t size = txt_unpack(found, ticket, &txt);
+    ipc_send_soon(peer->ipc, DNS_TXT, &txt, size);
+}
+
 static void ask_mx(struct peer *peer, const void *body)
 {
     const struct dns_ask_mx *ask = body;
@@ -63,9 +81,29 @@ static void ask_address(struct peer *peer, const void *body)
     lookup_ask(peer->dns->lookup, peer->kind, CACHE_ADDRESS, host, address_found, peer, ask->ticket);
 }
 
+/* A name that is too long to exist, or none, has no records: lookup_ask says so of the empty one. */
+static void ask_tlsa(struct peer *peer, const void *body)
+{
+    const struct dns_ask_tlsa *ask = body;
+    struct span host = span_of_array(ask->host, sizeof ask->host);
+    char name[SMTP_DOMAIN_SIZE];
+    if (!host.n || !text_format(name, sizeof name, "_%u._tcp.%.*s", ask->port, SPAN_ARGS(host)))
+        name[0] = '\0';
+    lookup_ask(peer->dns->lookup, peer->kind, CACHE_TLSA, span_of(name), tlsa_found, peer, ask->ticket);
+}
+
+static void ask_txt(struct peer *peer, const void *body)
+{
+    const struct dns_ask_txt *ask = body;
+    struct span name = span_of_array(ask->name, sizeof ask->name);
+    lookup_ask(peer->dns->lookup, peer->kind, CACHE_TXT, name, txt_found, peer, ask->ticket);
+}
+
 static void (*const handlers[DNS_COUNT])(struct peer *peer, const void *body) = {
     [DNS_ASK_MX] = ask_mx,
     [DNS_ASK_ADDRESS] = ask_address,
+    [DNS_ASK_TLSA] = ask_tlsa,
+    [DNS_ASK_TXT] = ask_txt,
 };
 
 static void received(void *context, unsigned type, const void *body, size_t size, int fd)

@@ -23,6 +23,7 @@
 #include "../base/clock.h"
 #include "../base/list.h"
 #include "../base/log.h"
+#include "../base/random.h"
 #include "../base/text.h"
 
 #include <ares.h>
@@ -34,7 +35,10 @@
 #define TICK_MS          50     /* how late a timeout may be noticed */
 #define EDNS_SIZE        1232   /* what passes any network unbroken (DNS flag day 2020) */
 #define RECEIVE_BUFFER   524288 /* of a UDP socket: answers to RESOLVE_FLIGHT_MAX questions may come at once */
-#define SILENT_QUESTIONS 20     /* so many failures in a row are worth a log line */
+#define FLAGS_BYTE       3      /* of a question: RA, Z, AD, CD, RCODE (RFC 6895 2) */
+#define FLAG_AD          0x20
+#define CODE_BITS        0x0f
+#define SILENT_QUESTIONS 20 /* so many failures in a row are worth a log line */
 
 struct query {
     struct list node; /* in its line, or in flight: in `fresh`, then `older` */
@@ -44,6 +48,7 @@ struct query {
     enum answer_type type;
     enum dns_status reason; /* what the first channel's server failed with, once the second is asked; else DNS_OK */
     bool fresh;             /* it is in that list */
+    bool without_edns;      /* a server did not understand it with EDNS (RFC 6891 7) */
     int64_t asked_ms, sent_ms;
     resolve_done done;
     void *context;
@@ -185,6 +190,21 @@ static enum dns_status status_of(int status)
     return DNS_TIMEOUT;
 }
 
+/* What the code of an answer says of the server. The codes that say something of the name, and those not named, are for answer_read. */
+static enum dns_status status_of_answer(const unsigned char *bytes, int size)
+{
+    static const enum dns_status by_code[] = {
+        [ns_r_formerr] = DNS_MALFORMED,
+        [ns_r_servfail] = DNS_SERVFAIL,
+        [ns_r_notimpl] = DNS_SERVFAIL,
+        [ns_r_refused] = DNS_REFUSED,
+    };
+    if (size <= FLAGS_BYTE)
+        return DNS_MALFORMED;
+    unsigned code = bytes[FLAGS_BYTE] & CODE_BITS;
+    return code < sizeof by_code / sizeof *by_code ? by_code[code] : DNS_OK;
+}
+
 /* Says once that the servers are silent, and once that they are back. */
 static void note_silence(struct resolve *resolve, bool answered)
 {
@@ -201,12 +221,31 @@ static void note_silence(struct resolve *resolve, bool answered)
 static void wait_again(struct query *query)
 {
     query->reason = DNS_OK;
+    query->without_edns = false;
     query->asked_ms = clock_monotonic_ms();
     list_append(&query->line->waiting, &query->node);
     query->resolve->nwaiting++;
 }
 
 static void answered(void *context, int status, int timeouts, unsigned char *bytes, int size);
+
+/* Asks SERVERS. The question says that we understand the AD bit (RFC 6840 5.7), which c-ares does not put there by itself: a name server
+ * that validates sets it in its answer then. */
+static void ask_servers(struct query *query, ares_channel servers)
+{
+    unsigned char *question = NULL;
+    uint16_t id;
+    int size = 0, udp_size = query->without_edns ? 0 : EDNS_SIZE;
+    random_bytes(&id, sizeof id);
+    int status = ares_create_query(query->name, ns_c_in, (int)query->type, id, 1, &question, &size, udp_size);
+    if (status != ARES_SUCCESS) {
+        answered(query, status, 0, NULL, 0);
+        return;
+    }
+    question[FLAGS_BYTE] |= FLAG_AD;
+    ares_send(servers, question, size, answered, query);
+    ares_free_string(question);
+}
 
 static void send_query(struct query *query, struct channel *channel)
 {
@@ -217,7 +256,7 @@ static void send_query(struct query *query, struct channel *channel)
     resolve->nfresh++;
     resolve->nflight++;
     query->line->nflight++;
-    ares_query(channel->ares, query->name, ns_c_in, (int)query->type, answered, query);
+    ask_servers(query, channel->ares);
 }
 
 /* Is STATUS worth asking another server? */
@@ -231,9 +270,7 @@ static void answered(void *context, int ares_status, int timeouts, unsigned char
 {
     struct query *query = context;
     struct resolve *resolve = query->resolve;
-    bool is_answer =
-        bytes && size > 0 && (ares_status == ARES_SUCCESS || ares_status == ARES_ENODATA || ares_status == ARES_ENOTFOUND);
-    enum dns_status status = is_answer ? DNS_OK : status_of(ares_status);
+    enum dns_status status = ares_status == ARES_SUCCESS ? status_of_answer(bytes, size) : status_of(ares_status);
     (void)timeouts;
     list_remove(&query->node);
     resolve->nflight--;
@@ -243,7 +280,13 @@ static void answered(void *context, int ares_status, int timeouts, unsigned char
         wait_again(query);
         return;
     }
+    if (!resolve->closing && status == DNS_MALFORMED && !query->without_edns) {
+        query->without_edns = true;
+        send_query(query, query->reason == DNS_OK ? &resolve->first : &resolve->second);
+        return;
+    }
     if (!resolve->closing && may_do_better(query, status)) {
+        query->without_edns = false;
         query->reason = status;
         send_query(query, &resolve->second);
         return;
@@ -252,7 +295,7 @@ static void answered(void *context, int ares_status, int timeouts, unsigned char
         if (query->reason != DNS_OK && status == DNS_TIMEOUT)
             status = query->reason;
         note_silence(resolve, status != DNS_TIMEOUT);
-        query->done(query->context, status, is_answer ? span_make((const char *)bytes, (size_t)size) : SPAN(""));
+        query->done(query->context, status, status == DNS_OK ? span_make((const char *)bytes, (size_t)size) : SPAN(""));
     }
     free(query);
 }

@@ -13,7 +13,7 @@
 #define RESOLVE_WAIT_MS 30000 /* a question that did not get its turn in this time is answered DNS_TIMEOUT */
 
 #define RESOLVE_LINES                                                                                                            \
-    8 /* lines of questions, which take turns; each may have as many in flight as it leaves free for the others */
+    9 /* lines of questions, which take turns; each may have as many in flight as it leaves free for the others */
 
 struct resolve;
 

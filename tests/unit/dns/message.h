@@ -113,6 +113,28 @@ static inline void message_aaaa(struct message *message, const char *owner, uint
     message_32(message, last);
 }
 
+/* DATA_SIZE bytes of DATA as they are: usage, selector, matching type and what is to match. */
+static inline void message_tlsa(struct message *message, const char *owner, uint32_t ttl, const void *data, size_t data_size)
+{
+    message_head(message, owner, 52, ttl, data_size);
+    for (size_t i = 0; i < data_size; i++)
+        message_byte(message, ((const unsigned char *)data)[i]);
+}
+
+/* One character-string for each of the COUNT STRINGS. */
+static inline void message_txt(struct message *message, const char *owner, uint32_t ttl, const char *const *strings, size_t count)
+{
+    size_t size = 0;
+    for (size_t i = 0; i < count; i++)
+        size += 1 + strlen(strings[i]);
+    message_head(message, owner, 16, ttl, size);
+    for (size_t i = 0; i < count; i++) {
+        message_byte(message, (unsigned)strlen(strings[i]));
+        for (const char *at = strings[i]; *at; at++)
+            message_byte(message, (unsigned char)*at);
+    }
+}
+
 /* A record of the authority section; only after all answers. */
 static inline void message_soa(struct message *message, const char *owner, uint32_t ttl, uint32_t minimum)
 {

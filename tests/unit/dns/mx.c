@@ -126,7 +126,7 @@ static void pack_and_unpack(void **state)
     buffer_init(&out, MX_PACKED_MAX);
     mx_pack(&set, &out);
     assert_false(out.overflow);
-    struct found found = { DNS_OK, true, 77, buffer_span(&out) };
+    struct found found = { .status = DNS_OK, .implicit = true, .ttl_s = 77, .body = buffer_span(&out) };
     memset(&mx, 0xff, sizeof mx);
     assert_int_equal(mx_unpack(&found, 5, &mx), offsetof(struct dns_mx, hosts) + sizeof mx.hosts);
     assert_int_equal(mx.ticket, 5);
