@@ -170,6 +170,7 @@ enum conf_delivery_tls { CONF_DELIVERY_NONE, CONF_DELIVERY_OPPORTUNISTIC, CONF_D
 struct conf_delivery {
     uint16_t port; /* 25 */
     enum conf_delivery_tls tls;
+    bool dane;
     uint64_t connections;          /* 20000: to all sites together */
     uint64_t connections_per_site; /* 20 */
     bool allow_private;
@@ -228,6 +229,8 @@ struct conf_route {
     struct conf_hosts via;
     bool tls_given; /* else delivery.tls holds */
     enum conf_delivery_tls tls;
+    bool dane_given; /* else delivery.dane holds */
+    bool dane;
     char *user;
     char *password_file;
     char *source; /* a pool of sources; "": as the message has it */

@@ -292,6 +292,9 @@ static const struct key delivery_keys[] = {
     { "tls", VALUE_WORD, AT(tls), "opportunistic", ONE_OF(delivery_tls), false, "opportunistic",
       "TLS towards MX hosts: none, opportunistic (where offered), encrypt (needed), verify (needed, with a valid certificate).",
       0 },
+    { "dane", VALUE_BOOL, AT(dane), "yes", ANY, false, "yes",
+      "Go by the TLSA records of hosts that have signed ones (DANE): a certificate that they name is needed then, and enough.",
+      0 },
     { "connections", VALUE_NUMBER, AT(connections), "20000", BETWEEN(1, 1000000), false, "20000",
       "Connections at once to all sites together, over all delivery processes; who has many gets no more when they run short.",
       0 },
@@ -376,6 +379,8 @@ static const struct key route_keys[] = {
       "Only for mail of these accounts or classes; none: of anybody.", 0 },
     { "tls", VALUE_WORD, AT(tls), NULL, ONE_OF(delivery_tls), false, "verify", "TLS for this route; by default as in delivery.",
       AT(tls_given) },
+    { "dane", VALUE_BOOL, AT(dane), NULL, ANY, false, "no",
+      "Go by TLSA records on this route, where nobody logs in; by default as in delivery.", AT(dane_given) },
     { "user", VALUE_TEXT, AT(user), "", ANY, false, "\"office\"", "Log in with this name; only with tls = verify.", 0 },
     { "password-file", VALUE_TEXT, AT(password_file), "", ANY, false, "\"/etc/postern/upstream.password\"",
       "File with the password, or the token, on its first line, readable by root alone; it is read again when the server refuses "

@@ -30,6 +30,8 @@ struct client_setup {
     const struct conf *conf;
     struct tls *tls;
     const struct route *route;
+    enum tls_policy policy;
+    const struct dns_tlsa *tlsa; /* with TLS_DANE */
     const char *host;
     const char *hello; /* our name for EHLO */
     uint16_t port;

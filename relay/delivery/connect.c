@@ -23,13 +23,15 @@
 
 #define CONNECT_SOURCES_MAX 4 /* that are tried to bind to for one connection */
 
-enum host_state { HOST_UNASKED, HOST_ASKED, HOST_ANSWERED };
+enum host_state { HOST_UNASKED, HOST_ASKED, HOST_ASKED_TLSA, HOST_ANSWERED };
 
 struct connect_host {
     char name[SMTP_DOMAIN_SIZE];
     uint16_t preference;
     uint16_t port;
     enum host_state state;
+    struct dns_tlsa *tlsa; /* its records; NULL: it has none that count, or they do not */
+    bool is_unsafe;        /* whether it has some could not be found out: nothing is sent there */
     unsigned naddresses;
     unsigned tries;
     bool tried[DNS_ADDRESSES_MAX];
@@ -80,6 +82,7 @@ void connect_init(struct connect *connect, const struct delivery_open *open, con
         host->port = open->hosts[i].port;
         connect->count++;
     }
+    connect->nhosts = connect->count;
     if (!connect->count)
         reason_local(temporary_reason(connect), "4.4.4", "no host was named for this site");
     for (unsigned first = 0; first < connect->count; first = class_end(connect, first))
@@ -96,6 +99,8 @@ static void forget_reason(struct connect *connect)
 void connect_fini(struct connect *connect)
 {
     forget_reason(connect);
+    for (unsigned i = 0; i < connect->nhosts; i++)
+        free(connect->hosts[i].tlsa);
     free(connect->hosts);
     free(connect->pool);
     connect->pool = NULL;
@@ -145,46 +150,87 @@ static void keep_addresses(struct connect_host *host, uint8_t first, const struc
     }
 }
 
-void connect_answer(struct connect *connect, unsigned index, enum dns_status status, const struct netaddr *addresses,
-                    unsigned count)
+/* What is missing of HOST could not be found out because of STATUS. */
+static void note_trouble(struct connect *connect, const struct connect_host *host, const char *missing, enum dns_status status)
+{
+    reason_local(temporary_reason(connect), dns_is_temporary(status) ? "4.4.3" : "4.4.4", "%s of %s could not be found: %s",
+                 missing, host->name, dns_status_text(status));
+}
+
+void connect_answer(struct connect *connect, unsigned index, const struct dns_address *answer)
 {
     if (index >= connect->count || connect->hosts[index].state != HOST_ASKED)
         return;
     struct connect_host *host = &connect->hosts[index];
-    host->state = HOST_ANSWERED;
-    keep_addresses(host, reach_family(connect->rules->reach, host->name), addresses,
-                   status == DNS_OK && count <= DNS_ADDRESSES_MAX ? count : 0);
+    enum dns_status status = (enum dns_status)answer->status;
+    keep_addresses(host, reach_family(connect->rules->reach, host->name), answer->addresses,
+                   status == DNS_OK && answer->count <= DNS_ADDRESSES_MAX ? answer->count : 0);
     if (status >= DNS_STATUSES || (status == DNS_OK && !host->naddresses))
         status = DNS_MALFORMED;
-    bool temporary = dns_is_temporary(status);
-    if (!temporary && (connect->mx || host->naddresses))
+    host->state = HOST_ANSWERED;
+    if (connect->wants_tlsa && host->naddresses && answer->may_have_tlsa) {
+        host->state = HOST_ASKED_TLSA;
+        connect->ask(connect->context, index, host->name, host->port);
+    } else if (dns_is_temporary(status) || (!connect->mx && !host->naddresses)) {
+        note_trouble(connect, host, "the address", status);
+    }
+}
+
+static void keep_tlsa(struct connect_host *host, const struct dns_tlsa *answer)
+{
+    size_t size = answer->size <= sizeof answer->records ? answer->size : sizeof answer->records;
+    host->tlsa = text_zalloc(sizeof *host->tlsa);
+    memcpy(host->tlsa, answer, offsetof(struct dns_tlsa, records) + size);
+    host->tlsa->size = (uint32_t)size;
+    host->tlsa->base[sizeof host->tlsa->base - 1] = '\0';
+}
+
+void connect_answer_tlsa(struct connect *connect, unsigned index, const struct dns_tlsa *answer)
+{
+    if (index >= connect->count || connect->hosts[index].state != HOST_ASKED_TLSA)
         return;
-    reason_local(temporary_reason(connect), temporary ? "4.4.3" : "4.4.4", "the address of %s could not be found: %s", host->name,
-                 dns_status_text(status));
+    struct connect_host *host = &connect->hosts[index];
+    enum dns_status status = answer->status < DNS_STATUSES ? (enum dns_status)answer->status : DNS_MALFORMED;
+    host->state = HOST_ANSWERED;
+    if (status == DNS_OK && answer->size && *answer->base)
+        keep_tlsa(host, answer);
+    else if (status == DNS_OK || dns_is_temporary(status)) {
+        host->is_unsafe = true;
+        note_trouble(connect, host, "the TLSA records (DANE)", status == DNS_OK ? DNS_MALFORMED : status);
+    }
 }
 
 void connect_ask_again(const struct connect *connect)
 {
-    for (unsigned i = 0; i < connect->count; i++)
-        if (connect->hosts[i].state == HOST_ASKED)
-            connect->ask(connect->context, i, connect->hosts[i].name);
+    for (unsigned i = 0; i < connect->count; i++) {
+        const struct connect_host *host = &connect->hosts[i];
+        if (host->state == HOST_ASKED || host->state == HOST_ASKED_TLSA)
+            connect->ask(connect->context, i, host->name, host->state == HOST_ASKED ? 0 : host->port);
+    }
 }
 
 void connect_unanswered(struct connect *connect)
 {
-    for (unsigned i = 0; i < connect->count; i++)
-        connect_answer(connect, i, DNS_TIMEOUT, NULL, 0);
+    static const struct dns_address no_address = { .status = DNS_TIMEOUT };
+    static const struct dns_tlsa no_tlsa = { .status = DNS_TIMEOUT };
+    for (unsigned i = 0; i < connect->count; i++) {
+        connect_answer_tlsa(connect, i, &no_tlsa);
+        connect_answer(connect, i, &no_address);
+    }
 }
 
 static void resolve(struct connect *connect, unsigned index)
 {
     struct connect_host *host = &connect->hosts[index];
-    struct netaddr address;
+    struct dns_address literal = { .status = DNS_OK, .count = 1 };
     host->state = HOST_ASKED;
-    if (connect_literal(span_of(host->name), &address))
-        connect_answer(connect, index, DNS_OK, &address, 1);
+    host->is_unsafe = false;
+    free(host->tlsa);
+    host->tlsa = NULL;
+    if (connect_literal(span_of(host->name), &literal.addresses[0]))
+        connect_answer(connect, index, &literal);
     else
-        connect->ask(connect->context, index, host->name);
+        connect->ask(connect->context, index, host->name, 0);
 }
 
 /* Is the strict rule in force: addresses come from the world, and nothing private may be reached? */
@@ -239,7 +285,7 @@ static bool is_allowed(const struct connect *connect, const struct netaddr *addr
 /* The next address of HOST that may be tried, not of the family OTHER_THAN (0: any); -1 where there is none. */
 static int next_address(struct connect *connect, const struct connect_host *host, uint8_t other_than)
 {
-    if (connect->tries >= CONNECT_TRIES_MAX || host->tries >= CONNECT_HOST_TRIES_MAX)
+    if (connect->tries >= CONNECT_TRIES_MAX || host->tries >= CONNECT_HOST_TRIES_MAX || host->is_unsafe)
         return -1;
     for (unsigned i = 0; i < host->naddresses; i++) {
         const struct netaddr *address = &host->addresses[i];
@@ -260,7 +306,7 @@ static void take(struct connect *connect, struct connect_host *host, int index, 
     connect->tries++;
     host->tries++;
     host->tried[index] = true;
-    *ret_target = (struct connect_target){ host->name, host->addresses[index], NULL };
+    *ret_target = (struct connect_target){ .host = host->name, .address = host->addresses[index], .tlsa = host->tlsa };
     reach_probe(connect->rules->reach, &ret_target->address, clock_monotonic_ms());
 }
 

@@ -21,6 +21,8 @@ enum connect_progress {
 struct connect_target {
     const char *host; /* lives as long as the struct connect */
     struct netaddr address;
+    const struct dns_tlsa
+        *tlsa;             /* the host's records, that count (RFC 7672 2.2); NULL: it has none. Lives until connect_restart */
     struct source *source; /* where it is connected to from; NULL: as the kernel likes. connect_socket sets it */
 };
 
@@ -33,8 +35,8 @@ struct connect_rules {
     struct reach *reach;  /* what was learnt of addresses; NULL: nothing */
 };
 
-/* Asks the DNS role for the addresses of HOST, the INDEXth of the list. */
-typedef void (*connect_ask)(void *context, unsigned index, const char *host);
+/* Asks the DNS role for the addresses of HOST, the INDEXth of the list, or with a TLSA_PORT for its TLSA records of that port. */
+typedef void (*connect_ask)(void *context, unsigned index, const char *host, uint16_t tlsa_port);
 
 struct connect_host;
 
@@ -43,8 +45,10 @@ struct connect {
     connect_ask ask;
     void *context;
     bool mx;
-    char *pool; /* of sources; "": delivery's own */
+    bool wants_tlsa; /* the hosts' TLSA records count; set behind connect_init */
+    char *pool;      /* of sources; "": delivery's own */
     struct connect_host *hosts;
+    unsigned nhosts;
     unsigned count;    /* hosts that count: fewer once one of them turned out to be this relay */
     unsigned at;       /* the host whose addresses are being tried */
     unsigned prepared; /* hosts before this one are resolved and allowed */
@@ -81,9 +85,11 @@ enum connect_progress connect_next(struct connect *connect, struct connect_targe
  * none. */
 bool connect_rival(struct connect *connect, const struct connect_target *target, struct connect_target *ret_rival);
 
-/* The DNS answered for the host INDEX, with STATUS and COUNT ADDRESSES. */
-void connect_answer(struct connect *connect, unsigned index, enum dns_status status, const struct netaddr *addresses,
-                    unsigned count);
+/* The DNS answered for the host INDEX. Its TLSA records are asked for where it may have some. */
+void connect_answer(struct connect *connect, unsigned index, const struct dns_address *answer);
+
+/* The DNS told the TLSA records of the host INDEX. Where they could not be had, the host is passed over. */
+void connect_answer_tlsa(struct connect *connect, unsigned index, const struct dns_tlsa *answer);
 
 /* Asks once more for all that is not answered: the DNS role was started anew. */
 void connect_ask_again(const struct connect *connect);

@@ -273,6 +273,8 @@ static void begin_session(struct connection *connection, struct watch *watch)
     struct client_setup setup = { .conf = pool->conf,
                                   .tls = pool->tls,
                                   .route = &connection->route,
+                                  .policy = route_policy(&connection->route, target->tlsa != NULL),
+                                  .tlsa = target->tlsa,
                                   .host = target->host,
                                   .hello = target->source ? target->source->helo : pool->conf->hostname,
                                   .port = target->address.port,
@@ -302,8 +304,8 @@ static void race_won(void *context, struct watch *watch, const struct connect_ta
     struct connection *connection = context;
     if (target->host != connection->target.host || !netaddr_same_host(&target->address, &connection->target.address)) {
         connection->helo = connection->helo_unsure = false;
-        connection->plain =
-            connection->route.tls == CONF_DELIVERY_OPPORTUNISTIC && tls_is_plain(connection->pool->tls, target->host);
+        connection->plain = route_policy(&connection->route, target->tlsa != NULL) == TLS_OPPORTUNISTIC &&
+                            tls_is_plain(connection->pool->tls, target->host);
     }
     connection->learnt = false;
     connection->target = *target;
@@ -349,10 +351,10 @@ static void outcome(void *context, uint32_t index, enum delivery_verdict verdict
                    reason);
 }
 
-static void ask(void *context, unsigned index, const char *host)
+static void ask(void *context, unsigned index, const char *host, uint16_t tlsa_port)
 {
     struct connection *connection = context;
-    pool_ask(connection->pool, connection->serial, index, host);
+    pool_ask(connection->pool, connection->serial, index, host, tlsa_port);
 }
 
 void connection_open(struct pool *pool, const struct delivery_open *open)
@@ -368,6 +370,7 @@ void connection_open(struct pool *pool, const struct delivery_open *open)
         finish(connection, DELIVERY_UNREACHABLE, &reason);
     } else {
         connect_init(&connection->way, open, &pool->rules, ask, connection);
+        connection->way.wants_tlsa = connection->route.dane;
         race_init(&connection->race, pool->loop, &connection->way, &race_events, connection,
                   pool->conf->delivery.connect_timeout_ms);
         race_go(&connection->race);
@@ -422,13 +425,25 @@ void connection_abandon(struct connection *connection)
     transaction_settle_unsent(connection->transaction, DELIVERY_TEMPORARY, &reason);
 }
 
+/* Something more is known of the hosts: on, where that was waited for. */
+static void go_on(struct connection *connection)
+{
+    if (connection->client || race_is_on(&connection->race) || connection->awaits)
+        return;
+    timer_stop(&connection->timer);
+    race_go(&connection->race);
+}
+
 void connection_address(struct connection *connection, unsigned index, const struct dns_address *answer)
 {
-    connect_answer(&connection->way, index, (enum dns_status)answer->status, answer->addresses, answer->count);
-    if (!connection->client && !race_is_on(&connection->race) && !connection->awaits) {
-        timer_stop(&connection->timer);
-        race_go(&connection->race);
-    }
+    connect_answer(&connection->way, index, answer);
+    go_on(connection);
+}
+
+void connection_tlsa(struct connection *connection, unsigned index, const struct dns_tlsa *answer)
+{
+    connect_answer_tlsa(&connection->way, index, answer);
+    go_on(connection);
 }
 
 void connection_secrets(struct connection *connection)

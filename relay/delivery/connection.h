@@ -48,6 +48,9 @@ void connection_abandon(struct connection *connection);
 /* The addresses of host INDEX are known. */
 void connection_address(struct connection *connection, unsigned index, const struct dns_address *answer);
 
+/* The TLSA records of host INDEX are known. */
+void connection_tlsa(struct connection *connection, unsigned index, const struct dns_tlsa *answer);
+
 /* There is a DNS again: asks anew for what is missing. */
 void connection_ask_again(struct connection *connection);
 

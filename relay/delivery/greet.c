@@ -1,6 +1,7 @@
 /* From a new TCP connection to a session that takes mail: greeting, EHLO, STARTTLS and EHLO again, AUTH.
  *
- * Three promises are kept here. Where the route demands TLS (encrypt, verify), nothing but EHLO and STARTTLS is ever said in clear:
+ * Three promises are kept here. Where TLS is demanded (by the settings, or by whoever the mail is for), nothing but EHLO and STARTTLS is
+ * ever said in clear:
  * a server that does not offer STARTTLS or refuses it fails. What a server says before the handshake counts for nothing after it:
  * what it offered is forgotten, and bytes behind its reply to STARTTLS end the session (CVE-2021-38371). A password goes out only
  * in a session whose certificate verified: OpenSSL ends the handshake otherwise, and log_in() asks once more. */
@@ -16,7 +17,7 @@
 
 static bool demands_tls(const struct client *client)
 {
-    return client->setup.route->tls >= CONF_DELIVERY_ENCRYPT;
+    return client->setup.policy >= TLS_ENCRYPT;
 }
 
 static bool is_implicit(const struct client *client)
@@ -66,8 +67,8 @@ static enum stage log_in(struct client *client)
     struct reason reason;
     if (!client->setup.route->user[0])
         return STAGE_READY;
-    bool verified = client->secured && client->setup.route->tls == CONF_DELIVERY_VERIFY &&
-                    SSL_get_verify_result(stream_tls(client->stream)) == X509_V_OK;
+    bool verified =
+        client->secured && client->setup.policy == TLS_VERIFY && SSL_get_verify_result(stream_tls(client->stream)) == X509_V_OK;
     if (verified)
         return STAGE_LOGIN;
     reason_local(&reason, "4.7.0", "%s is not to be trusted with a password: its certificate was not verified",
@@ -78,7 +79,8 @@ static enum stage log_in(struct client *client)
 static enum stage lacks_tls(struct client *client)
 {
     struct reason reason;
-    reason_local(&reason, "4.7.4", "%s does not offer STARTTLS, which the route demands", client->setup.host);
+    reason_local(&reason, "4.7.4", "%s does not offer STARTTLS, which %s", client->setup.host,
+                 client->setup.policy == TLS_DANE ? "its TLSA records promise (DANE)" : "is demanded for this mail");
     return client_fail(client, &reason);
 }
 
@@ -86,7 +88,7 @@ static enum stage lacks_tls(struct client *client)
  * mail to those who demand nothing (RFC 7435). Whoever stands in between can bring that about; who must not be read demands TLS. */
 static enum stage hello_taken(struct client *client)
 {
-    if (client->secured || client->setup.route->tls == CONF_DELIVERY_NONE)
+    if (client->secured || client->setup.policy == TLS_NONE)
         return log_in(client);
     if (client->ehlo.offers & EHLO_STARTTLS && !client->setup.plain)
         return STAGE_STARTTLS;
@@ -145,7 +147,8 @@ static enum stage handshake_perform(struct client *client)
 {
     const struct client_setup *setup = &client->setup;
     struct reason reason;
-    SSL *ssl = tls_client(setup->tls, setup->route->tls, setup->host, setup->port, setup->route->user);
+    SSL *ssl =
+        tls_client(setup->tls, &(struct tls_peer){ setup->policy, setup->host, setup->port, setup->route->user, setup->tlsa });
     if (ssl) {
         stream_start_tls(client->stream, ssl);
         return STAGE_HANDSHAKE;
@@ -166,13 +169,12 @@ static enum stage handshake_lost(struct client *client)
 
 enum stage greet_secured(struct client *client)
 {
-    static const char *const policies[] = { "none", "opportunistic", "encrypt", "verify" };
     struct log_entry entry;
     log_begin(&entry, LOG_DEBUG, "tls");
     log_string(&entry, "mx", client->setup.host);
     log_number(&entry, "port", client->setup.port);
     log_string(&entry, "tls", client->tls);
-    log_string(&entry, "policy", policies[client->setup.route->tls]);
+    log_string(&entry, "policy", tls_policy_text(client->setup.policy));
     log_string(&entry, "resumed", SSL_session_reused(stream_tls(client->stream)) ? "yes" : "no");
     log_end(&entry);
     return is_implicit(client) ? STAGE_BANNER : STAGE_EHLO;

@@ -64,6 +64,12 @@ static void take_address(struct delivery *delivery, const void *body, int fd)
     pool_address(&delivery->pool, body);
 }
 
+static void take_tlsa(struct delivery *delivery, const void *body, int fd)
+{
+    (void)fd;
+    pool_tlsa(&delivery->pool, body);
+}
+
 typedef void (*handler)(struct delivery *delivery, const void *body, int fd);
 
 static const handler queue_handlers[QUEUE_DELIVERY_COUNT] = {
@@ -73,6 +79,7 @@ static const handler queue_handlers[QUEUE_DELIVERY_COUNT] = {
 
 static const handler dns_handlers[DNS_COUNT] = {
     [DNS_ADDRESS] = take_address,
+    [DNS_TLSA] = take_tlsa,
 };
 
 static void from_queue(void *context, unsigned type, const void *body, size_t size, int fd)

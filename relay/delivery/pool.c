@@ -121,19 +121,46 @@ void pool_queue_gone(struct pool *pool)
     }
 }
 
-void pool_ask(struct pool *pool, uint64_t serial, unsigned index, const char *host)
+static void ask_tlsa(struct pool *pool, uint64_t ticket, const char *host, uint16_t port)
+{
+    struct dns_ask_tlsa question = { .ticket = ticket, .port = port };
+    text_copy(question.host, sizeof question.host, span_of(host));
+    ipc_send_soon(pool->dns, DNS_ASK_TLSA, &question, sizeof question);
+}
+
+void pool_ask(struct pool *pool, uint64_t serial, unsigned index, const char *host, uint16_t tlsa_port)
 {
     struct dns_ask_address question = { .ticket = serial << POOL_INDEX_BITS | index };
+    if (tlsa_port) {
+        ask_tlsa(pool, question.ticket, host, tlsa_port);
+        return;
+    }
     text_copy(question.host, sizeof question.host, span_of(host));
     ipc_send_soon(pool->dns, DNS_ASK_ADDRESS, &question, sizeof question);
 }
 
+/* The connection that TICKET is of, or NULL. *ret_index is the host's. */
+static struct connection *asker_of(const struct pool *pool, uint64_t ticket, unsigned *ret_index)
+{
+    uint64_t serial = ticket >> POOL_INDEX_BITS;
+    *ret_index = (unsigned)(ticket & ((1u << POOL_INDEX_BITS) - 1));
+    return map_get(pool->by_serial, key_of(&serial));
+}
+
 void pool_address(struct pool *pool, const struct dns_address *answer)
 {
-    uint64_t serial = answer->ticket >> POOL_INDEX_BITS;
-    struct connection *connection = map_get(pool->by_serial, key_of(&serial));
+    unsigned index;
+    struct connection *connection = asker_of(pool, answer->ticket, &index);
     if (connection)
-        connection_address(connection, (unsigned)(answer->ticket & ((1u << POOL_INDEX_BITS) - 1)), answer);
+        connection_address(connection, index, answer);
+}
+
+void pool_tlsa(struct pool *pool, const struct dns_tlsa *answer)
+{
+    unsigned index;
+    struct connection *connection = asker_of(pool, answer->ticket, &index);
+    if (connection)
+        connection_tlsa(connection, index, answer);
 }
 
 void pool_dns_came(struct pool *pool)

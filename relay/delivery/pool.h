@@ -61,6 +61,9 @@ void pool_queue_gone(struct pool *pool);
 /* The DNS answered. An answer for a connection that has ended is dropped. */
 void pool_address(struct pool *pool, const struct dns_address *answer);
 
+/* The same, of TLSA records. */
+void pool_tlsa(struct pool *pool, const struct dns_tlsa *answer);
+
 /* There is a DNS role again: what waits for an answer is asked anew. */
 void pool_dns_came(struct pool *pool);
 
@@ -76,7 +79,8 @@ void pool_enter(struct pool *pool, struct connection *connection);
 /* For connection.c: takes CONNECTION out, which its owner frees. */
 void pool_leave(struct pool *pool, struct connection *connection);
 
-/* For connection.c: asks for the addresses of HOST; the answer comes to connection_address with INDEX. */
-void pool_ask(struct pool *pool, uint64_t serial, unsigned index, const char *host);
+/* For connection.c: asks for the addresses of HOST, or with a TLSA_PORT for its TLSA records of that port; the answer comes to
+ * connection_address or connection_tlsa with INDEX. */
+void pool_ask(struct pool *pool, uint64_t serial, unsigned index, const char *host, uint16_t tlsa_port);
 
 #endif

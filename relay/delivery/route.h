@@ -6,6 +6,7 @@
 #include "../channels/queue_delivery.h"
 #include "../conf/conf.h"
 #include "reason.h"
+#include "tls.h"
 
 #define ROUTE_SMTPS_PORT 465 /* implicit TLS (RFC 8314 3.3) */
 
@@ -13,6 +14,7 @@
 struct route {
     bool mx;
     enum conf_delivery_tls tls;
+    bool dane;                      /* hosts' TLSA records count */
     const struct conf_route *named; /* NULL: none */
     const char *user;               /* "": no login */
     bool is_token;                  /* the password is an access token */
@@ -24,6 +26,9 @@ struct route {
  * there: nothing may be connected to then. */
 bool route_find(const struct conf *conf, const struct bundle *secrets, const struct delivery_open *open, struct route *ret_route,
                 struct reason *ret_reason);
+
+/* What is demanded of a host on ROUTE, which has TLSA records that count or not. */
+enum tls_policy route_policy(const struct route *route, bool has_tlsa);
 
 /* Is TLS spoken from the first byte on with a server at PORT, so that it is for us to speak first? */
 bool route_is_implicit(const struct route *route, uint16_t port);

@@ -1,8 +1,12 @@
-/* One context a policy. Opportunistic TLS takes whatever the other side can do, down to TLS 1.0 and keys that are weak by today's
+/* One context a policy, and one for DANE. Opportunistic TLS takes whatever the other side can do, down to TLS 1.0 and keys that are weak by today's
  * measure, because the alternative there is no encryption at all; whoever demands TLS gets 1.2 and sound keys.
  *
- * Sessions are kept by us, not by OpenSSL's own cache, which looks them up for servers only. The key is policy, host, port and user: a
- * session made without verification is never resumed where verification is demanded, nor one of a login where another logs in. OpenSSL hands a session over when the server
+ * DANE is OpenSSL's: it is told the records and compares. Records that say what a public authority must confirm (usage 0 and 1) cannot be
+ * used in SMTP (RFC 7672 3.1.3), and are not handed to it.
+ *
+ * Sessions are kept by us, not by OpenSSL's own cache, which looks them up for servers only. The key is policy, host, port, user and what the
+ * TLSA records say: a session made without verification is never resumed where verification is demanded, nor one of a login where another
+ * logs in, nor one of a certificate that the records do not name any more. OpenSSL hands a session over when the server
  * has sent it (in TLS 1.3 some time after the handshake), together with the SSL, whose ex_data carries the key. */
 #include "tls.h"
 
@@ -16,29 +20,35 @@
 #include <stdlib.h>
 #include <time.h>
 
-#define TLS_CA_FILE      "/etc/ssl/certs/ca-certificates.crt" /* Debian's store */
-#define TLS_SESSIONS_MAX 1024                                 /* beyond, all are forgotten and gathered anew */
-#define TLS_SESSION_S    3600                                 /* no session is resumed that is older, whatever the server says */
-#define TLS_PLAIN_MAX    4096                                 /* the same for hosts that cannot do TLS */
-#define TLS_PLAIN_MS     (60 * 60 * 1000)
-#define TLS_POLICIES     (CONF_DELIVERY_VERIFY + 1)
-#define TLS_KEY_SIZE     (SMTP_DOMAIN_SIZE + 16 + 256) /* a longer one has no session */
+#define TLS_CA_FILE       "/etc/ssl/certs/ca-certificates.crt" /* Debian's store */
+#define TLS_SESSIONS_MAX  1024                                 /* beyond, all are forgotten and gathered anew */
+#define TLS_SESSION_S     3600                                 /* no session is resumed that is older, whatever the server says */
+#define TLS_PLAIN_MAX     4096                                 /* the same for hosts that cannot do TLS */
+#define TLS_PLAIN_MS      (60 * 60 * 1000)
+#define TLS_KEY_SIZE      (SMTP_DOMAIN_SIZE + 32 + 256) /* a longer one has no session */
+#define TLSA_HEAD         3 /* bytes of a TLSA record: usage, selector, matching type (RFC 6698 2.1) */
+#define TLSA_TRUST_ANCHOR 2 /* DANE-TA (RFC 7218 2.1) */
+#define TLSA_END_ENTITY   3 /* DANE-EE */
 
 struct tls {
-    SSL_CTX *contexts[TLS_POLICIES]; /* NULL for CONF_DELIVERY_NONE */
+    SSL_CTX *contexts[TLS_POLICIES]; /* NULL for TLS_NONE */
     struct map *sessions;            /* key → SSL_SESSION */
     struct map *plain;               /* host → monotonic time until which it is remembered, as a pointer */
     int key_index;                   /* of an SSL's ex_data: its key, heap */
 };
 
 static const struct {
+    const char *text;
+    const char *proof; /* told behind the cipher */
     int version_min;
     int security_level;
     int verify;
 } policies[TLS_POLICIES] = {
-    [CONF_DELIVERY_OPPORTUNISTIC] = { TLS1_VERSION, 0, SSL_VERIFY_NONE },
-    [CONF_DELIVERY_ENCRYPT] = { TLS1_2_VERSION, 1, SSL_VERIFY_NONE },
-    [CONF_DELIVERY_VERIFY] = { TLS1_2_VERSION, 2, SSL_VERIFY_PEER },
+    [TLS_NONE] = { "none", "", 0, 0, 0 },
+    [TLS_OPPORTUNISTIC] = { "opportunistic", "", TLS1_VERSION, 0, SSL_VERIFY_NONE },
+    [TLS_ENCRYPT] = { "encrypt", "", TLS1_2_VERSION, 1, SSL_VERIFY_NONE },
+    [TLS_VERIFY] = { "verify", " verified", TLS1_2_VERSION, 2, SSL_VERIFY_PEER },
+    [TLS_DANE] = { "dane", " dane", TLS1_2_VERSION, 1, SSL_VERIFY_PEER },
 };
 
 static void free_session(void *session)
@@ -74,7 +84,7 @@ static int keep_session(SSL *ssl, SSL_SESSION *session)
     return 1;
 }
 
-static SSL_CTX *make_context(struct tls *tls, enum conf_delivery_tls policy)
+static SSL_CTX *make_context(struct tls *tls, enum tls_policy policy)
 {
     SSL_CTX *context = SSL_CTX_new(TLS_client_method());
     if (!context)
@@ -86,6 +96,10 @@ static SSL_CTX *make_context(struct tls *tls, enum conf_delivery_tls policy)
     SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION);
     SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
     SSL_CTX_sess_set_new_cb(context, keep_session);
+    if (policy == TLS_DANE && SSL_CTX_dane_enable(context) != 1) {
+        SSL_CTX_free(context);
+        return NULL;
+    }
     return context;
 }
 
@@ -121,7 +135,7 @@ struct tls *tls_new(const struct conf *conf)
     tls->key_index = SSL_get_ex_new_index(0, NULL, NULL, NULL, free_key);
     tls->sessions = map_new(TLS_SESSIONS_MAX);
     tls->plain = map_new(TLS_PLAIN_MAX);
-    for (enum conf_delivery_tls policy = CONF_DELIVERY_OPPORTUNISTIC; policy < TLS_POLICIES; policy++) {
+    for (enum tls_policy policy = TLS_OPPORTUNISTIC; policy < TLS_POLICIES; policy++) {
         tls->contexts[policy] = make_context(tls, policy);
         if (!tls->contexts[policy]) {
             log_say(LOG_ERROR, "error", "OpenSSL gives no TLS context");
@@ -130,7 +144,7 @@ struct tls *tls_new(const struct conf *conf)
         }
     }
     if (needs_authorities(conf))
-        load_authorities(tls->contexts[CONF_DELIVERY_VERIFY], conf);
+        load_authorities(tls->contexts[TLS_VERIFY], conf);
     return tls;
 }
 
@@ -160,14 +174,14 @@ static void offer_session(struct tls *tls, SSL *ssl, struct span key)
 }
 
 /* SNI names hosts only, never addresses (RFC 6066 3). */
-static bool set_name(SSL *ssl, enum conf_delivery_tls policy, const char *host)
+static bool set_name(SSL *ssl, enum tls_policy policy, const char *host)
 {
     struct netaddr address;
     char text[NETADDR_TEXT_SIZE];
     bool literal = connect_literal(span_of(host), &address);
     if (!literal && SSL_set_tlsext_host_name(ssl, host) != 1)
         return false;
-    if (policy != CONF_DELIVERY_VERIFY)
+    if (policy != TLS_VERIFY)
         return true;
     if (!literal) {
         SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
@@ -177,27 +191,97 @@ static bool set_name(SSL *ssl, enum conf_delivery_tls policy, const char *host)
     return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), text) == 1;
 }
 
-SSL *tls_client(struct tls *tls, enum conf_delivery_tls policy, const char *host, uint16_t port, const char *user)
+/* Tells OpenSSL one record (RFC 6698 2.1). True where it can be used. */
+static bool add_record(SSL *ssl, struct span record)
+{
+    const unsigned char *bytes = (const unsigned char *)record.p;
+    if (record.n <= TLSA_HEAD || (bytes[0] != TLSA_TRUST_ANCHOR && bytes[0] != TLSA_END_ENTITY))
+        return false;
+    return SSL_dane_tlsa_add(ssl, bytes[0], bytes[1], bytes[2], bytes + TLSA_HEAD, record.n - TLSA_HEAD) > 0;
+}
+
+/* The certificate must be one that the records of TLSA name: for the name where they are (which SNI says too) or HOST, unless they name the
+ * server's own certificate, whose names and dates do not matter (RFC 7672 3.1.1). False where no record can be used. */
+static bool set_records(SSL *ssl, const struct dns_tlsa *tlsa, const char *host)
+{
+    struct span record, rest = span_head(span_make(tlsa->records, tlsa->size), sizeof tlsa->records);
+    bool usable = false;
+    if (SSL_dane_enable(ssl, tlsa->base) != 1 || SSL_add1_host(ssl, host) != 1)
+        return false;
+    SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+    SSL_dane_set_flags(ssl, DANE_FLAG_NO_DANE_EE_NAMECHECKS);
+    while (dns_next_record(&rest, &record))
+        usable = add_record(ssl, record) || usable;
+    ERR_clear_error();
+    return usable;
+}
+
+/* The SSL object that does what PEER's policy says; *ret_policy is what that comes to. NULL where there is none. */
+static SSL *make_client(struct tls *tls, const struct tls_peer *peer, enum tls_policy *ret_policy)
+{
+    enum tls_policy policy = peer->policy;
+    SSL *ssl = tls->contexts[policy] ? SSL_new(tls->contexts[policy]) : NULL;
+    if (ssl && policy == TLS_DANE && !set_records(ssl, peer->tlsa, peer->host)) {
+        SSL_free(ssl);
+        policy = TLS_ENCRYPT;
+        ssl = SSL_new(tls->contexts[policy]);
+    }
+    *ret_policy = policy;
+    if (!ssl || policy == TLS_DANE || set_name(ssl, policy, peer->host))
+        return ssl;
+    SSL_free(ssl);
+    return NULL;
+}
+
+/* Writes the key under which sessions of PEER are kept. False where it is too long, or cannot be had. */
+static bool write_key(const struct tls_peer *peer, enum tls_policy policy, char key[TLS_KEY_SIZE])
+{
+    unsigned char digest[EVP_MAX_MD_SIZE] = { 0 };
+    uint64_t records = 0;
+    if (policy == TLS_DANE) {
+        const char *from = (const char *)peer->tlsa + offsetof(struct dns_tlsa, base);
+        if (EVP_Digest(from, sizeof peer->tlsa->base + peer->tlsa->size, digest, NULL, EVP_sha256(), NULL) != 1)
+            return false;
+        memcpy(&records, digest, sizeof records);
+    }
+    return text_format(key, TLS_KEY_SIZE, "%d %s:%u %llx %s", (int)policy, peer->host, peer->port, (unsigned long long)records,
+                       peer->user);
+}
+
+SSL *tls_client(struct tls *tls, const struct tls_peer *peer)
 {
     char key[TLS_KEY_SIZE];
-    SSL *ssl = tls->contexts[policy] ? SSL_new(tls->contexts[policy]) : NULL;
+    enum tls_policy policy;
+    SSL *ssl = make_client(tls, peer, &policy);
     if (!ssl)
         return NULL;
     SSL_set_connect_state(ssl);
-    if (!set_name(ssl, policy, host)) {
-        SSL_free(ssl);
-        return NULL;
-    }
-    if (text_format(key, sizeof key, "%d %s:%u %s", (int)policy, host, port, user)) {
+    if (write_key(peer, policy, key)) {
         offer_session(tls, ssl, span_of(key));
         SSL_set_ex_data(ssl, tls->key_index, text_dup(span_of(key)));
     }
     return ssl;
 }
 
+static enum tls_policy policy_of(const SSL *ssl)
+{
+    const SSL_CTX *context = SSL_get_SSL_CTX(ssl);
+    const struct tls *tls = SSL_CTX_get_app_data(context);
+    enum tls_policy policy = TLS_NONE;
+    while (tls->contexts[policy] != context)
+        policy++;
+    return policy;
+}
+
 void tls_describe(const SSL *ssl, char text[DELIVERY_TLS_SIZE])
 {
-    text_format(text, DELIVERY_TLS_SIZE, "%s %s", SSL_get_version(ssl), SSL_get_cipher_name(ssl));
+    text_format(text, DELIVERY_TLS_SIZE, "%s %s%s", SSL_get_version(ssl), SSL_get_cipher_name(ssl),
+                policies[policy_of(ssl)].proof);
+}
+
+const char *tls_policy_text(enum tls_policy policy)
+{
+    return policies[policy].text;
 }
 
 void tls_remember_plain(struct tls *tls, const char *host)

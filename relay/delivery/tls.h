@@ -1,4 +1,4 @@
-/* TLS as a client: what each policy demands, the sessions that can be resumed, and which hosts could not do it. */
+/* TLS as a client: what each policy demands, DANE (RFC 7672), the sessions that can be resumed, and which hosts could not do it. */
 #ifndef POSTERN_DELIVERY_TLS_H
 #define POSTERN_DELIVERY_TLS_H
 
@@ -9,6 +9,25 @@
 
 struct tls;
 
+/* What is demanded of a server, the more the further down. The first four are the settings' words in their order. */
+enum tls_policy {
+    TLS_NONE = CONF_DELIVERY_NONE,
+    TLS_OPPORTUNISTIC = CONF_DELIVERY_OPPORTUNISTIC,
+    TLS_ENCRYPT = CONF_DELIVERY_ENCRYPT,
+    TLS_VERIFY = CONF_DELIVERY_VERIFY,
+    TLS_DANE, /* a certificate that the host's TLSA records name; where none of them can be used, as TLS_ENCRYPT (RFC 7672 2.2) */
+    TLS_POLICIES
+};
+
+/* Whom to speak TLS with, and how; borrowed. */
+struct tls_peer {
+    enum tls_policy policy;
+    const char *host; /* name as in MX or route, or an address literal */
+    uint16_t port;
+    const char *user;            /* "": no login */
+    const struct dns_tlsa *tlsa; /* with TLS_DANE */
+};
+
 /* Makes the contexts and reads the certificate authorities where a policy in CONF verifies: before the sandbox closes, since no
  * file is opened later. NULL, with a log line, where TLS cannot be had at all. Authorities that cannot be read are logged, and
  * every verification fails then. */
@@ -17,13 +36,16 @@ struct tls *tls_new(const struct conf *conf);
 /* Frees *TLS with its sessions and nulls it; SSL objects must be gone. NULL is fine. */
 void tls_free(struct tls **tls);
 
-/* A client's SSL object for HOST (name as in MX or route, or an address literal) and PORT, the caller's to free: SNI set, a kept
- * session of the same POLICY and USER ("": no login) offered. With CONF_DELIVERY_VERIFY the chain and the host's name must verify or the handshake fails; with the others
- * any certificate does. NULL where OpenSSL gives none. */
-SSL *tls_client(struct tls *tls, enum conf_delivery_tls policy, const char *host, uint16_t port, const char *user);
+/* A client's SSL object for PEER, the caller's to free: SNI set, a kept session of the same policy, user and TLSA records offered. Where the
+ * policy verifies, the handshake fails without a certificate that is good for the host. NULL where OpenSSL gives none. */
+SSL *tls_client(struct tls *tls, const struct tls_peer *peer);
 
-/* Writes version and cipher of a finished handshake: "TLSv1.3 TLS_AES_256_GCM_SHA384". */
+/* Writes version and cipher of a finished handshake, and how the certificate was found good: "TLSv1.3 TLS_AES_256_GCM_SHA384 dane";
+ * "… verified": by the authorities. */
 void tls_describe(const SSL *ssl, char text[DELIVERY_TLS_SIZE]);
+
+/* "opportunistic" … Static. */
+const char *tls_policy_text(enum tls_policy policy);
 
 /* Remembers for an hour that HOST offers STARTTLS but cannot do it. */
 void tls_remember_plain(struct tls *tls, const char *host);

@@ -54,7 +54,7 @@ void sites_free(struct sites **sites)
 /* Does ROUTE say more than where to? */
 static bool is_particular(const struct conf_route *route)
 {
-    return route && (route->tls_given || route->user[0]);
+    return route && (route->tls_given || route->dane_given || route->user[0]);
 }
 
 static int compare_hosts(const void *a, const void *b)

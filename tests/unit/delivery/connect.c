@@ -194,18 +194,18 @@ static const struct way ways[] = {
 static const struct way *current;
 static struct connect tested;
 
-static void answer(void *context, unsigned index, const char *host)
+static void answer(void *context, unsigned index, const char *host, uint16_t tlsa_port)
 {
     (void)context;
+    (void)tlsa_port;
     for (size_t i = 0; current->answers[i].host; i++) {
-        struct netaddr addresses[DNS_ADDRESSES_MAX];
-        unsigned n = 0;
+        struct dns_address found = { .status = current->answers[i].status };
         if (strcmp(current->answers[i].host, host) != 0)
             continue;
         struct span rest = span_of(current->answers[i].addresses);
         while (rest.n)
-            assert_true(netaddr_parse(span_cut(&rest, ' '), &addresses[n++]));
-        connect_answer(&tested, index, current->answers[i].status, addresses, n);
+            assert_true(netaddr_parse(span_cut(&rest, ' '), &found.addresses[found.count++]));
+        connect_answer(&tested, index, &found);
         return;
     }
     fail_msg("%s: asked for %s", current->name, host);
@@ -297,11 +297,12 @@ static void test_shuffle(void **state)
     assert_true(first[0] > 40 && first[1] > 40);
 }
 
-static void ask_nobody(void *context, unsigned index, const char *host)
+static void ask_nobody(void *context, unsigned index, const char *host, uint16_t tlsa_port)
 {
     unsigned *asked = context;
     (void)index;
     (void)host;
+    (void)tlsa_port;
     (*asked)++;
 }
 
@@ -312,16 +313,16 @@ static void test_waiting(void **state)
     struct connect_target target;
     struct delivery_open open;
     struct reason reason;
-    struct netaddr address;
+    struct dns_address found = { .status = DNS_OK, .count = 1 };
     unsigned asked = 0;
     (void)state;
     make_open(&open, "a.test/10 b.test/10 c.test/20", true);
     connect_init(&tested, &open, &rules, ask_nobody, &asked);
     assert_int_equal(connect_next(&tested, &target), CONNECT_WAIT);
     assert_int_equal(asked, 2);
-    assert_true(netaddr_parse(SPAN("8.8.8.8"), &address));
-    connect_answer(&tested, 0, DNS_OK, &address, 1);
-    connect_answer(&tested, 9, DNS_OK, &address, 1);
+    assert_true(netaddr_parse(SPAN("8.8.8.8"), &found.addresses[0]));
+    connect_answer(&tested, 0, &found);
+    connect_answer(&tested, 9, &found);
     assert_int_equal(connect_next(&tested, &target), CONNECT_WAIT);
     connect_ask_again(&tested);
     assert_int_equal(asked, 3);
@@ -332,6 +333,71 @@ static void test_waiting(void **state)
     assert_int_equal(connect_next(&tested, &target), CONNECT_OVER);
     assert_int_equal(connect_verdict(&tested, &reason), DELIVERY_UNREACHABLE);
     assert_string_equal(reason.enhanced, "4.4.3");
+    connect_fini(&tested);
+}
+
+/* What of a host was asked for last: its index, and whether its TLSA records. */
+static struct asked {
+    unsigned count, index;
+    uint16_t tlsa_port;
+} asked_last;
+
+static void note_asked(void *context, unsigned index, const char *host, uint16_t tlsa_port)
+{
+    (void)context;
+    (void)host;
+    asked_last = (struct asked){ asked_last.count + 1, index, tlsa_port };
+}
+
+/* TLSA records are asked for behind the addresses, where a host may have some; without an answer it is not tried. */
+static void test_tlsa(void **state)
+{
+    struct connect_rules rules = { .own = &own, .hostname = "relay.test" };
+    struct connect_target target;
+    struct delivery_open open;
+    struct reason reason;
+    struct dns_address found = { .status = DNS_OK, .count = 1, .may_have_tlsa = 1 };
+    struct dns_tlsa tlsa = { .status = DNS_OK, .base = "a.test", .size = 5 };
+    (void)state;
+    make_open(&open, "a.test/10 b.test/20 c.test/30", true);
+    connect_init(&tested, &open, &rules, note_asked, NULL);
+    tested.wants_tlsa = true;
+    assert_int_equal(connect_next(&tested, &target), CONNECT_WAIT);
+    assert_int_equal(asked_last.tlsa_port, 0);
+    assert_true(netaddr_parse(SPAN("8.8.8.8"), &found.addresses[0]));
+    connect_answer_tlsa(&tested, 0, &tlsa); /* which nobody asked for yet */
+    connect_answer(&tested, 0, &found);
+    assert_int_equal(asked_last.tlsa_port, 25);
+    connect_answer(&tested, 0, &found);
+    assert_int_equal(asked_last.count, 2);
+    assert_int_equal(connect_next(&tested, &target), CONNECT_WAIT);
+    connect_ask_again(&tested);
+    assert_int_equal(asked_last.count, 3);
+    assert_int_equal(asked_last.tlsa_port, 25);
+    connect_answer_tlsa(&tested, 0, &tlsa);
+    assert_int_equal(connect_next(&tested, &target), CONNECT_TARGET);
+    assert_string_equal(target.tlsa->base, "a.test");
+    assert_int_equal(target.tlsa->size, 5);
+    assert_int_equal(connect_next(&tested, &target), CONNECT_WAIT);
+    connect_answer(&tested, 1, &found); /* b.test's are not to be had: c.test */
+    connect_unanswered(&tested);
+    assert_int_equal(connect_next(&tested, &target), CONNECT_WAIT);
+    found.may_have_tlsa = 0;
+    connect_answer(&tested, 2, &found);
+    assert_int_equal(connect_next(&tested, &target), CONNECT_TARGET);
+    assert_string_equal(target.host, "c.test");
+    assert_null(target.tlsa);
+    connect_restart(&tested); /* nobody's are to be had */
+    found.may_have_tlsa = 1;
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(connect_next(&tested, &target), CONNECT_WAIT);
+        connect_answer(&tested, i, &found);
+        connect_unanswered(&tested);
+    }
+    assert_int_equal(connect_next(&tested, &target), CONNECT_OVER);
+    assert_int_equal(connect_verdict(&tested, &reason), DELIVERY_UNREACHABLE);
+    assert_string_equal(reason.enhanced, "4.4.3");
+    assert_non_null(strstr(reason.text, "TLSA"));
     connect_fini(&tested);
 }
 
@@ -450,8 +516,9 @@ static void test_refused_source(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_ways),    cmocka_unit_test(test_shuffle),
-                                        cmocka_unit_test(test_waiting), cmocka_unit_test(test_next_host),
-                                        cmocka_unit_test(test_sources), cmocka_unit_test(test_refused_source) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_ways),          cmocka_unit_test(test_shuffle),
+                                        cmocka_unit_test(test_waiting),       cmocka_unit_test(test_tlsa),
+                                        cmocka_unit_test(test_next_host),     cmocka_unit_test(test_sources),
+                                        cmocka_unit_test(test_refused_source) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

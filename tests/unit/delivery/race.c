@@ -53,11 +53,12 @@ static void over(void *context)
     scene.over = true;
 }
 
-static void ask(void *context, unsigned index, const char *host)
+static void ask(void *context, unsigned index, const char *host, uint16_t tlsa_port)
 {
     (void)context;
     (void)index;
     (void)host;
+    (void)tlsa_port;
 }
 
 static const struct race_events race_events = { .greets = greets, .won = won, .failed = failed, .waits = nothing, .over = over };

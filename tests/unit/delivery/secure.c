@@ -25,7 +25,10 @@ struct exchange {
     unsigned opens; /* how many times the queue opens a connection; 0: once */
     int64_t patience_ms;
     unsigned resumed;
-    bool elsewhere; /* the host is not one of the route's */
+    bool elsewhere;   /* the host is not one of the route's */
+    const char *tlsa; /* records of the host, see publish(); NULL: it has none */
+    enum dns_status tlsa_status;
+    bool no_dane; /* in the settings */
 };
 
 #pragma GCC diagnostic ignored "-Wmissing-field-initializers"
@@ -122,12 +125,80 @@ static const struct exchange exchanges[] = {
       "unreachable 4.7.5;", "certificate", .untrusted = true, .user = "office" },
     { "a login, and a host that is not one of the route's (any more): it gets no password", CONF_DELIVERY_VERIFY, LINES("away"),
       "unreachable 4.3.5;", "settings", .user = "office", .elsewhere = true },
+    { "DANE: the server's own certificate, expired and of another name", CONF_DELIVERY_OPPORTUNISTIC,
+      LINES(SECURED, "> 250 mx.test", SEND), DELIVERED, " dane)", .tlsa = "311", .untrusted = true, .certificate = "other.test",
+      .expires = -60 },
+    { "DANE: one of several records is enough", CONF_DELIVERY_OPPORTUNISTIC, LINES(SECURED, "> 250 mx.test", SEND), DELIVERED,
+      " dane)", .tlsa = "011 3119 311! 301", .untrusted = true },
+    { "DANE: another key", CONF_DELIVERY_OPPORTUNISTIC, LINES(STARTTLS, "> 220 go", "tls perhaps"), "unreachable 4.7.5;",
+      "certificate", .tlsa = "311!" },
+    { "DANE: an authority is not the server itself", CONF_DELIVERY_ENCRYPT, LINES(STARTTLS, "> 220 go", "tls perhaps"),
+      "unreachable 4.7.5;", "certificate", .tlsa = "201" },
+    { "DANE: no STARTTLS", CONF_DELIVERY_OPPORTUNISTIC, LINES(GREET, "> 250 mx.test", "gone"), "unreachable 4.7.4;", "DANE",
+      .tlsa = "311" },
+    { "DANE: STARTTLS refused", CONF_DELIVERY_OPPORTUNISTIC, LINES(STARTTLS, "> 454 4.7.0 no", "gone"), "unreachable 4.7.0;",
+      "454", .tlsa = "311" },
+    { "DANE: EHLO refused: no HELO", CONF_DELIVERY_OPPORTUNISTIC, LINES(GREET, "> 502 5.5.1 what", "gone"), "unreachable 4.5.1;",
+      "502", .tlsa = "311" },
+    { "DANE: the handshake fails: not in clear", CONF_DELIVERY_OPPORTUNISTIC, LINES(STARTTLS, "> 220 go", "tls no"),
+      "unreachable 4.7.5;", "handshake", .tlsa = "311" },
+    { "DANE: no record can be used: encrypted", CONF_DELIVERY_OPPORTUNISTIC, LINES(SECURED, "> 250 mx.test", SEND), DELIVERED,
+      "SHA384)", .tlsa = "011 111 3119 312. 311.", .untrusted = true, .certificate = "other.test" },
+    { "DANE: no record can be used, and no STARTTLS", CONF_DELIVERY_OPPORTUNISTIC, LINES(GREET, "> 250 mx.test", "gone"),
+      "unreachable 4.7.4;", "DANE", .tlsa = "011" },
+    { "DANE: the records cannot be had: nobody is connected to", CONF_DELIVERY_OPPORTUNISTIC, LINES("away"), "unreachable 4.4.3;",
+      "TLSA", .tlsa = "311", .tlsa_status = DNS_SERVFAIL },
+    { "DANE: an answer of no records", CONF_DELIVERY_OPPORTUNISTIC, LINES("away"), "unreachable 4.4.3;", "TLSA", .tlsa = "" },
+    { "DANE in place of the authorities", CONF_DELIVERY_VERIFY, LINES(SECURED, "> 250 mx.test", SEND), DELIVERED, " dane)",
+      .tlsa = "311", .untrusted = true },
+    { "DANE is not for logins", CONF_DELIVERY_VERIFY, LINES(STARTTLS, "> 220 go", "tls perhaps"), "unreachable 4.7.5;",
+      "certificate", .tlsa = "311", .untrusted = true, .user = "office" },
+    { "no DANE by the settings", CONF_DELIVERY_OPPORTUNISTIC, LINES(GREET, "> 250 mx.test", SEND), DELIVERED, "(none)",
+      .tlsa = "311!", .no_dane = true },
+    { "no DANE where there is to be no TLS", CONF_DELIVERY_NONE, LINES(GREET, "> 250-mx.test", "> 250 STARTTLS", SEND), DELIVERED,
+      "(none)", .tlsa = "311!" },
+    { "sessions are resumed with DANE", CONF_DELIVERY_OPPORTUNISTIC,
+      LINES(SECURED, "> 250 mx.test", SEND, SECURED, "> 250 mx.test", SEND), DELIVERED DELIVERED, " dane)", .tlsa = "311",
+      .opens = 2, .resumed = 1 },
     { "AUTH offered in clear only", CONF_DELIVERY_NONE, LINES(GREET, "> 250-mx.test", "> 250 AUTH PLAIN", "gone"),
       "unreachable 4.7.4;", "STARTTLS", .user = "office" },
 };
 /* clang-format on */
 
 static char ca_path[] = "/tmp/postern-delivery-XXXXXX";
+
+/* Makes WORLD's hosts have the TLSA records of SPEC: usage, selector and matching type of each; behind them "!" (another key), "." (data
+ * that is too short) or a digit in place of the matching type. */
+static void publish(struct world *world, const char *spec, SSL_CTX *context)
+{
+    struct dns_tlsa *tlsa = &world->tlsa;
+    const X509 *certificate = SSL_CTX_get0_certificate(context);
+    struct span one, rest = span_of(spec);
+    *tlsa = (struct dns_tlsa){ .status = DNS_OK, .ttl_s = 60, .base = "mx.test" };
+    while ((one = span_cut(&rest, ' ')).n) {
+        unsigned char data[3 + EVP_MAX_MD_SIZE], *digest = data + 3;
+        unsigned size = 0;
+        for (unsigned i = 0; i < 3; i++)
+            data[i] = (unsigned char)(one.p[i] - '0');
+        const EVP_MD *method = data[2] == 2 ? EVP_sha512() : EVP_sha256();
+        char flaw = one.n > 3 ? one.p[3] : ' ';
+        if (data[1] == 0)
+            X509_digest(certificate, method, digest, &size);
+        else
+            assert_int_equal(
+                ASN1_item_digest(ASN1_ITEM_rptr(X509_PUBKEY), method, X509_get_X509_PUBKEY(certificate), digest, &size), 1);
+        if (flaw == '!')
+            digest[7] ^= 1;
+        else if (flaw == '.')
+            size = 19;
+        else if (flaw != ' ')
+            data[2] = (unsigned char)(flaw - '0');
+        tlsa->records[tlsa->size++] = 0;
+        tlsa->records[tlsa->size++] = (char)(3 + size);
+        memcpy(tlsa->records + tlsa->size, data, 3 + size);
+        tlsa->size += 3 + size;
+    }
+}
 
 static void open_all(struct world *world, const struct exchange *exchange, uint16_t port)
 {
@@ -158,6 +229,11 @@ static bool play(const struct exchange *exchange)
     world.route.user = (char *)(uintptr_t)(exchange->user ? exchange->user : "");
     world.route.password_file = (char *)(uintptr_t) "/secret";
     world.conf.delivery.ca_file = ca_path;
+    world.conf.delivery.dane = !exchange->no_dane;
+    if (exchange->tlsa)
+        publish(&world, exchange->tlsa, context);
+    if (exchange->tlsa_status != DNS_OK)
+        world.tlsa = (struct dns_tlsa){ .status = exchange->tlsa_status };
     if (exchange->patience_ms)
         world.conf.delivery.connect_timeout_ms = exchange->patience_ms;
     world_serve(&server, exchange->script, context);

@@ -86,6 +86,7 @@ struct world {
     char asked[1024];                         /* hosts that the DNS was asked for */
     const char *(*resolve)(const char *host); /* addresses separated by spaces, or NULL for the failure in `dns_status` */
     enum dns_status dns_status;
+    struct dns_tlsa tlsa; /* of every host; its status DNS_NO_MAIL: the hosts are not signed */
     uint64_t connection;
 };
 
@@ -504,10 +505,18 @@ static inline void world_dns(void *context, unsigned type, const void *body, siz
 {
     struct world *world = context;
     const struct dns_ask_address *question = body;
-    struct dns_address answer = { .ticket = question->ticket, .status = world->dns_status };
-    (void)type;
+    struct dns_address answer = { .ticket = question->ticket,
+                                  .status = world->dns_status,
+                                  .may_have_tlsa = world->tlsa.status != DNS_NO_MAIL };
     (void)size;
     (void)fd;
+    if (type == DNS_ASK_TLSA) {
+        const struct dns_ask_tlsa *ask = body;
+        world_add(world->asked, "%s=;", ask->host);
+        world->tlsa.ticket = ask->ticket;
+        ipc_send(world->dns_back, DNS_TLSA, &world->tlsa, offsetof(struct dns_tlsa, records) + world->tlsa.size, -1);
+        return;
+    }
     world_add(world->asked, "%s;", question->host);
     const char *text = world->resolve(question->host);
     struct span rest = span_of(text);
@@ -522,10 +531,12 @@ static inline void world_dns(void *context, unsigned type, const void *body, siz
 static inline void world_from_dns(void *context, unsigned type, const void *body, size_t size, int fd)
 {
     struct world *world = context;
-    (void)type;
     (void)size;
     (void)fd;
-    pool_address(&world->pool, body);
+    if (type == DNS_TLSA)
+        pool_tlsa(&world->pool, body);
+    else
+        pool_address(&world->pool, body);
 }
 
 static inline const char *world_loopback(const char *host)
@@ -543,7 +554,12 @@ static inline void world_emptied(void *context)
 /* A world in place with ordinary settings; change world->conf and world->route before world_begin. */
 static inline void world_init(struct world *world)
 {
-    *world = (struct world){ .messages = 1, .recipients = 1, .segment = -1, .resolve = world_loopback, .connection = 7 };
+    *world = (struct world){ .messages = 1,
+                             .recipients = 1,
+                             .segment = -1,
+                             .resolve = world_loopback,
+                             .connection = 7,
+                             .tlsa = { .status = DNS_NO_MAIL } };
     log_setup(LOG_LOGFMT, LOG_ERROR + 1, "test");
     world->route = (struct conf_route){ .name = (char *)"up.test", .user = (char *)"", .password_file = (char *)"" };
     world->conf = (struct conf){ .hostname = (char *)"relay.test", .routes = &world->route, .nroutes = 1 };
