@@ -6,10 +6,10 @@
  * account's number. */
 #include "logins.h"
 
+#include "../relay/base/journal.h"
 #include "../relay/base/list.h"
 #include "../relay/base/map.h"
 #include "../relay/base/text.h"
-#include "journal.h"
 
 #include <stdlib.h>
 

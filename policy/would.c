@@ -6,10 +6,10 @@
  * day counts as another key of its limit: `keys` is exact up to WOULD_PAIRS_MAX of them a day, and not too small beyond. */
 #include "would.h"
 
+#include "../relay/base/journal.h"
 #include "../relay/base/list.h"
 #include "../relay/base/map.h"
 #include "../relay/base/text.h"
-#include "journal.h"
 #include "key.h"
 
 #include <stdlib.h>

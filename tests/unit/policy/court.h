@@ -4,7 +4,7 @@
 
 #include "../../../policy/judge.h"
 #include "../../../relay/base/text.h"
-#include "folder.h"
+#include "../folder.h"
 #include "settings.h"
 
 #define COURT_HOUR    3600000

@@ -2,7 +2,7 @@
 #include "../../../policy/logins.h"
 
 #include "../../../relay/base/text.h"
-#include "folder.h"
+#include "../folder.h"
 
 #define DAY ((int64_t)86400000)
 #define NOW (20000 * DAY)

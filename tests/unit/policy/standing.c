@@ -4,7 +4,7 @@
 #include "../../../policy/standing_file.h"
 #include "../../../relay/base/clock.h"
 #include "../../../relay/base/text.h"
-#include "folder.h"
+#include "../folder.h"
 
 #include <fcntl.h>
 

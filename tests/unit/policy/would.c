@@ -2,7 +2,7 @@
 #include "../../../policy/would.h"
 
 #include "../../../relay/base/text.h"
-#include "folder.h"
+#include "../folder.h"
 #include "settings.h"
 
 #define DAY ((int64_t)86400000)

@@ -1,8 +1,8 @@
 /* A folder of a test's own, removed with what is in it. */
-#ifndef TESTS_UNIT_POLICY_FOLDER_H
-#define TESTS_UNIT_POLICY_FOLDER_H
+#ifndef TESTS_UNIT_FOLDER_H
+#define TESTS_UNIT_FOLDER_H
 
-#include "../unit.h"
+#include "unit.h"
 
 #include <dirent.h>
 #include <sys/stat.h>
@@ -13,7 +13,7 @@ static char folder[64];
 static inline int folder_make(void **state)
 {
     (void)state;
-    snprintf(folder, sizeof folder, "/tmp/postern-policy-XXXXXX");
+    snprintf(folder, sizeof folder, "/tmp/postern-unit-XXXXXX");
     return mkdtemp(folder) ? 0 : -1;
 }
 

@@ -2,10 +2,10 @@
  * the other. Records are appended with write(2), which a kill does not undo. */
 #include "journal.h"
 
-#include "../relay/base/buffer.h"
-#include "../relay/base/crc32c.h"
-#include "../relay/base/log.h"
-#include "../relay/base/text.h"
+#include "buffer.h"
+#include "crc32c.h"
+#include "log.h"
+#include "text.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -28,6 +28,7 @@ struct frame {
 
 struct journal {
     const char *name, *magic;
+    char *path;              /* of the folder, for the log */
     int folder;              /* -1: cannot be used */
     int fd;                  /* -1: a new file is needed */
     bool fresh;              /* fd is NAME.new */
@@ -73,8 +74,8 @@ static bool read_records(const struct journal *journal, struct span bytes, journ
             take(context, record);
     }
     if (!good)
-        log_say(LOG_WARNING, "notice", "the last %zu bytes of %s in policy's folder are damaged and left out", bytes.n,
-                journal->name);
+        log_say(LOG_WARNING, "notice", "the last %zu bytes of %s in %s are damaged and left out", bytes.n, journal->name,
+                journal->path);
     return good;
 }
 
@@ -85,8 +86,8 @@ static int64_t read_file(const struct journal *journal, int fd, journal_take tak
     if (fstat(fd, &known) != 0 || !S_ISREG(known.st_mode) || known.st_size <= 0)
         return 0;
     if (known.st_size > FILE_MAX) {
-        log_say(LOG_WARNING, "notice", "%s in policy's folder is larger than any this version writes; it is left out",
-                journal->name);
+        log_say(LOG_WARNING, "notice", "%s in %s is larger than any this version writes; it is left out", journal->name,
+                journal->path);
         return 0;
     }
     size_t size = (size_t)known.st_size;
@@ -101,7 +102,7 @@ static int64_t read_file(const struct journal *journal, int fd, journal_take tak
 struct journal *journal_new(const char *folder, const char *name, const char *magic, journal_take take, void *context)
 {
     struct journal *journal = text_zalloc(sizeof *journal);
-    *journal = (struct journal){ .name = name, .magic = magic, .fd = -1 };
+    *journal = (struct journal){ .name = name, .magic = magic, .path = text_dup(span_of(folder)), .fd = -1 };
     buffer_init(&journal->out, 2 * CHUNK);
     journal->folder = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (journal->folder < 0) {
@@ -126,6 +127,7 @@ void journal_free(struct journal **journal)
     if ((*journal)->folder >= 0)
         close((*journal)->folder);
     buffer_fini(&(*journal)->out);
+    free((*journal)->path);
     free(*journal);
     *journal = NULL;
 }
@@ -135,8 +137,8 @@ static void fail(struct journal *journal, const char *what)
 {
     char name[64];
     if (!journal->failures)
-        log_say(LOG_ERROR, "error", "%s in policy's folder cannot be %s: %s; it stays in memory and is tried again",
-                journal->name, what, strerror(errno));
+        log_say(LOG_ERROR, "error", "%s in %s cannot be %s: %s; it stays in memory and is tried again", journal->name,
+                journal->path, what, strerror(errno));
     journal->rest = (1u << journal->failures) - 1;
     if (journal->rest < JOURNAL_REST_MAX)
         journal->failures++;
@@ -223,7 +225,7 @@ void journal_end(struct journal *journal, bool sync)
     if (journal->fd >= 0 && sync && fsync(journal->folder) != 0)
         fail(journal, "synced");
     if (journal->fd >= 0 && journal->failures) {
-        log_say(LOG_INFO, "notice", "%s in policy's folder is written again", journal->name);
+        log_say(LOG_INFO, "notice", "%s in %s is written again", journal->name, journal->path);
         journal->failures = journal->rest = 0;
     }
 }

@@ -1,8 +1,8 @@
 /* The file of records: read back, appended to, replaced when it has grown, cut and damaged, in a folder that cannot be used. */
-#include "../../../policy/journal.h"
+#include "../../../relay/base/journal.h"
 
 #include "../../../relay/base/text.h"
-#include "folder.h"
+#include "../folder.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -121,7 +121,7 @@ static void another_kind_of_file_is_left_out(void **state)
 static void a_file_that_has_grown_is_replaced(void **state)
 {
     (void)state;
-    static char large[JOURNAL_RECORD_MAX];
+    static char large[2048];
     struct journal *journal = open_journal();
     unsigned replaced = 0;
     for (unsigned i = 0; i < 4000; i++) {
@@ -140,7 +140,7 @@ static void a_file_that_has_grown_is_replaced(void **state)
 /* Each process may stop before the file has grown to several times what it read: it does not grow from one to the next for that. */
 static void a_file_does_not_grow_over_restarts(void **state)
 {
-    static char large[JOURNAL_RECORD_MAX];
+    static char large[2048];
     (void)state;
     for (unsigned process = 0; process < 20; process++) {
         struct journal *journal = open_journal();
@@ -157,7 +157,7 @@ static void a_file_does_not_grow_over_restarts(void **state)
 /* A disk that is full gets back what the new file took of it, and the old one stays. */
 static void a_full_disk(void **state)
 {
-    static char large[JOURNAL_RECORD_MAX];
+    static char large[2048];
     struct rlimit limit, small;
     (void)state;
     write_all("abc");
