@@ -52,7 +52,7 @@ PKG_CFLAGS = $(shell pkg-config --cflags $(LIBS_EXT) 2>/dev/null)
 PKG_LIBS   = $(shell pkg-config --libs $(LIBS_EXT) 2>/dev/null) -levent_openssl -lpthread
 
 # The floors, lowest last: what stands left may use what stands right of it.
-FOLDERS  = parent submission auth dns queue delivery control policy cli role message channels spool smtp conf base
+FOLDERS  = parent submission auth dns sts queue delivery control policy cli role message channels spool smtp conf base
 LIBS     = $(foreach folder,$(FOLDERS),$(OUT)/lib/$(folder).a)
 sources  = $(wildcard $(if $(filter policy,$1),policy,relay/$1)/*.c)
 
