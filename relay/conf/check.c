@@ -302,6 +302,8 @@ static void check_route(struct conf *conf, struct conf_route *route, struct scan
         route->tls = conf->delivery.tls;
     if (!route->dane_given)
         route->dane = conf->delivery.dane;
+    if (!route->mta_sts_given)
+        route->mta_sts = conf->delivery.mta_sts;
     conf->has_special_routes = conf->has_special_routes || route->senders.count || route->accounts.count;
     for (size_t i = 0; i < route->domains.count; i++) {
         text_lower(route->domains.items[i]);
@@ -442,6 +444,7 @@ static void check_paths(struct conf *conf, struct scan *scan)
         { "auth", "file", conf->auth.file },
         { "spool", "directory", conf->spool.directory },
         { "policy", "directory", conf->policy.directory },
+        { "mta-sts", "directory", conf->mta_sts.directory },
         { "delivery", "ca-file", conf->delivery.ca_file },
     };
     for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {

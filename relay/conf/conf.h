@@ -171,6 +171,7 @@ struct conf_delivery {
     uint16_t port; /* 25 */
     enum conf_delivery_tls tls;
     bool dane;
+    bool mta_sts;                  /* yes: go by what domains publish (RFC 8461) */
     uint64_t connections;          /* 20000: to all sites together */
     uint64_t connections_per_site; /* 20 */
     bool allow_private;
@@ -231,6 +232,8 @@ struct conf_route {
     enum conf_delivery_tls tls;
     bool dane_given; /* else delivery.dane holds */
     bool dane;
+    bool mta_sts_given; /* else delivery.mta_sts holds */
+    bool mta_sts;
     char *user;
     char *password_file;
     char *source; /* a pool of sources; "": as the message has it */
@@ -245,6 +248,12 @@ struct conf_dns {
     uint64_t cache_entries;        /* 50000 */
     int64_t cache_ttl_max_ms;      /* 1d */
     int64_t cache_negative_ms;     /* at most 15min for "does not exist" */
+};
+
+/* mta-sts { } */
+struct conf_mta_sts {
+    char *directory; /* /var/lib/postern/sts: the policies that are known, which outlive a restart */
+    uint16_t port;   /* 443: of the servers that policies are fetched from */
 };
 
 /* dkim "domain" { } */
@@ -299,6 +308,7 @@ struct conf {
     size_t nroutes;
     bool has_special_routes; /* one or more of them are for some senders or accounts only */
     struct conf_dns dns;
+    struct conf_mta_sts mta_sts;
     struct conf_dkim *dkims;
     size_t ndkims;
     struct conf_control control;

@@ -295,6 +295,11 @@ static const struct key delivery_keys[] = {
     { "dane", VALUE_BOOL, AT(dane), "yes", ANY, false, "yes",
       "Go by the TLSA records of hosts that have signed ones (DANE): a certificate that they name is needed then, and enough.",
       0 },
+    { "mta-sts", VALUE_BOOL, AT(mta_sts), "yes", ANY, false, "yes",
+      "Go by the policies that recipient domains publish (MTA-STS): where one says enforce, only to the MX hosts that it names, "
+      "and only "
+      "over TLS with a valid certificate.",
+      0 },
     { "connections", VALUE_NUMBER, AT(connections), "20000", BETWEEN(1, 1000000), false, "20000",
       "Connections at once to all sites together, over all delivery processes; who has many gets no more when they run short.",
       0 },
@@ -381,6 +386,8 @@ static const struct key route_keys[] = {
       AT(tls_given) },
     { "dane", VALUE_BOOL, AT(dane), NULL, ANY, false, "no",
       "Go by TLSA records on this route, where nobody logs in; by default as in delivery.", AT(dane_given) },
+    { "mta-sts", VALUE_BOOL, AT(mta_sts), NULL, ANY, false, "no",
+      "Whether this route, where it is via = mx, goes by MTA-STS; by default as in delivery.", AT(mta_sts_given) },
     { "user", VALUE_TEXT, AT(user), "", ANY, false, "\"office\"", "Log in with this name; only with tls = verify.", 0 },
     { "password-file", VALUE_TEXT, AT(password_file), "", ANY, false, "\"/etc/postern/upstream.password\"",
       "File with the password, or the token, on its first line, readable by root alone; it is read again when the server refuses "
@@ -408,6 +415,15 @@ static const struct key dns_keys[] = {
       "Longest time an answer is kept, whatever it says itself.", 0 },
     { "cache-negative", VALUE_TIME, AT(cache_negative_ms), "15min", BETWEEN(0, 1 * DAY), false, "15min",
       "Longest time a \"does not exist\" is kept.", 0 },
+};
+#undef AT
+
+#define AT(member) offsetof(struct conf_mta_sts, member)
+static const struct key mta_sts_keys[] = {
+    { "directory", VALUE_TEXT, AT(directory), "/var/lib/postern/sts", ANY, false, "\"/var/lib/postern/sts\"",
+      "Folder for policies that are known, so that a restart forgets none.", 0 },
+    { "port", VALUE_PORT, AT(port), "443", ANY, false, "443",
+      "The port that policies are fetched from; another one is for tests.", 0 },
 };
 #undef AT
 
@@ -472,6 +488,7 @@ const struct section keys_sections[] = {
         "route", routes, struct conf_route, name, true, "example.com", route_keys,
         "Where mail for a recipient domain goes: a domain, \"*.domain\" for those below it, or \"*\"; the most specific wins."),
     SINGLE("dns", dns, dns_keys, "Which name servers are asked."),
+    SINGLE("mta-sts", mta_sts, mta_sts_keys, "Where the policies of recipient domains (MTA-STS) are kept."),
     TITLED("dkim", dkims, struct conf_dkim, domain, true, "example.net", dkim_keys,
            "A DKIM key for a sender domain (not available in this version)."),
     SINGLE("control", control, control_keys, "Where postern(1) and monitoring ask."),

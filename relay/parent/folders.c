@@ -1,8 +1,8 @@
 /* For a start without systemd, and for tests; otherwise tmpfiles.d has made them (systemd/tmpfiles.conf), and there is nothing
  * to do.
  *
- * The folders of spool and policy belong to postern-queue alone, mode 0700. One that is there keeps its mode, which is the
- * administrator's choice, but gets its owner, or the role could not open it. The control socket's folder keeps the caller as
+ * The folders of spool and policy belong to postern-queue alone, that of mta-sts to postern, mode 0700. One that is there keeps its mode,
+ * which is the administrator's choice, but gets its owner, or the role could not open it. The control socket's folder keeps the caller as
  * owner: the socket is made before control gives up root, and a role that owned the folder could put another one there.
  *
  * Paths are root's own words from the configuration, in folders that root owns: symbolic links are followed on purpose, as for a
@@ -94,5 +94,6 @@ bool folders_make(const struct conf *conf, bool keep_user)
         *slash = '\0';
     bool made = make("spool.directory", conf->spool.directory, "postern-queue", 0700, keep_user);
     made = make("policy.directory", conf->policy.directory, "postern-queue", 0700, keep_user) && made;
+    made = make("mta-sts.directory", conf->mta_sts.directory, "postern", 0700, keep_user) && made;
     return (!slash || make("the folder of control.socket", socket_folder, NULL, 0755, keep_user)) && made;
 }

@@ -1,5 +1,5 @@
 /* A reload is a new generation, not a change of state: submission, auth and delivery take their settings once, at their start,
- * so there is no moment at which half of a process goes by the old ones. The four single processes (queue, dns, policy, control)
+ * so there is no moment at which half of a process goes by the old ones. The five single processes (queue, dns, policy, sts, control)
  * have state that must not be lost; they take the new settings in place.
  *
  * Nothing happens before everything is known to be good: the file, its keys, what cannot change under a running daemon (paths
@@ -47,6 +47,7 @@ static bool check_fixed(const struct conf *old, const struct conf *new, conf_com
     } fixed[] = {
         { "spool", "directory", old->spool.directory, new->spool.directory },
         { "policy", "directory", old->policy.directory, new->policy.directory },
+        { "mta-sts", "directory", old->mta_sts.directory, new->mta_sts.directory },
         { "control", "socket", old->control.socket, new->control.socket },
         { "control", "http", old->control.http, new->control.http },
     };

@@ -158,6 +158,7 @@ static void test_mistakes_told_once(void **state)
                                                "saslauthd; dovecot is not available in this" },
         { BASE "auth { file = \"users2\" }\n", "test.conf:4: file = users2 is no absolute path; such as \"/etc/postern/users\"" },
         { BASE "spool { directory = spool }\n", "test.conf:4: directory = spool is no absolute path" },
+        { BASE "mta-sts { directory = sts }\n", "test.conf:4: directory = sts is no absolute path" },
         { BASE "delivery { ca-file = ca.pem }\n", "test.conf:4: ca-file = ca.pem is no absolute path" },
         { BASE "include(\"rel.conf\")\n", "test.conf:4: rel.conf is no absolute path; such as include(\"/etc/postern/conf.d" },
         { BASE "include(\"/nonexistent/file\")\n", "test.conf:4: /nonexistent/file cannot be read" },
@@ -217,6 +218,9 @@ static void test_defaults(void **state)
     assert_int_equal(conf->delivery.tls, CONF_DELIVERY_OPPORTUNISTIC);
     assert_int_equal(conf->auth.mechanisms.count, 4);
     assert_string_equal(conf->spool.directory, "/var/spool/postern");
+    assert_true(conf->delivery.mta_sts);
+    assert_string_equal(conf->mta_sts.directory, "/var/lib/postern/sts");
+    assert_int_equal(conf->mta_sts.port, 443);
     conf_free(&conf);
     assert_null(conf);
 }
@@ -244,17 +248,19 @@ static void test_default_mechanisms(void **state)
 /* Every section of the manual's page, written out and read again. */
 static void test_round_trip(void **state)
 {
-    static const char text[] = BASE
-        "postmaster = \"pm@example.net\"\ndomains = { \"Example.net\", \"b.example\" }\nfrom-header = ignore\n"
-        "certificate \"mail.other.example\" { certificate = \"x \\\"quoted\\\" \\\\\" key = 'y${HOME}' }\n"
-        "listener six { address = { \"[::1]:465\" } tls = implicit networks = { \"2001:db8::/32\", \"10.0.0.0/8\" } "
-        "client-address = hide }\n"
-        "account \"alice\" { senders = { \"alice@example.net\", \"@sales.example.net\" } class = bulk } # comment\n"
-        "account \"*\" { class = staff }\n// comment\n/* and\n one more */\n"
-        "limit hourly { key = account count = bytes rate = \"200M/1h\" burst = 50 then = reject mode = observe }\n"
-        "queue { retry = { 90s, 250min } lifetime = 36h }\n"
-        "route \"Example.com\" { via = { \"a.example:587\", \"[2001:db8::1]:25\" } tls = encrypt }\nroute \"*\" { via = mx }\n"
-        "control { http = \"127.0.0.1:8587\" }\nlog { format = json level = debug }\n";
+    static const char text[] =
+        BASE "postmaster = \"pm@example.net\"\ndomains = { \"Example.net\", \"b.example\" }\nfrom-header = ignore\n"
+             "certificate \"mail.other.example\" { certificate = \"x \\\"quoted\\\" \\\\\" key = 'y${HOME}' }\n"
+             "listener six { address = { \"[::1]:465\" } tls = implicit networks = { \"2001:db8::/32\", \"10.0.0.0/8\" } "
+             "client-address = hide }\n"
+             "account \"alice\" { senders = { \"alice@example.net\", \"@sales.example.net\" } class = bulk } # comment\n"
+             "account \"*\" { class = staff }\n// comment\n/* and\n one more */\n"
+             "limit hourly { key = account count = bytes rate = \"200M/1h\" burst = 50 then = reject mode = observe }\n"
+             "queue { retry = { 90s, 250min } lifetime = 36h }\n"
+             "delivery { mta-sts = no }\n"
+             "route \"Example.com\" { via = { \"a.example:587\", \"[2001:db8::1]:25\" } tls = encrypt }\nroute \"*\" { via = mx "
+             "mta-sts = yes }\n"
+             "control { http = \"127.0.0.1:8587\" }\nlog { format = json level = debug }\n";
     struct complaints complaints;
     struct buffer first, second;
     struct conf *conf = read_text(text, &complaints), *again;
@@ -275,6 +281,8 @@ static void test_round_trip(void **state)
     assert_int_equal(again->routes[0].via.count, 2);
     assert_true(again->routes[0].tls_given);
     assert_false(again->routes[1].tls_given);
+    assert_false(again->routes[0].mta_sts_given || again->routes[0].mta_sts);
+    assert_true(again->routes[1].mta_sts_given && again->routes[1].mta_sts);
     assert_true(again->routes[1].via.mx);
     assert_int_equal(again->limits[0].mode, CONF_MODE_OBSERVE);
     conf_free(&conf);

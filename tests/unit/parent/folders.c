@@ -2,7 +2,7 @@
 #include "../../../relay/parent/folders.h"
 #include "folder.h"
 
-static char top[64], spool[128], policy[128], admin[128];
+static char top[64], spool[128], policy[128], sts[128], admin[128];
 static struct conf conf;
 
 static int set_up(void **state)
@@ -11,8 +11,9 @@ static int set_up(void **state)
     folder_make(top);
     text_format(spool, sizeof spool, "%s/deep/er/spool", top);
     text_format(policy, sizeof policy, "%s/policy", top);
+    text_format(sts, sizeof sts, "%s/sts", top);
     text_format(admin, sizeof admin, "%s/run/control.sock", top);
-    conf = (struct conf){ .spool.directory = spool, .policy.directory = policy, .control.socket = admin };
+    conf = (struct conf){ .spool.directory = spool, .policy.directory = policy, .mta_sts.directory = sts, .control.socket = admin };
     return 0;
 }
 
@@ -46,6 +47,7 @@ static void makes_what_is_missing(void **state)
         assert_int_equal(mode_of("deep/er"), 0755);
         assert_int_equal(mode_of("deep/er/spool"), 0700);
         assert_int_equal(mode_of("policy"), 0700);
+        assert_int_equal(mode_of("sts"), 0700);
         assert_int_equal(mode_of("run"), 0755); /* the socket's own mode says who may administer */
         folder_clear(top);
         assert_int_equal(mkdir(top, 0700), 0);
@@ -94,6 +96,9 @@ static void tells_what_cannot_be_made(void **state)
         conf.policy.directory = wrong[i];
         assert_false(folders_make(&conf, true));
         conf.policy.directory = policy;
+        conf.mta_sts.directory = wrong[i];
+        assert_false(folders_make(&conf, true));
+        conf.mta_sts.directory = sts;
     }
     conf.control.socket = below;
     assert_false(folders_make(&conf, true));
@@ -104,6 +109,7 @@ static void names_the_keys_that_are_to_be_changed(void **state)
 {
     static const char *const told[] = { "\"spool.directory /proc/none/spool cannot be made: No such file or directory",
                                         "\"policy.directory /proc/none/policy cannot be made: ",
+                                        "\"mta-sts.directory /proc/none/sts cannot be made: ",
                                         "\"the folder of control.socket /proc/none/run cannot be made: " };
     static char log[4096];
     char closed[128];
@@ -114,6 +120,7 @@ static void names_the_keys_that_are_to_be_changed(void **state)
     dup2(fileno(captured), 2);
     conf.spool.directory = (char *)(uintptr_t) "/proc/none/spool";
     conf.policy.directory = (char *)(uintptr_t) "/proc/none/policy";
+    conf.mta_sts.directory = (char *)(uintptr_t) "/proc/none/sts";
     conf.control.socket = (char *)(uintptr_t) "/proc/none/run/control.sock";
     bool made = folders_make(&conf, true);
     text_format(closed, sizeof closed, "%s/closed", top);
