@@ -7,7 +7,7 @@ VERSION = 0.1
 
 # What is missing of these Debian packages is installed by name before the target that needs it (tests/install).
 BUILD_PACKAGES = gcc make pkg-config libssl-dev libc-ares-dev libsasl2-dev libevent-dev libconfuse-dev libsystemd-dev \
-                 libseccomp-dev libjansson-dev libhiredis-dev libidn2-dev
+                 libseccomp-dev libjansson-dev libhiredis-dev libidn2-dev libcurl4-openssl-dev
 RUN_PACKAGES   = $(BUILD_PACKAGES) libsasl2-modules python3 openssl knot unbound
 CHECK_PACKAGES = $(RUN_PACKAGES) libcmocka-dev swaks libnet-ssleay-perl libio-socket-ssl-perl libauthen-sasl-perl \
                  libdigest-hmac-perl msmtp curl nodejs node-nodemailer postfix libpython3.11-testsuite iproute2 \
@@ -48,7 +48,8 @@ endif
 CFLAGS  ?=
 override CFLAGS  := -std=c17 -D_GNU_SOURCE -DPOSTERN_VERSION='"$(VERSION)"' $(OPTIMISE) $(WARN) $(HARDEN) $(CFLAGS)
 override LDFLAGS := -pie -Wl,-z,relro,-z,now $(OPTIMISE) $(LDFLAGS)
-PKG_CFLAGS = $(shell pkg-config --cflags $(LIBS_EXT) 2>/dev/null)
+# libcurl is loaded by the role that needs it (relay/sts/library.h), and not linked.
+PKG_CFLAGS = $(shell pkg-config --cflags $(LIBS_EXT) libcurl 2>/dev/null)
 PKG_LIBS   = $(shell pkg-config --libs $(LIBS_EXT) 2>/dev/null) -levent_openssl -lpthread
 
 # The floors, lowest last: what stands left may use what stands right of it.

@@ -15,7 +15,7 @@ static const struct {
 } roles[] = {
     { "--role=submission", submission_main }, { "--role=auth", auth_main },   { "--role=dns", dns_main },
     { "--role=policy", policy_main },         { "--role=queue", queue_main }, { "--role=delivery", delivery_main },
-    { "--role=control", control_main },
+    { "--role=control", control_main },       { "--role=sts", sts_main },
 };
 
 static int usage(void)

@@ -5,6 +5,7 @@
 #include "parent_role.h"
 #include "queue_delivery.h"
 #include "queue_policy.h"
+#include "sts.h"
 #include "submission_auth.h"
 #include "submission_policy.h"
 #include "submission_queue.h"
@@ -21,12 +22,16 @@ const struct role_link role_links[] = {
     { ROLE_CONTROL, ROLE_QUEUE, &admin_channel },
     { ROLE_CONTROL, ROLE_POLICY, &admin_channel },
     { ROLE_CONTROL, ROLE_DNS, &dns_channel },
+    { ROLE_QUEUE, ROLE_STS, &sts_channel },
+    { ROLE_CONTROL, ROLE_STS, &sts_channel },
+    { ROLE_STS, ROLE_DNS, &dns_channel },
 };
 const unsigned role_nlinks = sizeof role_links / sizeof *role_links;
 
 static const char *const names[ROLE_KINDS] = {
-    [ROLE_PARENT] = "parent", [ROLE_SUBMISSION] = "submission", [ROLE_AUTH] = "auth",         [ROLE_DNS] = "dns",
-    [ROLE_POLICY] = "policy", [ROLE_QUEUE] = "queue",           [ROLE_DELIVERY] = "delivery", [ROLE_CONTROL] = "control",
+    [ROLE_PARENT] = "parent",     [ROLE_SUBMISSION] = "submission", [ROLE_AUTH] = "auth",
+    [ROLE_DNS] = "dns",           [ROLE_POLICY] = "policy",         [ROLE_QUEUE] = "queue",
+    [ROLE_DELIVERY] = "delivery", [ROLE_CONTROL] = "control",       [ROLE_STS] = "sts",
 };
 
 const char *role_name(enum role_kind kind)

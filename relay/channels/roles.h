@@ -14,6 +14,7 @@ enum role_kind {
     ROLE_QUEUE,
     ROLE_DELIVERY,
     ROLE_CONTROL,
+    ROLE_STS,
     ROLE_KINDS
 };
 

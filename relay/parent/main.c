@@ -169,6 +169,7 @@ static void start_roles(struct parent *parent)
     } roles[] = {
         { ROLE_DNS, 1 },
         { ROLE_POLICY, 1 },
+        { ROLE_STS, 1 },
         { ROLE_QUEUE, 1 },
         { ROLE_AUTH, (unsigned)conf->auth.processes },
         { ROLE_DELIVERY, conf_processes(conf) },

@@ -20,6 +20,9 @@ int queue_main(int fd);
 /* Speaks SMTP with servers; as submission_main. */
 int delivery_main(int fd);
 
+/* Fetches the policies of recipient domains; as submission_main. */
+int sts_main(int fd);
+
 /* Answers postern(1) and HTTP; as submission_main. */
 int control_main(int fd);
 

@@ -49,7 +49,7 @@ static const struct {
 } users[ROLE_KINDS] = {
     [ROLE_SUBMISSION] = { "postern" }, [ROLE_DNS] = { "postern" },         [ROLE_DELIVERY] = { "postern" },
     [ROLE_CONTROL] = { "postern" },    [ROLE_QUEUE] = { "postern-queue" }, [ROLE_POLICY] = { "postern-queue" },
-    [ROLE_AUTH] = { "postern-auth" },
+    [ROLE_AUTH] = { "postern-auth" },  [ROLE_STS] = { "postern" },
 };
 
 const char *role_user(enum role_kind kind)

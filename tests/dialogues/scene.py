@@ -79,6 +79,7 @@ class Scene:
                   'account "alice" { senders = { "alice@example.net", "@sales.example.net" } }',
                   f'spool {{ directory = "{folder_of / "spool"}" minimum-free = 1M allow-volatile = yes }}',
                   f'policy {{ directory = "{folder_of / "policy"}" }}',
+                  f'mta-sts {{ directory = "{folder_of / "sts"}" }}',
                   f'dns {{ servers = {{ "127.0.0.1:{self.world.dns.port}" }} }}',
                   f'delivery {{ port = {self.world.delivery_port} allow-private = yes }}',
                   f'control {{ socket = "{folder_of / "control.sock"}" }}']

@@ -530,7 +530,7 @@ def case_the_clock_jumps():
         assert sorted(m.header("subject") for m in dead.messages) == sorted(shifts)
 
 
-ROLES = ["submission", "queue", "delivery", "dns", "auth", "policy", "control"]
+ROLES = ["submission", "queue", "delivery", "dns", "auth", "policy", "control", "sts"]
 
 
 @contextlib.contextmanager

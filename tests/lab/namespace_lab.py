@@ -106,6 +106,7 @@ listener office {{ address = {{ "{GATEWAY_IN}:25" }} tls = starttls auth = none 
 auth {{ backend = file file = "{folder}/users" }}
 spool {{ directory = "{folder}/spool" minimum-free = 1M allow-volatile = yes }}
 policy {{ directory = "{folder}/policy" }}
+mta-sts {{ directory = "{folder}/sts" }}
 dns {{ servers = {{ "{NAMES}" }} }}
 control {{ socket = "{folder}/control.sock" }}
 """)
@@ -172,7 +173,7 @@ def case_roles_run_as_three_users_in_closed_sandboxes():
         names = gateway.machine.users()
         seen = set()
         roles = gateway.pids()
-        assert set(roles) == {"submission", "auth", "dns", "policy", "queue", "delivery", "control"}, roles
+        assert set(roles) == {"submission", "auth", "dns", "policy", "queue", "delivery", "control", "sts"}, roles
         for role, pids in roles.items():
             for pid in pids:
                 uid = int(run("ps", "-o", "uid=", "-p", str(pid)))

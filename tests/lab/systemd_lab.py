@@ -17,7 +17,7 @@ from world import TOP, Certificate, Dns, Skip, World, children, wait_for, which
 
 MACHINE, RECEIVER = "11.25.0.1", "11.25.0.10"
 RECORDS = ["example.com. 300 IN MX 10 mx.example.com.", f"mx.example.com. 300 IN A {RECEIVER}"]
-ROLES = {"posternd": "root", "submission": "postern", "delivery": "postern", "dns": "postern", "control": "postern", "queue": "postern-queue",
+ROLES = {"posternd": "root", "submission": "postern", "delivery": "postern", "dns": "postern", "control": "postern", "sts": "postern", "queue": "postern-queue",
          "policy": "postern-queue", "auth": "postern-auth"}
 # $1 is the machine's folder. What this machine would start by itself is not wanted there.
 BOOT = """

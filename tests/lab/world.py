@@ -164,6 +164,7 @@ listener office {{ address = {{ "127.0.0.1:{self.open_port}" }} tls = starttls a
 auth {{ backend = file file = "{self.users}" {auth} }}
 spool {{ directory = "{folder / 'spool'}" minimum-free = 1M allow-volatile = yes }}
 policy {{ directory = "{folder / 'policy'}" }}
+mta-sts {{ directory = "{folder / 'sts'}" }}
 dns {{ servers = {{ "127.0.0.1:{dns.port if dns else 1}" }} }}
 delivery {{ port = {delivery_port} allow-private = yes {delivery} }}
 queue {{ {queue} }}

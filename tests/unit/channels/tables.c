@@ -4,6 +4,7 @@
 #include "../../../relay/channels/parent_role.h"
 #include "../../../relay/channels/queue_delivery.h"
 #include "../../../relay/channels/queue_policy.h"
+#include "../../../relay/channels/sts.h"
 #include "../../../relay/channels/submission_auth.h"
 #include "../../../relay/channels/submission_policy.h"
 #include "../../../relay/channels/submission_queue.h"
@@ -20,6 +21,7 @@ static const struct {
     { &parent_role_channel, PARENT_ROLE_COUNT },
     { &queue_delivery_channel, QUEUE_DELIVERY_COUNT },
     { &queue_policy_channel, QUEUE_POLICY_COUNT },
+    { &sts_channel, STS_COUNT },
     { &submission_auth_channel, SUBMISSION_AUTH_COUNT },
     { &submission_policy_channel, SUBMISSION_POLICY_COUNT },
     { &submission_queue_channel, SUBMISSION_QUEUE_COUNT },
