@@ -37,6 +37,7 @@ struct delivery_open {
     char route
         [SMTP_DOMAIN_SIZE]; /* name of the route in the configuration whose tls, user and password count; "" = MX, delivery's own */
     char source[SMTP_DOMAIN_SIZE]; /* name of the pool of sources that it comes from; "": delivery.source */
+    uint8_t sts;                   /* nothing is sent to a host whose certificate does not verify (RFC 8461 4) */
     uint8_t is_mx;                 /* hosts come from MX: private addresses and this relay itself are refused */
     uint8_t count;
     struct delivery_host hosts[DNS_HOSTS_MAX]; /* sent in part */

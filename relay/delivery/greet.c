@@ -147,8 +147,13 @@ static enum stage handshake_perform(struct client *client)
 {
     const struct client_setup *setup = &client->setup;
     struct reason reason;
-    SSL *ssl =
-        tls_client(setup->tls, &(struct tls_peer){ setup->policy, setup->host, setup->port, setup->route->user, setup->tlsa });
+    struct tls_peer peer = { .policy = setup->policy,
+                             .otherwise = route_otherwise(setup->route),
+                             .host = setup->host,
+                             .port = setup->port,
+                             .user = setup->route->user,
+                             .tlsa = setup->tlsa };
+    SSL *ssl = tls_client(setup->tls, &peer);
     if (ssl) {
         stream_start_tls(client->stream, ssl);
         return STAGE_HANDSHAKE;

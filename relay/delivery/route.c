@@ -72,7 +72,9 @@ bool route_find(const struct conf *conf, const struct bundle *secrets, const str
                 struct reason *ret_reason)
 {
     struct span name = span_of_array(open->route, sizeof open->route);
-    struct route route = { .mx = open->is_mx != 0, .tls = conf->delivery.tls, .dane = conf->delivery.dane, .user = "" };
+    struct route route = {
+        .mx = open->is_mx != 0, .tls = conf->delivery.tls, .dane = conf->delivery.dane, .sts = open->sts != 0, .user = ""
+    };
     if (name.n) {
         const struct conf_route *named = conf_route_named(conf, name);
         if (!named) {
@@ -101,7 +103,16 @@ bool route_find(const struct conf *conf, const struct bundle *secrets, const str
 
 enum tls_policy route_policy(const struct route *route, bool has_tlsa)
 {
-    return route->dane && has_tlsa ? TLS_DANE : (enum tls_policy)route->tls;
+    /* What is signed comes before what a policy says (RFC 8461 2). */
+    if (route->dane && has_tlsa)
+        return TLS_DANE;
+    return route->sts ? TLS_VERIFY : (enum tls_policy)route->tls;
+}
+
+enum tls_policy route_otherwise(const struct route *route)
+{
+    enum tls_policy policy = route_policy(route, false);
+    return policy > TLS_ENCRYPT ? policy : TLS_ENCRYPT;
 }
 
 bool route_is_implicit(const struct route *route, uint16_t port)

@@ -15,6 +15,7 @@ struct route {
     bool mx;
     enum conf_delivery_tls tls;
     bool dane;                      /* hosts' TLSA records count */
+    bool sts;                       /* the domain's MTA-STS policy demands verified TLS */
     const struct conf_route *named; /* NULL: none */
     const char *user;               /* "": no login */
     bool is_token;                  /* the password is an access token */
@@ -29,6 +30,9 @@ bool route_find(const struct conf *conf, const struct bundle *secrets, const str
 
 /* What is demanded of a host on ROUTE, which has TLSA records that count or not. */
 enum tls_policy route_policy(const struct route *route, bool has_tlsa);
+
+/* What is demanded of one that has such records, of which none can be used: what is without them, and TLS at least. */
+enum tls_policy route_otherwise(const struct route *route);
 
 /* Is TLS spoken from the first byte on with a server at PORT, so that it is for us to speak first? */
 bool route_is_implicit(const struct route *route, uint16_t port);

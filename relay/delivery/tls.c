@@ -103,13 +103,14 @@ static SSL_CTX *make_context(struct tls *tls, enum tls_policy policy)
     return context;
 }
 
-/* Does anything in CONF verify? Reading some hundred certificates takes a while, so it is done only then. */
+/* May anything verify, by CONF or by the policies of domains? Reading some hundred certificates takes a while, so it is done only then. */
 static bool needs_authorities(const struct conf *conf)
 {
-    if (conf->delivery.tls == CONF_DELIVERY_VERIFY)
+    if (conf->delivery.tls == CONF_DELIVERY_VERIFY || conf->delivery.mta_sts)
         return true;
     for (size_t i = 0; i < conf->nroutes; i++)
-        if (conf->routes[i].user[0] || (conf->routes[i].tls_given && conf->routes[i].tls == CONF_DELIVERY_VERIFY))
+        if (conf->routes[i].user[0] || conf->routes[i].mta_sts ||
+            (conf->routes[i].tls_given && conf->routes[i].tls == CONF_DELIVERY_VERIFY))
             return true;
     return false;
 }
@@ -223,7 +224,7 @@ static SSL *make_client(struct tls *tls, const struct tls_peer *peer, enum tls_p
     SSL *ssl = tls->contexts[policy] ? SSL_new(tls->contexts[policy]) : NULL;
     if (ssl && policy == TLS_DANE && !set_records(ssl, peer->tlsa, peer->host)) {
         SSL_free(ssl);
-        policy = TLS_ENCRYPT;
+        policy = peer->otherwise;
         ssl = SSL_new(tls->contexts[policy]);
     }
     *ret_policy = policy;

@@ -15,14 +15,15 @@ enum tls_policy {
     TLS_OPPORTUNISTIC = CONF_DELIVERY_OPPORTUNISTIC,
     TLS_ENCRYPT = CONF_DELIVERY_ENCRYPT,
     TLS_VERIFY = CONF_DELIVERY_VERIFY,
-    TLS_DANE, /* a certificate that the host's TLSA records name; where none of them can be used, as TLS_ENCRYPT (RFC 7672 2.2) */
+    TLS_DANE, /* a certificate that the host's TLSA records name; where none of them can be used, TLS at least (RFC 7672 2.2) */
     TLS_POLICIES
 };
 
 /* Whom to speak TLS with, and how; borrowed. */
 struct tls_peer {
     enum tls_policy policy;
-    const char *host; /* name as in MX or route, or an address literal */
+    enum tls_policy otherwise; /* what is demanded where TLSA records are there and none can be used; TLS_ENCRYPT at least */
+    const char *host;          /* name as in MX or route, or an address literal */
     uint16_t port;
     const char *user;            /* "": no login */
     const struct dns_tlsa *tlsa; /* with TLS_DANE */

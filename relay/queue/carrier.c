@@ -123,7 +123,7 @@ static void enter(struct queue *queue, struct carrier *carrier, enum phase phase
 
 static bool send_open(struct deliverer *deliverer, const struct site *site, uint64_t number)
 {
-    struct delivery_open open = { .connection = number, .is_mx = site->is_mx, .count = (uint8_t)site->nhosts };
+    struct delivery_open open = { .connection = number, .is_mx = site->is_mx, .sts = site->sts, .count = (uint8_t)site->nhosts };
     text_copy(open.site, sizeof open.site, span_of(site->name));
     text_copy(open.route, sizeof open.route, span_of(site->route));
     text_copy(open.source, sizeof open.source, span_of(site->source));

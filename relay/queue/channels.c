@@ -90,6 +90,23 @@ static void dns_gone(struct peer *peer)
     domains_channel(peer->queue, NULL);
 }
 
+static void take_policy(struct peer *peer, const void *body)
+{
+    domains_policy(peer->queue, body);
+}
+
+static void (*const sts_handlers[STS_COUNT])(struct peer *, const void *) = { [STS_POLICY] = take_policy };
+
+static void sts_come(struct peer *peer)
+{
+    domains_sts(peer->queue, peer->ipc);
+}
+
+static void sts_gone(struct peer *peer)
+{
+    domains_sts(peer->queue, NULL);
+}
+
 static void take_admin(struct peer *peer, const void *body)
 {
     admin_ask(peer->queue, peer->ipc, body);
@@ -152,6 +169,7 @@ static const struct service services[ROLE_KINDS] = {
     [ROLE_SUBMISSION] = { &submission_queue_channel, IPC_BACK, submission_handlers, tell_space, submission_gone },
     [ROLE_DNS] = { &dns_channel, IPC_FRONT, dns_handlers, dns_come, dns_gone },
     [ROLE_POLICY] = { &queue_policy_channel, IPC_FRONT, policy_handlers, policy_come, policy_gone },
+    [ROLE_STS] = { &sts_channel, IPC_FRONT, sts_handlers, sts_come, sts_gone },
     [ROLE_CONTROL] = { &admin_channel, IPC_BACK, control_handlers, NULL, control_gone },
 };
 

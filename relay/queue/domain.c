@@ -6,6 +6,10 @@
  * whose servers are silent keeps its place for as long as the dns role tries, and a sender with thousands of those delays only itself. Mail
  * to many recipients has half as many at most, so that the sender's other mail (of an office, whose server is one sender) goes on too.
  *
+ * Where mail goes by MX, the MTA-STS policy of the domain is asked for beside its MX hosts, and both are waited for. The sts role answers
+ * within some seconds, also where the domain's own servers do not; where it does not answer itself, being away, mail goes on as it went
+ * before, or as if there were no policy (RFC 8461 leaves it to us): a process that does not come up must not stop all mail.
+ *
  * What an answer that is not DNS_OK says is not remembered: the dns role has a cache of its own. */
 #include "domain.h"
 
@@ -13,6 +17,7 @@
 #include "../base/text.h"
 #include "../message/envelope.h"
 #include "place.h"
+#include "plan.h"
 #include "settle.h"
 #include "site.h"
 #include "stall.h"
@@ -21,10 +26,12 @@
 
 #define TTL_MIN_S   10
 #define TTL_MAX_S   3600
-#define UNUSED_MS   (60 * 60 * 1000) /* a domain that nobody used for so long is forgotten */
-#define PATIENCE_MS 150000           /* in line: long enough for some 500 names of one sender that nobody answers for */
-#define ANSWER_MS   150000           /* asked; the dns role has its own, shorter timeouts */
-#define FORGET_MAX  100              /* domains forgotten a second */
+#define UNUSED_MS   (60 * 60 * 1000)      /* a domain that nobody used for so long is forgotten */
+#define PATIENCE_MS 150000                /* in line: long enough for some 500 names of one sender that nobody answers for */
+#define ANSWER_MS   150000                /* asked; the dns role has its own, shorter timeouts */
+#define POLICY_MS   (2 * STS_PATIENCE_MS) /* asked; then mail goes on without the policy … */
+#define WITHOUT_MS  60000                 /* … for so long */
+#define FORGET_MAX  100                   /* domains forgotten a second */
 #define KEY_MAX     (3 * SMTP_DOMAIN_SIZE)
 
 /* What one sender waits for. Exists while there is something. */
@@ -37,6 +44,9 @@ struct line {
     uint32_t sender;
 };
 
+/* What an asked domain waits for. */
+enum { MISSING_MX = 1, MISSING_POLICY = 2 };
+
 struct domain {
     struct list in_use;  /* all, the one used last at the end */
     struct list in_line; /* in line to be asked, or asked */
@@ -48,6 +58,9 @@ struct domain {
     int64_t since_ms; /* in line or asked since */
     int64_t used_ms;
     uint64_t ticket; /* 0: not asked */
+    unsigned missing;
+    struct dns_mx *mx; /* what came while the other is missing; NULL: nothing, or no policy */
+    struct sts_policy *policy;
     size_t name_size;
     size_t key_size;
     const char *route; /* of a special route; "": none */
@@ -64,6 +77,7 @@ struct domains {
     unsigned nasked;
     uint64_t last_ticket;
     struct ipc *dns; /* borrowed; NULL while it is away */
+    struct ipc *sts; /* the same */
 };
 
 struct domains *domains_new(void)
@@ -77,11 +91,26 @@ struct domains *domains_new(void)
     return domains;
 }
 
+/* What came for DOMAIN so far does not count any more. */
+static void drop_answers(struct domain *domain)
+{
+    free(domain->mx);
+    free(domain->policy);
+    domain->mx = NULL;
+    domain->policy = NULL;
+}
+
+static void free_domain(void *value)
+{
+    drop_answers(value);
+    free(value);
+}
+
 void domains_free(struct domains **domains)
 {
     if (!*domains)
         return;
-    map_free(&(*domains)->by_name, free);
+    map_free(&(*domains)->by_name, free_domain);
     map_free(&(*domains)->lines, free);
     free(*domains);
     *domains = NULL;
@@ -107,7 +136,7 @@ static void forget(struct queue *queue, struct domain *domain)
     site_release(queue, &domain->site);
     list_remove(&domain->in_use);
     map_remove(queue->domains->by_name, span_make(domain->name, domain->key_size));
-    free(domain);
+    free_domain(domain);
 }
 
 /* Makes room for one more; false where the oldest are all waited for. */
@@ -210,14 +239,10 @@ static const char *pool_of(const struct domain *domain, const struct conf_route 
 static bool know_by_route(struct queue *queue, struct domain *domain)
 {
     const struct conf_route *route = route_of(queue, domain);
-    struct site_plan plan = { .route = route, .source = pool_of(domain, route) };
-    if (!plan.route || plan.route->via.mx || !plan.route->via.count)
+    struct plan plan;
+    if (!plan_by_route(route, pool_of(domain, route), &plan))
         return false;
-    for (; plan.nhosts < plan.route->via.count && plan.nhosts < DNS_HOSTS_MAX; plan.nhosts++) {
-        const struct conf_host *host = &plan.route->via.items[plan.nhosts];
-        plan.hosts[plan.nhosts] = (struct site_host){ host->name, (uint16_t)plan.nhosts, host->port };
-    }
-    know(queue, domain, &plan, INT64_MAX);
+    know(queue, domain, &plan.site, INT64_MAX);
     return true;
 }
 
@@ -280,6 +305,7 @@ static void leave_line(struct domains *domains, struct domain *domain)
     struct line *line = domain->line;
     list_remove(&domain->in_line);
     domain->line = NULL;
+    drop_answers(domain);
     if (domain->ticket) {
         domain->ticket = 0;
         domains->nasked--;
@@ -321,8 +347,17 @@ static struct domain *next_in_turn(struct domains *domains)
     return domain;
 }
 
-static bool ask_for(struct domains *domains, struct domain *domain)
+/* Asks for the policy of DOMAIN, as TICKET; while sts is away that waits for it. */
+static void ask_policy(struct domains *domains, const struct domain *domain)
 {
+    struct sts_ask question = { .ticket = domain->ticket };
+    text_copy(question.domain, sizeof question.domain, span_make(domain->name, domain->name_size));
+    ipc_send_soon(domains->sts, STS_ASK, &question, sizeof question);
+}
+
+static bool ask_for(struct queue *queue, struct domain *domain)
+{
+    struct domains *domains = queue->domains;
     struct line *line = domain->line;
     struct dns_ask_mx question = { .ticket = ++domains->last_ticket };
     text_copy(question.domain, sizeof question.domain, span_make(domain->name, domain->name_size));
@@ -330,6 +365,11 @@ static bool ask_for(struct domains *domains, struct domain *domain)
         return false;
     domain->ticket = question.ticket;
     domain->since_ms = clock_monotonic_ms();
+    domain->missing = MISSING_MX;
+    if (domain->name[0] != '[' && plan_wants_policy(queue_conf(queue), route_of(queue, domain))) {
+        domain->missing |= MISSING_POLICY;
+        ask_policy(domains, domain);
+    }
     list_remove(&domain->in_line);
     list_append(&domains->asked, &domain->in_line);
     if (!--line->nwaiting)
@@ -340,11 +380,12 @@ static bool ask_for(struct domains *domains, struct domain *domain)
 }
 
 /* Asks for those in line, as far as may be. */
-static void ask(struct domains *domains)
+static void ask(struct queue *queue)
 {
+    struct domains *domains = queue->domains;
     struct domain *domain;
     while (domains->dns && domains->nasked < DOMAIN_QUESTIONS_MAX && (domain = next_in_turn(domains)))
-        if (!ask_for(domains, domain))
+        if (!ask_for(queue, domain))
             return;
 }
 
@@ -362,20 +403,21 @@ static bool is_sooner(const struct domains *domains, const struct domain *domain
     return sender != domain->line->sender && waiting_of(domains, sender) < domain->line->nwaiting;
 }
 
-static void ask_on_behalf(struct domains *domains, struct domain *domain, uint32_t sender, bool few)
+static void ask_on_behalf(struct queue *queue, struct domain *domain, uint32_t sender, bool few)
 {
+    struct domains *domains = queue->domains;
     if (domain->ticket || (domain->line && !is_sooner(domains, domain, sender, few)))
         return;
     if (domain->line)
         leave_line(domains, domain);
     domain->few = few;
     enter_line(domains, line_of(domains, sender), domain, false);
-    ask(domains);
+    ask(queue);
 }
 
 void domain_ask(struct queue *queue, struct domain *domain)
 {
-    ask_on_behalf(queue->domains, domain, 0, true);
+    ask_on_behalf(queue, domain, 0, true);
 }
 
 bool domain_wait(struct queue *queue, struct domain *domain, struct unit *unit)
@@ -384,7 +426,7 @@ bool domain_wait(struct queue *queue, struct domain *domain, struct unit *unit)
     if (!domain->line && waiting_of(queue->domains, entry->sender) >= DOMAIN_LINE_MAX)
         return false;
     unit_resolve(queue, unit, domain, &domain->waiting);
-    ask_on_behalf(queue->domains, domain, entry->sender, entry->live <= DOMAIN_FEW);
+    ask_on_behalf(queue, domain, entry->sender, entry->live <= DOMAIN_FEW);
     return true;
 }
 
@@ -396,16 +438,13 @@ static void defer(struct queue *queue, struct unit *unit, struct cause *cause)
     settle_defer(queue, unit, cause);
 }
 
-/* Each waiting unit gets what there is: the site, a deferral, or a bounce. */
-static void serve(struct queue *queue, struct domain *domain, enum dns_status status)
+/* Each waiting unit gets what there is: a deferral, or a bounce, for what SAID tells. */
+static void refuse(struct queue *queue, struct domain *domain, const struct cause *said, bool temporary)
 {
-    struct cause said = cause_make(span_of(dns_status_enhanced(status)), span_of(dns_status_text(status)));
-    struct cause *cause = status == DNS_OK ? NULL : cause_keep(&said);
+    struct cause *cause = cause_keep(said);
     while (!list_empty(&domain->waiting)) {
         struct unit *unit = unit_of_place(domain->waiting.next);
-        if (status == DNS_OK)
-            place_resolved(queue, unit, domain->site);
-        else if (dns_is_temporary(status))
+        if (temporary)
             defer(queue, unit, cause);
         else
             settle_bounce(queue, unit, cause);
@@ -413,19 +452,21 @@ static void serve(struct queue *queue, struct domain *domain, enum dns_status st
     cause_drop(&cause);
 }
 
-static bool plan_of(struct queue *queue, const struct domain *domain, const struct dns_mx *answer,
-                    char names[DNS_HOSTS_MAX][SMTP_DOMAIN_SIZE], struct site_plan *plan)
+/* The same, or the site where STATUS is DNS_OK. */
+static void serve(struct queue *queue, struct domain *domain, enum dns_status status)
 {
-    const struct conf_route *route = route_of(queue, domain);
-    *plan = (struct site_plan){ .is_mx = true, .route = route, .source = pool_of(domain, route) };
-    for (unsigned i = 0; i < answer->count && i < DNS_HOSTS_MAX; i++) {
-        text_copy(names[i], SMTP_DOMAIN_SIZE, span_of_array(answer->hosts[i].name, sizeof answer->hosts[i].name));
-        if (!names[i][0])
-            return false;
-        plan->hosts[plan->nhosts++] =
-            (struct site_host){ names[i], answer->hosts[i].preference, queue_conf(queue)->delivery.port };
-    }
-    return plan->nhosts > 0;
+    struct cause said = cause_make(span_of(dns_status_enhanced(status)), span_of(dns_status_text(status)));
+    if (status != DNS_OK)
+        refuse(queue, domain, &said, dns_is_temporary(status));
+    while (!list_empty(&domain->waiting))
+        place_resolved(queue, unit_of_place(domain->waiting.next), domain->site);
+}
+
+/* No host of DOMAIN is one that its policy allows: somebody gives false MX records, or the domain has changed its hosts and not its policy. */
+static void serve_forbidden(struct queue *queue, struct domain *domain)
+{
+    struct cause said = cause_make(SPAN("4.7.5"), SPAN("none of the domain's MX hosts is allowed by its MTA-STS policy"));
+    refuse(queue, domain, &said, true);
 }
 
 static struct domain *asked_as(const struct domains *domains, uint64_t ticket)
@@ -437,25 +478,92 @@ static struct domain *asked_as(const struct domains *domains, uint64_t ticket)
     return NULL;
 }
 
+static int64_t seconds_for(const struct domain *domain)
+{
+    int64_t ttl_s = domain->mx->ttl_s;
+    if (domain->policy && domain->policy->ttl_s < ttl_s)
+        ttl_s = domain->policy->ttl_s;
+    return ttl_s < TTL_MIN_S ? TTL_MIN_S : ttl_s > TTL_MAX_S ? TTL_MAX_S : ttl_s;
+}
+
+/* All that was asked for DOMAIN is there, and is good. */
+static void conclude(struct queue *queue, struct domain *domain)
+{
+    const struct conf_route *route = route_of(queue, domain);
+    struct plan plan;
+    enum plan_result result = PLAN_MADE;
+    if (!know_by_route(queue, domain)) { /* else a route came while the question was open */
+        result = plan_by_mx(queue_conf(queue), route, pool_of(domain, route), domain->mx, domain->policy, &plan);
+        if (result == PLAN_MADE)
+            know(queue, domain, &plan.site, clock_monotonic_ms() + seconds_for(domain) * 1000);
+    }
+    leave_line(queue->domains, domain);
+    if (result == PLAN_FORBIDDEN)
+        serve_forbidden(queue, domain);
+    else
+        serve(queue, domain, result == PLAN_MADE ? DNS_OK : DNS_MALFORMED);
+    ask(queue);
+}
+
+/* The BODY of a message of SIZE bytes, of which the first USED count, on the heap. */
+static void *keep(const void *body, size_t size, size_t used)
+{
+    void *kept = text_zalloc(size);
+    memcpy(kept, body, used < size ? used : size);
+    return kept;
+}
+
 void domains_answer(struct queue *queue, const struct dns_mx *answer)
 {
     struct domain *domain = asked_as(queue->domains, answer->ticket);
-    if (!domain)
-        return;
     enum dns_status status = answer->status < DNS_STATUSES ? (enum dns_status)answer->status : DNS_MALFORMED;
-    char names[DNS_HOSTS_MAX][SMTP_DOMAIN_SIZE];
-    struct site_plan plan;
-    leave_line(queue->domains, domain);
-    if (know_by_route(queue, domain)) /* a route came while the question was open */
-        status = DNS_OK;
-    else if (status == DNS_OK && !plan_of(queue, domain, answer, names, &plan))
-        status = DNS_MALFORMED;
-    else if (status == DNS_OK) {
-        int64_t ttl_s = answer->ttl_s < TTL_MIN_S ? TTL_MIN_S : answer->ttl_s > TTL_MAX_S ? TTL_MAX_S : answer->ttl_s;
-        know(queue, domain, &plan, clock_monotonic_ms() + ttl_s * 1000);
+    if (!domain || !(domain->missing & MISSING_MX))
+        return;
+    domain->missing &= ~(unsigned)MISSING_MX;
+    if (status == DNS_OK) {
+        domain->mx = keep(answer, sizeof *answer, offsetof(struct dns_mx, hosts) + answer->count * sizeof *answer->hosts);
+        if (!domain->missing)
+            conclude(queue, domain);
+        return;
     }
-    serve(queue, domain, status);
-    ask(queue->domains);
+    leave_line(queue->domains, domain);
+    serve(queue, domain, know_by_route(queue, domain) ? DNS_OK : status);
+    ask(queue);
+}
+
+void domains_policy(struct queue *queue, const struct sts_policy *policy)
+{
+    struct domain *domain = asked_as(queue->domains, policy->ticket);
+    if (!domain || !(domain->missing & MISSING_POLICY))
+        return;
+    domain->missing &= ~(unsigned)MISSING_POLICY;
+    domain->policy = keep(policy, sizeof *policy, offsetof(struct sts_policy, hosts) + policy->size);
+    if (!domain->missing)
+        conclude(queue, domain);
+}
+
+/* The sts role does not answer for DOMAIN, whose MX hosts are known. What was demanded of them before still is. */
+static void go_without_policy(struct queue *queue, struct domain *domain)
+{
+    struct sts_policy none = { .mode = STS_NONE, .ttl_s = WITHOUT_MS / 1000 };
+    if (!domain->site || !domain->site->sts) {
+        none.ticket = domain->ticket;
+        domains_policy(queue, &none);
+        return;
+    }
+    domain->until_ms = clock_monotonic_ms() + WITHOUT_MS;
+    leave_line(queue->domains, domain);
+    serve(queue, domain, DNS_OK);
+    ask(queue);
+}
+
+void domains_sts(struct queue *queue, struct ipc *sts)
+{
+    queue->domains->sts = sts;
+    LIST_EACH(node, &queue->domains->asked) {
+        if (of_line(node)->missing & MISSING_POLICY)
+            ask_policy(queue->domains, of_line(node));
+    }
 }
 
 void domains_channel(struct queue *queue, struct ipc *dns)
@@ -468,7 +576,7 @@ void domains_channel(struct queue *queue, struct ipc *dns)
         leave_line(domains, domain);
         enter_line(domains, line_of(domains, sender), domain, true);
     }
-    ask(domains);
+    ask(queue);
 }
 
 /* The domain that is first in QUESTIONS, if it is there since before LIMIT_MS. */
@@ -505,10 +613,16 @@ void domains_tick(struct queue *queue)
     struct domains *domains = queue->domains;
     int64_t now_ms = clock_monotonic_ms();
     struct domain *unanswered;
+    LIST_EACH(node, &domains->asked) {
+        if (of_line(node)->since_ms >= now_ms - POLICY_MS)
+            break;
+        if (of_line(node)->missing == MISSING_POLICY)
+            go_without_policy(queue, of_line(node));
+    }
     while ((unanswered = overdue(&domains->asked, now_ms - ANSWER_MS)))
         give_up(queue, unanswered);
     give_up_lines(queue, now_ms - PATIENCE_MS);
-    ask(domains);
+    ask(queue);
     unsigned forgotten = 0;
     LIST_EACH(node, &domains->all) {
         struct domain *domain = of_use(node);

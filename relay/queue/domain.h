@@ -1,8 +1,10 @@
-/* From a recipient's domain to its site: by the route in the settings, or by the MX answer of the dns role, remembered for its TTL. */
+/* From a recipient's domain to its site: by the route in the settings, or by the MX answer of the dns role and the policy that the sts role
+ * knows, remembered for their TTL. */
 #ifndef POSTERN_QUEUE_DOMAIN_H
 #define POSTERN_QUEUE_DOMAIN_H
 
 #include "../channels/dns.h"
+#include "../channels/sts.h"
 #include "unit.h"
 
 struct domain;
@@ -50,6 +52,12 @@ void domains_answer(struct queue *queue, const struct dns_mx *answer);
 
 /* The channel to the dns role, borrowed; NULL: it has gone. What was asked of the one before is asked again. */
 void domains_channel(struct queue *queue, struct ipc *dns);
+
+/* The sts role's POLICY of a domain. One that nobody waits for is dropped. */
+void domains_policy(struct queue *queue, const struct sts_policy *policy);
+
+/* The channel to the sts role, borrowed; NULL: it has gone. What is not answered is asked again. */
+void domains_sts(struct queue *queue, struct ipc *sts);
 
 /* Once a second: questions that nobody answers. */
 void domains_tick(struct queue *queue);

@@ -72,7 +72,11 @@ static void write_key(const struct site_plan *plan, struct buffer *key)
     memcpy(hosts, plan->hosts, plan->nhosts * sizeof *hosts);
     if (plan->is_mx)
         qsort(hosts, plan->nhosts, sizeof *hosts, compare_hosts);
-    buffer_addf(key, "%s:%s", plan->is_mx ? "mx" : "via", is_particular(plan->route) ? plan->route->name : "");
+    buffer_addf(key, "%s:%s",
+                !plan->is_mx ? "via"
+                : plan->sts  ? "mx, verified"
+                             : "mx",
+                is_particular(plan->route) ? plan->route->name : "");
     if (*plan->source)
         buffer_addf(key, " from %s:", plan->source);
     for (unsigned i = 0; i < plan->nhosts; i++)
@@ -99,6 +103,7 @@ static struct site *make(struct queue *queue, const struct site_plan *plan, stru
     list_init(&site->in_line);
     pace_init(&site->pace);
     site->is_mx = plan->is_mx;
+    site->sts = plan->sts;
     site->nhosts = plan->nhosts;
     site->hosts = text_zalloc(plan->nhosts * sizeof *site->hosts);
     for (unsigned i = 0; i < plan->nhosts; i++) {

@@ -36,6 +36,7 @@ struct site_plan {
     const struct conf_route *route; /* or NULL */
     const char *source;             /* pool of sources; "": delivery.source */
     bool is_mx;
+    bool sts; /* the domain's MTA-STS policy demands verified TLS (RFC 8461) */
     unsigned nhosts;
     struct site_host hosts[DNS_HOSTS_MAX]; /* in the order to try */
 };
@@ -69,6 +70,7 @@ struct site {
     char route[SMTP_DOMAIN_SIZE];  /* the route whose tls, user and password count; "" = none */
     char source[SMTP_DOMAIN_SIZE]; /* the pool of sources that connections come from; "" = delivery.source */
     bool is_mx;
+    bool sts;
     unsigned nhosts;
     struct site_host *hosts; /* names belong to the site */
     char *name;              /* the most preferred host */

@@ -13,7 +13,8 @@ static int set_up(void **state)
     text_format(policy, sizeof policy, "%s/policy", top);
     text_format(sts, sizeof sts, "%s/sts", top);
     text_format(admin, sizeof admin, "%s/run/control.sock", top);
-    conf = (struct conf){ .spool.directory = spool, .policy.directory = policy, .mta_sts.directory = sts, .control.socket = admin };
+    conf =
+        (struct conf){ .spool.directory = spool, .policy.directory = policy, .mta_sts.directory = sts, .control.socket = admin };
     return 0;
 }
 

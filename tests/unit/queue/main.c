@@ -79,6 +79,7 @@ static void hang_up(struct parent *parent)
     writer_free(&parent->world.writer);
     ipc_free(&parent->world.submission);
     ipc_free(&parent->world.dns);
+    ipc_free(&parent->world.sts);
     ipc_free(&parent->world.processes[0].ipc);
     ipc_free(&parent->world.parent);
 }
@@ -102,6 +103,7 @@ static int set_up(void **state)
     assert_non_null(mkdtemp(world->folder));
     world->role.loop = loop_new();
     world->resolve = world_resolve;
+    world->policy = world_no_policy;
     world_say(world, DELIVERY_DONE, "2.0.0", "250 2.0.0 ok");
     start_role(parent);
     *state = parent;

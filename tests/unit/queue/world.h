@@ -14,6 +14,7 @@
 #include "../../../relay/base/clock.h"
 #include "../../../relay/base/text.h"
 #include "../../../relay/channels/queue_delivery.h"
+#include "../../../relay/channels/sts.h"
 #include "../../../relay/channels/submission_queue.h"
 #include "../../../relay/conf/read.h"
 #include "../../../relay/message/envelope.h"
@@ -67,9 +68,13 @@ struct world {
     int space; /* -1: not told yet */
 
     struct ipc *dns;
+    struct ipc *sts;
     bool dns_silent;
     unsigned questions;
     enum dns_status (*resolve)(struct world *world, const char *domain, struct dns_mx *answer);
+    void (*policy)(struct world *world, const char *domain, struct sts_policy *policy);
+    bool sts_silent;
+    unsigned policies; /* questions for them */
 
     struct world_process processes[WORLD_PROCESSES];
     bool manual; /* connections do not become ready, messages get no outcome by themselves */
@@ -321,10 +326,41 @@ static inline void world_question(void *context, unsigned type, const void *body
     ipc_send(world->dns, DNS_MX, &answer, offsetof(struct dns_mx, hosts) + answer.count * sizeof *answer.hosts, -1);
 }
 
+/* By default no domain has a policy. */
+static inline void world_no_policy(struct world *world, const char *domain, struct sts_policy *policy)
+{
+    (void)world;
+    (void)domain;
+    policy->ttl_s = 3600;
+}
+
+static inline void world_policy_question(void *context, unsigned type, const void *body, size_t size, int fd)
+{
+    struct world *world = context;
+    const struct sts_ask *ask = body;
+    struct sts_policy policy = { .ticket = ask->ticket };
+    (void)size;
+    (void)fd;
+    assert_int_equal(type, STS_ASK);
+    world->policies++;
+    if (world->sts_silent)
+        return;
+    world->policy(world, ask->domain, &policy);
+    ipc_send(world->sts, STS_POLICY, &policy, offsetof(struct sts_policy, hosts) + policy.size, -1);
+}
+
+static inline void world_sts(struct world *world)
+{
+    ipc_free(&world->sts);
+    world->sts =
+        ipc_new(world->role.loop, world_link(world, ROLE_STS, 0), &sts_channel, IPC_BACK, world_policy_question, NULL, world);
+}
+
 static inline void world_dns(struct world *world)
 {
     ipc_free(&world->dns);
     world->dns = ipc_new(world->role.loop, world_link(world, ROLE_DNS, 0), &dns_channel, IPC_BACK, world_question, NULL, world);
+    world_sts(world);
 }
 
 /* --- delivery --- */
@@ -533,6 +569,7 @@ static inline void world_end(struct world *world)
     queue_steps.stop(&world->role);
     ipc_free(&world->submission);
     ipc_free(&world->dns);
+    ipc_free(&world->sts);
     ipc_free(&world->control);
     for (unsigned i = 0; i < WORLD_PROCESSES; i++)
         world_process_end(&world->processes[i]);
@@ -555,6 +592,7 @@ static inline struct world *world_new(const char *more)
     assert_non_null(world->conf);
     world->role = (struct role){ .kind = ROLE_QUEUE, .loop = loop_new(), .conf = world->conf };
     world->resolve = world_resolve;
+    world->policy = world_no_policy;
     world_say(world, DELIVERY_DONE, "2.0.0", "250 2.0.0 ok");
     world_begin(world);
     world_dns(world);
