@@ -42,8 +42,8 @@ static void write_head(const struct firewall_rules *rules, struct buffer *out)
                 "# Only TCP to port 25 is ever looked at; nothing here lets through what another\n"
                 "# table drops. To the world's port 25 goes who runs as the user %s: the\n"
                 "# delivery role, and submission, dns, sts and control, which share its user\n"
-                "# and open no such connection. Everybody else is refused at once, root too, and is\n"
-                "# shown by `postern firewall report`.\n\n"
+                "# and open no such connection. Everybody else is refused at once, root too,\n"
+                "# and is shown by `postern firewall report`.\n\n"
                 "table inet postern {}\n"
                 "delete table inet postern\n\n"
                 "table inet postern {\n",
