@@ -30,6 +30,7 @@ struct kept {
     struct list changed;
     struct heap expiring;
     size_t max;
+    size_t bytes;
     struct journal *journal; /* NULL until kept_open */
     struct timer timer;
     int64_t read_ms; /* the time by which records are taken in */
@@ -38,6 +39,11 @@ struct kept {
 static struct span domain_of(const struct entry *entry)
 {
     return span_make(entry->text, entry->domain_size);
+}
+
+static size_t bytes_of(const struct entry *entry)
+{
+    return sizeof *entry + entry->domain_size + entry->policy.hosts.n;
 }
 
 static int64_t expires_ms(const struct kept_policy *policy)
@@ -63,26 +69,32 @@ static void drop(struct kept *kept, struct entry *entry)
     heap_remove(&kept->expiring, &entry->expiry);
     list_remove(&entry->node);
     list_remove(&entry->changed);
+    kept->bytes -= bytes_of(entry);
     free(entry);
 }
 
-/* Makes room for one of MODE. False where all are worth more. */
-static bool make_room(struct kept *kept, enum sts_mode mode, int64_t wall_ms)
+/* Which one goes for one of MODE, or NULL where all are worth more. */
+static struct entry *least(const struct kept *kept, enum sts_mode mode, int64_t wall_ms)
 {
-    if (map_count(kept->by_domain) < kept->max)
-        return true;
     struct heap_node *first = heap_first(&kept->expiring);
-    if (first && first->key <= wall_ms) {
-        drop(kept, LIST_ENTRY(first, struct entry, expiry));
-        return true;
+    if (first && first->key <= wall_ms)
+        return LIST_ENTRY(first, struct entry, expiry);
+    for (unsigned lesser = 0; lesser <= mode; lesser++)
+        if (!list_empty(&kept->by_mode[lesser]))
+            return LIST_ENTRY(kept->by_mode[lesser].next, struct entry, node);
+    return NULL;
+}
+
+/* Makes room for ENTRY. False where there is none. */
+static bool make_room(struct kept *kept, const struct entry *entry, int64_t wall_ms)
+{
+    while (map_count(kept->by_domain) >= kept->max || kept->bytes + bytes_of(entry) > kept->max * KEPT_BYTES) {
+        struct entry *victim = least(kept, entry->policy.mode, wall_ms);
+        if (!victim)
+            return false;
+        drop(kept, victim);
     }
-    for (unsigned lesser = 0; lesser <= mode; lesser++) {
-        if (list_empty(&kept->by_mode[lesser]))
-            continue;
-        drop(kept, LIST_ENTRY(kept->by_mode[lesser].next, struct entry, node));
-        return true;
-    }
-    return false;
+    return true;
 }
 
 static struct entry *make_entry(struct span domain, const struct kept_policy *policy)
@@ -105,10 +117,11 @@ static struct entry *enter(struct kept *kept, struct span domain, int64_t wall_m
     struct entry *old = map_get(kept->by_domain, domain);
     if (old)
         drop(kept, old);
-    if (!make_room(kept, policy->mode, wall_ms)) {
+    if (!make_room(kept, entry, wall_ms)) {
         free(entry);
         return NULL;
     }
+    kept->bytes += bytes_of(entry);
     map_put(kept->by_domain, domain_of(entry), entry, NULL);
     list_append(&kept->by_mode[policy->mode], &entry->node);
     heap_set(&kept->expiring, &entry->expiry, expires_ms(policy));

@@ -11,6 +11,7 @@
 #include "announcement.h"
 
 #define KEPT_MAX      50000 /* policies; what happens beyond says kept_put */
+#define KEPT_BYTES    1024  /* of memory for each, on the average; the largest takes four times as much */
 #define KEPT_WRITE_MS 5000
 
 /* What is known of a domain. */
@@ -24,7 +25,7 @@ struct kept_policy {
 
 struct kept;
 
-/* None, and room for at most MAX (at least 1). */
+/* None, and room for at most MAX (at least 5), and as many times KEPT_BYTES. */
 struct kept *kept_new(size_t max);
 
 /* Takes in what earlier processes have left in FOLDER and does not expire before WALL_MS, and from here on writes down there what changes. */

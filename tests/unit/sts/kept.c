@@ -66,7 +66,7 @@ static void kept_until_it_expires(void **state)
 
 static void the_last_one_holds(void **state)
 {
-    struct kept *kept = kept_new(1);
+    struct kept *kept = kept_new(5);
     struct kept_policy policy;
     (void)state;
     put(kept, "a.example", STS_ENFORCE, NOW, "mx.a.example");
@@ -98,8 +98,9 @@ static void fetched_in_the_future(void **state)
 
 static void what_goes_first(void **state)
 {
-    struct kept *kept = kept_new(4);
+    struct kept *kept = kept_new(5);
     (void)state;
+    put(kept, "enforce0", STS_ENFORCE, NOW, "mx");
     put(kept, "enforce1", STS_ENFORCE, NOW, "mx");
     put(kept, "enforce2", STS_ENFORCE, NOW, "mx");
     put(kept, "testing", STS_TESTING, NOW, "mx");
@@ -115,11 +116,34 @@ static void what_goes_first(void **state)
     assert_false(has(kept, "testing", NOW));
     assert_true(has(kept, "enforce1", NOW)); /* so that it is the last that goes */
     put(kept, "enforce5", STS_ENFORCE, NOW, "mx");
-    assert_false(has(kept, "enforce2", NOW));
+    assert_false(has(kept, "enforce0", NOW));
     assert_true(has(kept, "enforce1", NOW));
     put(kept, "none", STS_NONE, NOW + DAY, ""); /* all others have expired */
     assert_true(has(kept, "none", NOW + DAY));
-    assert_int_equal(kept_count(kept), 4);
+    assert_int_equal(kept_count(kept), 5);
+    kept_free(&kept);
+}
+
+/* Large ones count for several. */
+static void bounded_in_memory(void **state)
+{
+    struct kept *kept = kept_new(100);
+    char longest[STS_HOSTS_SIZE], domain[64];
+    (void)state;
+    memset(longest, 'a', sizeof longest - 1);
+    longest[sizeof longest - 1] = '\0';
+    for (unsigned i = 0; i < 100; i++) {
+        text_format(domain, sizeof domain, "%u.example", i);
+        put(kept, domain, STS_ENFORCE, NOW, longest);
+    }
+    assert_in_range(kept_count(kept), 20, 25);
+    assert_true(has(kept, "99.example", NOW));
+    assert_false(has(kept, "0.example", NOW));
+    for (unsigned i = 0; i < 100; i++) {
+        text_format(domain, sizeof domain, "%u.example", i);
+        put(kept, domain, STS_ENFORCE, NOW, "mx.example");
+    }
+    assert_int_equal(kept_count(kept), 100);
     kept_free(&kept);
 }
 
@@ -221,8 +245,9 @@ static void a_folder_that_is_not_there(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(kept_until_it_expires), TEST(the_last_one_holds),  TEST(fetched_in_the_future), TEST(what_goes_first),
-        TEST(a_restart_finds_them),  TEST(a_flood_is_gathered), TEST(a_damaged_file),        TEST(a_folder_that_is_not_there),
+        TEST(bounded_in_memory),     TEST(kept_until_it_expires), TEST(the_last_one_holds),
+        TEST(fetched_in_the_future), TEST(what_goes_first),       TEST(a_restart_finds_them),
+        TEST(a_flood_is_gathered),   TEST(a_damaged_file),        TEST(a_folder_that_is_not_there),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
