@@ -6,6 +6,7 @@
 #include "../../../relay/channels/dns.h"
 #include "../../../relay/channels/sts.h"
 #include "../../../relay/role/mains.h"
+#include "../../../relay/sts/inquiry.h"
 #include "web.h"
 
 #define ENFORCE "version: STSv1\\nmode: enforce\\nmx: MX.Example.com\\nmx: *.example.net\\nmax_age: 86400\\n"
@@ -278,6 +279,72 @@ static void another_id_is_another_policy(void **state)
     assert_int_equal(web_count(&web, "example.com"), 3);
 }
 
+/* As an earlier process has left it: fetched AGO_S before, for MAX_AGE_S. */
+static void keep(const char *domain, int64_t ago_s, uint32_t max_age_s)
+{
+    struct loop *loop = loop_new();
+    struct kept *kept = kept_new(KEPT_MAX);
+    struct kept_policy policy = { STS_ENFORCE, "1", clock_wall_ms() - ago_s * 1000, max_age_s, SPAN("old.example.com") };
+    kept_open(kept, loop, folder, policy.fetched_ms);
+    kept_put(kept, span_of(domain), policy.fetched_ms, &policy);
+    kept_free(&kept);
+    loop_free(&loop);
+}
+
+/* Asks until what is fetched behind the scenes is there. */
+static void await_mode(const char *domain, enum sts_mode mode)
+{
+    int64_t end_ms = clock_monotonic_ms() + PARENT_PATIENCE_MS;
+    while (ask(domain) != mode)
+        assert_true(clock_monotonic_ms() < end_ms);
+}
+
+/* What is old is fetched anew when it is asked for, and nobody waits for it; what has expired is waited for. */
+static void fetched_anew(void **state)
+{
+    enum { DAY_S = 86400 };
+    static const char *const domains[] = { "fresh.test", "day.test", "half.test", "expired.test" };
+    (void)state;
+    assert_int_equal(end_role(), 0);
+    keep("expired.test", DAY_S + 600, DAY_S + 1);
+    keep("failing.test", DAY_S + 600, 30 * DAY_S);
+    keep("day.test", DAY_S + 600, 30 * DAY_S);
+    keep("fresh.test", DAY_S - 600, 30 * DAY_S);
+    keep("half.test", DAY_S / 2, DAY_S - 600);
+    start_role();
+    for (size_t i = 0; i < COUNT(domains); i++)
+        web_serve(&web, domains[i], "none", TESTING);
+    web_serve(&web, "failing.test", "silent", TESTING);
+    assert_int_equal(ask("fresh.test"), STS_ENFORCE);
+    assert_int_equal(ask("day.test"), STS_ENFORCE);
+    assert_string_equal(heard.policy.hosts, "old.example.com");
+    assert_int_equal(ask("half.test"), STS_ENFORCE);
+    assert_int_equal(ask("failing.test"), STS_ENFORCE);
+    assert_int_equal(ask("expired.test"), STS_TESTING);
+    await_fetches("failing.test", 1);
+    assert_int_equal(ask("failing.test"), STS_ENFORCE); /* while it is being fetched */
+    await_mode("day.test", STS_TESTING);
+    await_mode("half.test", STS_TESTING);
+    assert_int_equal(web_count(&web, "fresh.test"), 0);
+    assert_int_equal(web_count(&web, "day.test"), 1);
+}
+
+/* Beyond so many domains in question whoever asks is told that there is no policy, and may ask again in a minute. */
+static void more_than_can_be_asked(void **state)
+{
+    char domain[64];
+    (void)state;
+    dns.silent = true;
+    heard.count = 0;
+    for (unsigned i = 0; i < INQUIRY_MAX; i++) {
+        text_format(domain, sizeof domain, "d%u.test", i);
+        send_ask(queue, domain, i);
+    }
+    assert_int_equal(ask("one-more.test"), STS_NONE);
+    assert_int_equal(heard.policy.ttl_s, 60);
+    assert_int_equal(heard.count, 1);
+}
+
 /* What cannot be had is told once, and not tried again soon. */
 static void failures_are_remembered(void **state)
 {
@@ -417,9 +484,10 @@ static void strangers(void **state)
 {
     static struct heard stranger_heard;
     struct sts_ask wrong = { .ticket = 1 };
+    const struct sts_ask early = { .ticket = 1, .domain = "example.com" };
     (void)state;
     struct ipc *stranger = parent_peer(&parent, ROLE_DELIVERY, 0, &sts_channel, hear, &stranger_heard);
-    send_ask(stranger, "example.com", 1);
+    ipc_send(stranger, STS_ASK, &early, sizeof early, -1); /* where it is not closed yet */
     memset(wrong.domain, 'a', sizeof wrong.domain);
     assert_true(ipc_send(queue, STS_ASK, &wrong, sizeof wrong, -1)); /* a text without an end */
     heard.came = false;
@@ -451,11 +519,18 @@ static void ended_in_the_middle(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(no_announcement),         TEST(fetched_once_and_kept),
-        TEST(kept_whatever_happens),   TEST(another_id_is_another_policy),
-        TEST(failures_are_remembered), TEST(many_ask_the_same),
-        TEST(patience_ends),           TEST(private_addresses),
-        TEST(what_can_have_none),      TEST(strangers),
+        TEST(fetched_anew),
+        TEST(more_than_can_be_asked),
+        TEST(no_announcement),
+        TEST(fetched_once_and_kept),
+        TEST(kept_whatever_happens),
+        TEST(another_id_is_another_policy),
+        TEST(failures_are_remembered),
+        TEST(many_ask_the_same),
+        TEST(patience_ends),
+        TEST(private_addresses),
+        TEST(what_can_have_none),
+        TEST(strangers),
         TEST(ended_in_the_middle),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
