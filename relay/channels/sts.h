@@ -1,8 +1,8 @@
 /* Queue and control ask, sts answers: what policy a recipient domain has published for mail to it (MTA-STS, RFC 8461), that is which of
  * its MX hosts may be spoken to, and only over TLS that verifies. The only code that speaks HTTP with strangers is in the sts role.
  *
- * An answer comes within STS_PATIENCE_MS, and some. If sts goes: what was asked is unanswered, which is the same as STS_NONE for a
- * minute. */
+ * An answer comes within STS_PATIENCE_MS, and some. If sts goes: what was asked is unanswered, and is to be asked again when the next one is
+ * there, which has read what was known: to go on without an answer is to go on without the protection. */
 #ifndef POSTERN_CHANNELS_STS_H
 #define POSTERN_CHANNELS_STS_H
 
