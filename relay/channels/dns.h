@@ -63,14 +63,16 @@ struct dns_host {
     char name[SMTP_DOMAIN_SIZE]; /* lower case, no final dot */
 };
 
-/* Hosts by preference, equal ones in the order of the name. Hosts from this relay's own preference on are left out. `implicit`:
+/* Hosts by preference, equal ones in the order of the name. `secure`: all of it is signed (DNSSEC). Hosts from this relay's own preference on are left out. `implicit`:
  * there is no MX, the domain's own address serves. An MX whose host has no address is still listed: delivery finds out. */
 struct dns_mx {
     uint64_t ticket;
     uint32_t status; /* enum dns_status */
     uint32_t ttl_s;
     uint8_t implicit;
+    uint8_t secure;
     uint8_t count;
+    char alias_of[SMTP_DOMAIN_SIZE];      /* the name that has the MX records; "": the domain itself */
     struct dns_host hosts[DNS_HOSTS_MAX]; /* sent in part */
 };
 

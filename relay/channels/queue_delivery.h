@@ -38,7 +38,10 @@ struct delivery_open {
         [SMTP_DOMAIN_SIZE]; /* name of the route in the configuration whose tls, user and password count; "" = MX, delivery's own */
     char source[SMTP_DOMAIN_SIZE]; /* name of the pool of sources that it comes from; "": delivery.source */
     uint8_t sts;                   /* nothing is sent to a host whose certificate does not verify (RFC 8461 4) */
-    uint8_t is_mx;                 /* hosts come from MX: private addresses and this relay itself are refused */
+    char domain
+        [SMTP_DOMAIN_SIZE]; /* that all mail of the site is for, where that counts (DELIVERY_CLOSED's wants_domain); else "" */
+    char alias_of[SMTP_DOMAIN_SIZE]; /* what it is an alias of, or "" */
+    uint8_t is_mx;                   /* hosts come from MX: private addresses and this relay itself are refused */
     uint8_t count;
     struct delivery_host hosts[DNS_HOSTS_MAX]; /* sent in part */
 };
@@ -122,6 +125,8 @@ enum delivery_end {
 struct delivery_closed {
     uint64_t connection;
     uint32_t end; /* enum delivery_end */
+    uint8_t
+        wants_domain; /* a certificate is for another name than the host's, perhaps for the domain's, which would do (RFC 7672 3.2.2) */
     char enhanced[SMTP_ENHANCED_SIZE];
     char mx[DELIVERY_MX_SIZE];
     char reply[SMTP_REPLY_TEXT_SIZE + 8]; /* what was said or happened last, printable; sent in part */

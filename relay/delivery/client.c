@@ -312,6 +312,11 @@ bool client_is_doubted(const struct client *client)
     return client->doubted;
 }
 
+bool client_is_mismatched(const struct client *client)
+{
+    return client->mismatched;
+}
+
 bool client_is_spent(const struct client *client)
 {
     return client->ehlo.mail_max && client->mails >= client->ehlo.mail_max;

@@ -31,7 +31,8 @@ struct client_setup {
     struct tls *tls;
     const struct route *route;
     enum tls_policy policy;
-    const struct dns_tlsa *tlsa; /* with TLS_DANE */
+    const struct dns_tlsa *tlsa;   /* with TLS_DANE */
+    const char *domain, *alias_of; /* as tls_peer has them */
     const char *host;
     const char *hello; /* our name for EHLO */
     uint16_t port;
@@ -77,6 +78,9 @@ bool client_is_doubted(const struct client *client);
 
 /* Has it had as many transactions as the server takes in a session (RFC 9422)? */
 bool client_is_spent(const struct client *client);
+
+/* Did the handshake fail since the certificate, by an authority that the TLSA records name, is for another name? */
+bool client_is_mismatched(const struct client *client);
 
 /* "TLSv1.3 TLS_AES_256_GCM_SHA384" or "none". */
 const char *client_tls(const struct client *client);

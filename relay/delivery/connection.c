@@ -31,6 +31,8 @@ void connection_free(struct connection *connection)
     race_fini(&connection->race);
     connect_fini(&connection->way);
     route_fini(&connection->route);
+    free(connection->domain);
+    free(connection->alias_of);
     transaction_drop(&connection->transaction);
     timer_fini(&connection->timer);
     free(connection);
@@ -239,6 +241,8 @@ static void (*const ends[CLIENT_ENDS])(struct connection *connection, const stru
 static void client_ended(void *context, enum client_end end, const struct reason *reason)
 {
     struct connection *connection = context;
+    if (client_is_mismatched(connection->client) && !*connection->domain)
+        connection->place.wants_domain = true;
     if (end == CLIENT_SPENT)
         client_quit(&connection->client);
     else
@@ -275,6 +279,8 @@ static void begin_session(struct connection *connection, struct watch *watch)
                                   .route = &connection->route,
                                   .policy = route_policy(&connection->route, target->tlsa != NULL),
                                   .tlsa = target->tlsa,
+                                  .domain = connection->domain,
+                                  .alias_of = connection->alias_of,
                                   .host = target->host,
                                   .hello = target->source ? target->source->helo : pool->conf->hostname,
                                   .port = target->address.port,
@@ -363,6 +369,8 @@ void connection_open(struct pool *pool, const struct delivery_open *open)
     struct reason reason;
     connection->pool = pool;
     connection->number = open->connection;
+    connection->domain = text_dup(span_of_array(open->domain, sizeof open->domain));
+    connection->alias_of = text_dup(span_of_array(open->alias_of, sizeof open->alias_of));
     pool_enter(pool, connection);
     if (pool->draining) {
         finish_well(connection, "this process is about to end");

@@ -16,6 +16,7 @@ struct connection {
     bool orphan;     /* its queue has gone: tell nobody */
     bool closing;    /* the queue asked for its end */
     struct route route;
+    char *domain, *alias_of; /* of all mail here, where that counts; "": it does not */
     struct connect way;
     struct race race; /* over the way */
     struct connect_target target;

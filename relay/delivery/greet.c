@@ -152,10 +152,12 @@ static enum stage handshake_perform(struct client *client)
                              .host = setup->host,
                              .port = setup->port,
                              .user = setup->route->user,
-                             .tlsa = setup->tlsa };
-    SSL *ssl = tls_client(setup->tls, &peer);
-    if (ssl) {
-        stream_start_tls(client->stream, ssl);
+                             .tlsa = setup->tlsa,
+                             .domain = setup->domain,
+                             .alias_of = setup->alias_of };
+    client->ssl = tls_client(setup->tls, &peer);
+    if (client->ssl) {
+        stream_start_tls(client->stream, client->ssl);
         return STAGE_HANDSHAKE;
     }
     reason_local(&reason, "4.3.0", "TLS could not be begun with %s", setup->host);
@@ -165,6 +167,7 @@ static enum stage handshake_perform(struct client *client)
 static enum stage handshake_lost(struct client *client)
 {
     struct reason reason;
+    client->mismatched = client->setup.policy == TLS_DANE && tls_is_mismatch(client->ssl);
     reason_local(&reason, "4.7.5", "%s: the TLS handshake failed: %s", client->setup.host, stream_problem(client->stream));
     if (demands_tls(client) || is_implicit(client))
         return client_fail(client, &reason);

@@ -50,7 +50,7 @@ void report_next(struct ipc *queue, uint64_t connection, const struct report_pla
 void report_closed(struct ipc *queue, uint64_t connection, const struct report_place *place, enum delivery_end end,
                    const struct reason *reason)
 {
-    struct delivery_closed closed = { .connection = connection, .end = end };
+    struct delivery_closed closed = { .connection = connection, .end = end, .wants_domain = place->wants_domain };
     text_copy(closed.enhanced, sizeof closed.enhanced, span_of(reason->enhanced));
     text_copy(closed.mx, sizeof closed.mx, span_of(place->mx));
     size_t size = put_tail(closed.reply, sizeof closed.reply, offsetof(struct delivery_closed, reply), reason->text);

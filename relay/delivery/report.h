@@ -9,6 +9,7 @@
 /* Where a connection leads, as told with each outcome and logged by the queue. */
 struct report_place {
     char mx[DELIVERY_MX_SIZE];   /* "mx1.example.net[192.0.2.1]:25"; "" while nothing was reached */
+    bool wants_domain;           /* a certificate was for another name */
     char tls[DELIVERY_TLS_SIZE]; /* "TLSv1.3 TLS_AES_256_GCM_SHA384", "none" */
 };
 

@@ -43,7 +43,9 @@ struct client {
     struct login *login; /* NULL: not begun */
     char *challenge;     /* of the server, in base64; NULL: none yet */
     char tls[DELIVERY_TLS_SIZE];
+    SSL *ssl; /* the stream's, from the handshake on; NULL: there was none */
     bool secured;
+    bool mismatched;                 /* client_is_mismatched */
     struct transaction *transaction; /* NULL: none is under way */
     uint64_t mails;                  /* MAIL commands so far */
     bool doubted;                    /* client_is_doubted */

@@ -4,8 +4,8 @@
  * DANE is OpenSSL's: it is told the records and compares. Records that say what a public authority must confirm (usage 0 and 1) cannot be
  * used in SMTP (RFC 7672 3.1.3), and are not handed to it.
  *
- * Sessions are kept by us, not by OpenSSL's own cache, which looks them up for servers only. The key is policy, host, port, user and what the
- * TLSA records say: a session made without verification is never resumed where verification is demanded, nor one of a login where another
+ * Sessions are kept by us, not by OpenSSL's own cache, which looks them up for servers only. The key is policy, host, port, user, domain (where its name
+ * counts) and what the TLSA records say: a session made without verification is never resumed where verification is demanded, nor one of a login where another
  * logs in, nor one of a certificate that the records do not name any more. OpenSSL hands a session over when the server
  * has sent it (in TLS 1.3 some time after the handshake), together with the SSL, whose ex_data carries the key. */
 #include "tls.h"
@@ -201,14 +201,20 @@ static bool add_record(SSL *ssl, struct span record)
     return SSL_dane_tlsa_add(ssl, bytes[0], bytes[1], bytes[2], bytes + TLSA_HEAD, record.n - TLSA_HEAD) > 0;
 }
 
-/* The certificate must be one that the records of TLSA name: for the name where they are (which SNI says too) or HOST, unless they name the
- * server's own certificate, whose names and dates do not matter (RFC 7672 3.1.1). False where no record can be used. */
-static bool set_records(SSL *ssl, const struct dns_tlsa *tlsa, const char *host)
+/* The certificate must be one that the records of PEER's host name: for the name where they are (which SNI says too), the host's, or the
+ * domain's (3.2.2), unless they name the server's own certificate, whose names and dates do not matter (RFC 7672 3.1.1). False where no record
+ * can be used. */
+static bool set_records(SSL *ssl, const struct tls_peer *peer)
 {
+    const struct dns_tlsa *tlsa = peer->tlsa;
+    const char *const names[] = { peer->host, peer->domain, peer->alias_of };
     struct span record, rest = span_head(span_make(tlsa->records, tlsa->size), sizeof tlsa->records);
     bool usable = false;
-    if (SSL_dane_enable(ssl, tlsa->base) != 1 || SSL_add1_host(ssl, host) != 1)
+    if (SSL_dane_enable(ssl, tlsa->base) != 1)
         return false;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (*names[i] && SSL_add1_host(ssl, names[i]) != 1)
+            return false;
     SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
     SSL_dane_set_flags(ssl, DANE_FLAG_NO_DANE_EE_NAMECHECKS);
     while (dns_next_record(&rest, &record))
@@ -222,7 +228,7 @@ static SSL *make_client(struct tls *tls, const struct tls_peer *peer, enum tls_p
 {
     enum tls_policy policy = peer->policy;
     SSL *ssl = tls->contexts[policy] ? SSL_new(tls->contexts[policy]) : NULL;
-    if (ssl && policy == TLS_DANE && !set_records(ssl, peer->tlsa, peer->host)) {
+    if (ssl && policy == TLS_DANE && !set_records(ssl, peer)) {
         SSL_free(ssl);
         policy = peer->otherwise;
         ssl = SSL_new(tls->contexts[policy]);
@@ -245,8 +251,8 @@ static bool write_key(const struct tls_peer *peer, enum tls_policy policy, char 
             return false;
         memcpy(&records, digest, sizeof records);
     }
-    return text_format(key, TLS_KEY_SIZE, "%d %s:%u %llx %s", (int)policy, peer->host, peer->port, (unsigned long long)records,
-                       peer->user);
+    return text_format(key, TLS_KEY_SIZE, "%d %s:%u %llx %s %s", (int)policy, peer->host, peer->port, (unsigned long long)records,
+                       peer->domain, peer->user);
 }
 
 SSL *tls_client(struct tls *tls, const struct tls_peer *peer)
@@ -283,6 +289,11 @@ void tls_describe(const SSL *ssl, char text[DELIVERY_TLS_SIZE])
 const char *tls_policy_text(enum tls_policy policy)
 {
     return policies[policy].text;
+}
+
+bool tls_is_mismatch(const SSL *ssl)
+{
+    return ssl && SSL_get_verify_result(ssl) == X509_V_ERR_HOSTNAME_MISMATCH;
 }
 
 void tls_remember_plain(struct tls *tls, const char *host)

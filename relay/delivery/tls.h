@@ -27,6 +27,8 @@ struct tls_peer {
     uint16_t port;
     const char *user;            /* "": no login */
     const struct dns_tlsa *tlsa; /* with TLS_DANE */
+    const char *domain;          /* whose name the certificate may be for as well then (RFC 7672 3.2.2); "": nobody's */
+    const char *alias_of;        /* what that is an alias of; "": nothing */
 };
 
 /* Makes the contexts and reads the certificate authorities where a policy in CONF verifies: before the sandbox closes, since no
@@ -47,6 +49,9 @@ void tls_describe(const SSL *ssl, char text[DELIVERY_TLS_SIZE]);
 
 /* "opportunistic" … Static. */
 const char *tls_policy_text(enum tls_policy policy);
+
+/* Did the handshake fail because the certificate is for another name? */
+bool tls_is_mismatch(const SSL *ssl);
 
 /* Remembers for an hour that HOST offers STARTTLS but cannot do it. */
 void tls_remember_plain(struct tls *tls, const char *host);

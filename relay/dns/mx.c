@@ -89,6 +89,9 @@ enum dns_status mx_implicit(struct mx_set *set, struct span name)
 
 void mx_pack(const struct mx_set *set, struct buffer *out)
 {
+    struct span alias_of = span_of(set->alias_of);
+    buffer_add_byte(out, (char)alias_of.n);
+    buffer_add(out, alias_of);
     for (unsigned i = 0; i < set->count; i++) {
         const struct dns_host *host = &set->hosts[i];
         struct span name = span_of(host->name);
@@ -106,6 +109,13 @@ size_t mx_unpack(const struct found *found, uint64_t ticket, struct dns_mx *ret_
     ret_mx->status = found->status;
     ret_mx->ttl_s = found->ttl_s;
     ret_mx->implicit = found->implicit;
+    ret_mx->secure = found->secure;
+    if (rest.n) {
+        size_t n = (unsigned char)rest.p[0];
+        rest = span_skip(rest, 1);
+        text_copy(ret_mx->alias_of, sizeof ret_mx->alias_of, span_head(rest, n));
+        rest = span_skip(rest, n);
+    }
     while (rest.n >= 3 && ret_mx->count < DNS_HOSTS_MAX) {
         struct dns_host *host = &ret_mx->hosts[ret_mx->count++];
         *host = (struct dns_host){ .preference = (uint16_t)((unsigned char)rest.p[0] << 8 | (unsigned char)rest.p[1]) };

@@ -7,15 +7,16 @@
 #include "answer.h"
 #include "cache.h"
 
-#define MX_PACKED_MAX (DNS_HOSTS_MAX * (3 + SMTP_DOMAIN_SIZE)) /* bytes of mx_pack's form */
+#define MX_PACKED_MAX (1 + SMTP_DOMAIN_SIZE + DNS_HOSTS_MAX * (3 + SMTP_DOMAIN_SIZE)) /* bytes of mx_pack's form */
 
 /* The best hosts seen so far, sorted by preference and name. */
 struct mx_set {
-    const char *own_name;    /* this relay's */
-    unsigned records;        /* all that were added */
-    unsigned null_records;   /* whose host is the root */
-    bool has_own;            /* this relay is among them … */
-    uint16_t own_preference; /* … at best with this preference */
+    const char *own_name;            /* this relay's */
+    char alias_of[SMTP_DOMAIN_SIZE]; /* the name that has the records; "": the domain's own */
+    unsigned records;                /* all that were added */
+    unsigned null_records;           /* whose host is the root */
+    bool has_own;                    /* this relay is among them … */
+    uint16_t own_preference;         /* … at best with this preference */
     unsigned count;
     struct dns_host hosts[DNS_HOSTS_MAX];
 };

@@ -60,6 +60,8 @@ static void came(void *context, enum dns_status status, struct span bytes)
     struct mx_set set;
     mx_init(&set, question_own_name(question));
     *mx = question_read(status, bytes, question_name(question), ANSWER_MX, take, &set);
+    if (mx->status == DNS_OK && name_from_wire(&mx->name, set.alias_of) && strcmp(set.alias_of, question_name(question)) == 0)
+        set.alias_of[0] = '\0';
     status = mx->status;
     if (status == DNS_NO_MAIL)
         question_ask(question, CACHE_ADDRESS, question_name(question), addresses_came);

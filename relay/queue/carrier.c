@@ -127,6 +127,8 @@ static bool send_open(struct deliverer *deliverer, const struct site *site, uint
     text_copy(open.site, sizeof open.site, span_of(site->name));
     text_copy(open.route, sizeof open.route, span_of(site->route));
     text_copy(open.source, sizeof open.source, span_of(site->source));
+    text_copy(open.domain, sizeof open.domain, span_of(site->domain));
+    text_copy(open.alias_of, sizeof open.alias_of, span_of(site->alias_of));
     for (unsigned i = 0; i < site->nhosts; i++) {
         open.hosts[i].preference = site->hosts[i].preference;
         open.hosts[i].port = site->hosts[i].port;

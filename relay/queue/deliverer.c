@@ -7,6 +7,7 @@
 #include "../base/text.h"
 #include "carrier.h"
 #include "dialogues.h"
+#include "domain.h"
 #include "envelopes.h"
 #include "pair.h"
 #include "settle.h"
@@ -186,9 +187,11 @@ static void take_dialogue(struct deliverer *deliverer, const void *body)
 }
 
 /* What an end before the first NEXT says of the site. */
-static void judge_opening(struct carrier *carrier, unsigned end, const struct cause *cause)
+static void judge_opening(struct carrier *carrier, unsigned end, const struct cause *cause, bool wants_domain)
 {
     struct queue *queue = carrier->deliverer->queue;
+    if (wants_domain && domains_separate(queue, carrier->site))
+        return; /* on, by other sites */
     if (end == DELIVERY_ENDED)
         carrier->deliverer->refusing_ms = clock_monotonic_ms() + REFUSING_MS;
     else if (end == DELIVERY_IMPOSSIBLE)
@@ -217,7 +220,7 @@ static void take_closed(struct deliverer *deliverer, const void *body)
     struct site *site = carrier->site;
     struct cause cause = closed_cause(site, closed);
     if (carrier->phase == OPENING) {
-        judge_opening(carrier, closed->end, &cause);
+        judge_opening(carrier, closed->end, &cause, closed->wants_domain);
     } else if (carrier->phase == SENDING && closed->end == DELIVERY_ENDED && carrier_is_untouched(carrier)) {
         carrier_give_back(queue, carrier);
     } else if (carrier->phase == SENDING) {

@@ -58,6 +58,8 @@ struct domain {
     int64_t since_ms; /* in line or asked since */
     int64_t used_ms;
     uint64_t ticket; /* 0: not asked */
+    bool secure;     /* its MX records were signed */
+    bool alone;      /* it has sites of its own */
     unsigned missing;
     struct dns_mx *mx; /* what came while the other is missing; NULL: nothing, or no policy */
     struct sts_policy *policy;
@@ -494,6 +496,11 @@ static void conclude(struct queue *queue, struct domain *domain)
     enum plan_result result = PLAN_MADE;
     if (!know_by_route(queue, domain)) { /* else a route came while the question was open */
         result = plan_by_mx(queue_conf(queue), route, pool_of(domain, route), domain->mx, domain->policy, &plan);
+        domain->secure = domain->mx->secure;
+        if (domain->alone && domain->secure) {
+            plan.site.domain = domain->name;
+            plan.site.alias_of = domain->mx->alias_of;
+        }
         if (result == PLAN_MADE)
             know(queue, domain, &plan.site, clock_monotonic_ms() + seconds_for(domain) * 1000);
     }
@@ -522,6 +529,7 @@ void domains_answer(struct queue *queue, const struct dns_mx *answer)
     domain->missing &= ~(unsigned)MISSING_MX;
     if (status == DNS_OK) {
         domain->mx = keep(answer, sizeof *answer, offsetof(struct dns_mx, hosts) + answer->count * sizeof *answer->hosts);
+        domain->mx->alias_of[sizeof domain->mx->alias_of - 1] = '\0';
         if (!domain->missing)
             conclude(queue, domain);
         return;
@@ -577,6 +585,21 @@ void domains_channel(struct queue *queue, struct ipc *dns)
         enter_line(domains, line_of(domains, sender), domain, true);
     }
     ask(queue);
+}
+
+bool domains_separate(struct queue *queue, struct site *site)
+{
+    bool any = false;
+    LIST_EACH(node, &queue->domains->all) {
+        struct domain *domain = of_use(node);
+        if (domain->site != site || !domain->secure || domain->alone)
+            continue;
+        domain->alone = any = true;
+        domain->until_ms = 0;
+    }
+    if (any)
+        site_unplace(queue, site);
+    return any;
 }
 
 /* The domain that is first in QUESTIONS, if it is there since before LIMIT_MS. */

@@ -53,6 +53,11 @@ void domains_answer(struct queue *queue, const struct dns_mx *answer);
 /* The channel to the dns role, borrowed; NULL: it has gone. What was asked of the one before is asked again. */
 void domains_channel(struct queue *queue, struct ipc *dns);
 
+/* A host of SITE shows a certificate for a name that is not its own, and that may be the name of a domain that leads there (RFC 7672 3.2.2).
+ * Such a certificate is good for that domain alone: each whose MX records are signed, so that nobody else named the host, gets a site of its
+ * own from now on, and what waits for it goes there. False where there is none that has not got one. */
+bool domains_separate(struct queue *queue, struct site *site);
+
 /* The sts role's POLICY of a domain. One that nobody waits for is dropped. */
 void domains_policy(struct queue *queue, const struct sts_policy *policy);
 

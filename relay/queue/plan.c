@@ -8,7 +8,7 @@ bool plan_by_route(const struct conf_route *route, const char *source, struct pl
     struct site_plan *site = &ret_plan->site;
     if (!route || route->via.mx || !route->via.count)
         return false;
-    *site = (struct site_plan){ .route = route, .source = source };
+    *site = (struct site_plan){ .route = route, .source = source, .domain = "", .alias_of = "" };
     for (; site->nhosts < route->via.count && site->nhosts < DNS_HOSTS_MAX; site->nhosts++) {
         const struct conf_host *host = &route->via.items[site->nhosts];
         site->hosts[site->nhosts] = (struct site_host){ host->name, (uint16_t)site->nhosts, host->port };
@@ -32,7 +32,7 @@ enum plan_result plan_by_mx(const struct conf *conf, const struct conf_route *ro
 {
     struct site_plan *site = &ret_plan->site;
     bool enforce = policy && policy->mode == STS_ENFORCE;
-    *site = (struct site_plan){ .is_mx = true, .sts = enforce, .route = route, .source = source };
+    *site = (struct site_plan){ .is_mx = true, .sts = enforce, .domain = "", .alias_of = "", .route = route, .source = source };
     for (unsigned i = 0; i < answer->count && i < DNS_HOSTS_MAX; i++) {
         char *name = ret_plan->names[i];
         text_copy(name, SMTP_DOMAIN_SIZE, span_of_array(answer->hosts[i].name, sizeof answer->hosts[i].name));

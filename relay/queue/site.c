@@ -17,7 +17,7 @@
 
 #define SITES_SWEPT_MAX 100 /* unneeded sites freed a second, beside those that are freed when their last connection ends */
 #define SITES_FED_MAX   20  /* sites that are looked at when a connection ends */
-#define KEY_MAX         (SMTP_DOMAIN_SIZE * (DNS_HOSTS_MAX + 2))
+#define KEY_MAX         (SMTP_DOMAIN_SIZE * (DNS_HOSTS_MAX + 4))
 
 struct sites *sites_new(void)
 {
@@ -34,6 +34,8 @@ static void site_free(void *value)
     for (unsigned i = 0; i < site->nhosts; i++)
         free((char *)(uintptr_t)site->hosts[i].name);
     free(site->hosts);
+    free(site->domain);
+    free(site->alias_of);
     cause_drop(&site->cause);
     cause_drop(&site->slowing);
     free(site->name);
@@ -79,6 +81,8 @@ static void write_key(const struct site_plan *plan, struct buffer *key)
                 is_particular(plan->route) ? plan->route->name : "");
     if (*plan->source)
         buffer_addf(key, " from %s:", plan->source);
+    if (*plan->domain)
+        buffer_addf(key, " for %s=%s:", plan->domain, plan->alias_of);
     for (unsigned i = 0; i < plan->nhosts; i++)
         buffer_addf(key, "%s%s:%u", i && hosts[i].preference != hosts[i - 1].preference ? " then " : " ", hosts[i].name,
                     hosts[i].port);
@@ -104,6 +108,8 @@ static struct site *make(struct queue *queue, const struct site_plan *plan, stru
     pace_init(&site->pace);
     site->is_mx = plan->is_mx;
     site->sts = plan->sts;
+    site->domain = text_dup(span_of(plan->domain));
+    site->alias_of = text_dup(span_of(plan->alias_of));
     site->nhosts = plan->nhosts;
     site->hosts = text_zalloc(plan->nhosts * sizeof *site->hosts);
     for (unsigned i = 0; i < plan->nhosts; i++) {
@@ -610,11 +616,16 @@ static void unplace(struct queue *queue, struct unit *unit, void *context)
     place_later(queue, unit);
 }
 
+void site_unplace(struct queue *queue, struct site *site)
+{
+    fair_each(queue, site, unplace, NULL);
+}
+
 static bool unplace_all(void *context, struct span key, void *value)
 {
     (void)key;
     bound(context, value);
-    fair_each(context, value, unplace, NULL);
+    site_unplace(context, value);
     return true;
 }
 

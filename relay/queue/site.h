@@ -37,6 +37,9 @@ struct site_plan {
     const char *source;             /* pool of sources; "": delivery.source */
     bool is_mx;
     bool sts; /* the domain's MTA-STS policy demands verified TLS (RFC 8461) */
+    const char
+        *domain; /* its only one, whose name the hosts' certificates may be for (RFC 7672 3.2.2); "": all who have these hosts */
+    const char *alias_of; /* what that is an alias of, or "" */
     unsigned nhosts;
     struct site_host hosts[DNS_HOSTS_MAX]; /* in the order to try */
 };
@@ -71,6 +74,7 @@ struct site {
     char source[SMTP_DOMAIN_SIZE]; /* the pool of sources that connections come from; "" = delivery.source */
     bool is_mx;
     bool sts;
+    char *domain, *alias_of; /* as in its plan */
     unsigned nhosts;
     struct site_host *hosts; /* names belong to the site */
     char *name;              /* the most preferred host */
@@ -174,6 +178,9 @@ void site_turn(void *queue, struct heap_node *node);
 
 /* A person wanted SITE tried when RESTS had begun (sites_rests_begun): ends its rest, unless it was tried since and rests again. */
 void site_retry(struct queue *queue, struct site *site, uint64_t rests);
+
+/* The ready units of SITE leave for UNPLACED: where they go may have changed. */
+void site_unplace(struct queue *queue, struct site *site);
 
 /* The settings have changed: all ready units of all sites leave for UNPLACED, since the routes may be others, and so may bounds. */
 void sites_unplace(struct queue *queue);

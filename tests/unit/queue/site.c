@@ -7,13 +7,17 @@
 
 static struct site *only_site(struct world *world)
 {
-    struct site_plan plan = { .source = "", .is_mx = true, .nhosts = 1, .hosts = { { "mx.there.example", 10, 25 } } };
+    struct site_plan plan = {
+        .source = "", .domain = "", .alias_of = "", .is_mx = true, .nhosts = 1, .hosts = { { "mx.there.example", 10, 25 } }
+    };
     return site_get(world->queue, &plan);
 }
 
 static struct site *smart_host(struct world *world)
 {
-    struct site_plan plan = { .source = "", .nhosts = 1, .hosts = { { "smtp.upstream.example", 0, 587 } } };
+    struct site_plan plan = {
+        .source = "", .domain = "", .alias_of = "", .nhosts = 1, .hosts = { { "smtp.upstream.example", 0, 587 } }
+    };
     return site_get(world->queue, &plan);
 }
 
@@ -63,7 +67,9 @@ static struct site *other_site(struct world *world, unsigned number)
 {
     char name[40];
     snprintf(name, sizeof name, "mx%u.crowd.example", number);
-    struct site_plan plan = { .source = "", .is_mx = true, .nhosts = 1, .hosts = { { name, 10, 25 } } };
+    struct site_plan plan = {
+        .source = "", .domain = "", .alias_of = "", .is_mx = true, .nhosts = 1, .hosts = { { name, 10, 25 } }
+    };
     return site_get(world->queue, &plan);
 }
 
