@@ -223,6 +223,9 @@ static void print_host(const json_t *host)
     if (json_array_size(json_object_get(host, "addresses")))
         buffer_add_text(&line, "  ");
     add_addresses(&line, host);
+    if (screen_number_at(host, "tlsa"))
+        buffer_addf(&line, "  DANE, %" PRId64 " TLSA record%s", screen_number_at(host, "tlsa"),
+                    screen_number_at(host, "tlsa") == 1 ? "" : "s");
     if (*screen_text_at(host, "problem"))
         buffer_addf(&line, "  %s", screen_text_at(host, "problem"));
     printf("  ");
@@ -287,7 +290,9 @@ void print_trace(const json_t *trace)
     screen_flow_format(0, 7, "Site:  %s (%s)", *site ? site : "none yet", screen_text_at(trace, "state"));
     print_pace(7, trace);
     print_sources(trace);
-    printf("TLS:   %s\n", screen_text_at(trace, "tls"));
+    bool policy = json_is_string(json_object_get(trace, "mta-sts"));
+    screen_flow_format(0, 7, "TLS:   %s%s%s", screen_text_at(trace, "tls"), policy ? ", MTA-STS policy: " : "",
+                       policy ? screen_text_at(trace, "mta-sts") : "");
     printf("Hosts:%s\n", json_array_size(hosts) ? "" : " none"); /* why, is the error behind it */
     json_array_foreach(hosts, i, host)
     {

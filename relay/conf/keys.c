@@ -290,7 +290,8 @@ static const struct key queue_keys[] = {
 static const struct key delivery_keys[] = {
     { "port", VALUE_PORT, AT(port), "25", ANY, false, "25", "The port of MX hosts; another one is for tests.", 0 },
     { "tls", VALUE_WORD, AT(tls), "opportunistic", ONE_OF(delivery_tls), false, "opportunistic",
-      "TLS towards MX hosts: none, opportunistic (where offered), encrypt (needed), verify (needed, with a valid certificate).",
+      "TLS towards MX hosts: none, opportunistic (where offered), encrypt (needed), verify (needed, with a certificate that is "
+      "proven).",
       0 },
     { "dane", VALUE_BOOL, AT(dane), "yes", ANY, false, "yes",
       "Go by the TLSA records of hosts that have signed ones (DANE): a certificate that they name is needed then, and enough.",

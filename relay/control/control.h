@@ -6,13 +6,13 @@
 #include "../role/role.h"
 
 /* The roles that control asks. */
-enum control_peer { CONTROL_QUEUE, CONTROL_POLICY, CONTROL_DNS, CONTROL_PEERS };
+enum control_peer { CONTROL_QUEUE, CONTROL_POLICY, CONTROL_DNS, CONTROL_STS, CONTROL_PEERS };
 
 struct control {
     struct role *role;
     struct ipc *peers[CONTROL_PEERS]; /* NULL while the role is being started again */
     struct asking *asking;            /* what queue and policy were asked */
-    struct looking *looking;          /* what dns was asked */
+    struct looking *looking;          /* what dns and sts were asked */
     struct visitors *visitors;        /* administrators on the admin socket */
     struct http *http;                /* NULL where control.http is "" */
     uint64_t last_command;            /* ticket of what the parent was told last */

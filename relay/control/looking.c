@@ -1,4 +1,4 @@
-/* The same as asking.c for dns, whose answers are structs: questions by ticket, and one way to be told, from the loop. */
+/* The same as asking.c for dns and sts, whose answers are structs: questions by ticket, and one way to be told, from the loop. */
 #include "looking.h"
 
 #include "../base/list.h"
@@ -6,13 +6,43 @@
 
 #include <stdlib.h>
 
+struct lookup_question;
+
+static void tell_mx(const struct lookup_question *question, const void *body);
+static void tell_address(const struct lookup_question *question, const void *body);
+static void tell_tlsa(const struct lookup_question *question, const void *body);
+static void tell_policy(const struct lookup_question *question, const void *body);
+
+static const struct dns_mx no_mx = { .status = DNS_TIMEOUT };
+static const struct dns_address no_address = { .status = DNS_TIMEOUT };
+static const struct dns_tlsa no_tlsa = { .status = DNS_TIMEOUT };
+static const struct sts_policy no_policy = { .mode = STS_MODES };
+
+/* What can be asked: of whom, as what, how the answer is told, and what is told where none comes. */
+static const struct lookup_kind {
+    enum control_peer peer;
+    unsigned question, answer; /* messages of the channel */
+    void (*tell)(const struct lookup_question *question, const void *body);
+    const void *none;
+} kinds[] = {
+    { CONTROL_DNS, DNS_ASK_MX, DNS_MX, tell_mx, &no_mx },
+    { CONTROL_DNS, DNS_ASK_ADDRESS, DNS_ADDRESS, tell_address, &no_address },
+    { CONTROL_DNS, DNS_ASK_TLSA, DNS_TLSA, tell_tlsa, &no_tlsa },
+    { CONTROL_STS, STS_ASK, STS_POLICY, tell_policy, &no_policy },
+};
+
 struct lookup_question {
     struct list node;
+    const struct lookup_kind *kind;
     uint64_t ticket;
     bool unheard; /* could not be asked */
     unsigned which;
-    looking_mx mx; /* one of the two */
-    looking_address address;
+    union {
+        looking_mx mx;
+        looking_address address;
+        looking_tlsa tlsa;
+        looking_policy policy;
+    } found; /* the kind's */
     void *context;
 };
 
@@ -22,6 +52,26 @@ struct looking {
     uint64_t last_ticket;
     struct timer unheard;
 };
+
+static void tell_mx(const struct lookup_question *question, const void *body)
+{
+    question->found.mx(question->context, body);
+}
+
+static void tell_address(const struct lookup_question *question, const void *body)
+{
+    question->found.address(question->context, question->which, body);
+}
+
+static void tell_tlsa(const struct lookup_question *question, const void *body)
+{
+    question->found.tlsa(question->context, question->which, body);
+}
+
+static void tell_policy(const struct lookup_question *question, const void *body)
+{
+    question->found.policy(question->context, body);
+}
 
 struct looking *looking_new(struct control *control)
 {
@@ -42,64 +92,49 @@ void looking_free(struct looking **looking)
     *looking = NULL;
 }
 
-static void tell_mx(struct lookup_question *question, const struct dns_mx *mx)
+/* QUESTION is answered with BODY, and is no more. */
+static void tell(struct lookup_question *question, const void *body)
 {
-    looking_mx found = question->mx;
-    void *context = question->context;
+    struct lookup_question kept = *question;
     list_remove(&question->node);
     free(question);
-    found(context, mx);
-}
-
-static void tell_address(struct lookup_question *question, const struct dns_address *address)
-{
-    looking_address found = question->address;
-    void *context = question->context;
-    unsigned which = question->which;
-    list_remove(&question->node);
-    free(question);
-    found(context, which, address);
-}
-
-/* Nobody will answer QUESTION. */
-static void give_up(struct lookup_question *question)
-{
-    if (question->mx)
-        tell_mx(question, &(struct dns_mx){ .status = DNS_TIMEOUT });
-    else
-        tell_address(question, &(struct dns_address){ .status = DNS_TIMEOUT });
+    kept.kind->tell(&kept, body);
 }
 
 /* From the front again after each, since whoever is told may ask or forget; what is asked meanwhile stays. */
-static void give_up_all(struct looking *looking, bool only_unheard)
+static void give_up_all(struct looking *looking, enum control_peer peer, bool only_unheard)
 {
     uint64_t last = looking->last_ticket;
     struct list *node = looking->questions.next;
     while (node != &looking->questions) {
         struct lookup_question *question = LIST_ENTRY(node, struct lookup_question, node);
-        bool over = question->ticket <= last && (question->unheard || !only_unheard);
+        bool over = question->ticket <= last && (only_unheard ? question->unheard : question->kind->peer == peer);
         if (over)
-            give_up(question);
+            tell(question, question->kind->none);
         node = over ? looking->questions.next : node->next;
     }
 }
 
 static void end_unheard(void *context)
 {
-    give_up_all(context, true);
+    give_up_all(context, CONTROL_PEERS, true);
 }
 
-static struct lookup_question *ask(struct looking *looking, void *context)
+/* A question of the kind that MESSAGE of PEER's channel asks. */
+static struct lookup_question *ask(struct looking *looking, enum control_peer peer, unsigned message, void *context)
 {
     struct lookup_question *question = text_zalloc(sizeof *question);
-    *question = (struct lookup_question){ .ticket = ++looking->last_ticket, .context = context };
+    const struct lookup_kind *kind = kinds;
+    while (kind->peer != peer || kind->question != message)
+        kind++;
+    *question = (struct lookup_question){ .kind = kind, .ticket = ++looking->last_ticket, .context = context };
     list_append(&looking->questions, &question->node);
     return question;
 }
 
-static void send_question(struct looking *looking, struct lookup_question *question, unsigned type, const void *body, size_t size)
+static void send_question(struct looking *looking, struct lookup_question *question, const void *body, size_t size)
 {
-    if (ipc_send(looking->control->peers[CONTROL_DNS], type, body, size, -1))
+    if (ipc_send(looking->control->peers[question->kind->peer], question->kind->question, body, size, -1))
         return;
     question->unheard = true;
     timer_set(&looking->unheard, looking->control->role->loop, 0, end_unheard, looking);
@@ -107,21 +142,40 @@ static void send_question(struct looking *looking, struct lookup_question *quest
 
 void looking_ask_mx(struct looking *looking, struct span domain, looking_mx found, void *context)
 {
-    struct lookup_question *question = ask(looking, context);
+    struct lookup_question *question = ask(looking, CONTROL_DNS, DNS_ASK_MX, context);
     struct dns_ask_mx message = { .ticket = question->ticket };
-    question->mx = found;
+    question->found.mx = found;
     text_copy(message.domain, sizeof message.domain, domain);
-    send_question(looking, question, DNS_ASK_MX, &message, sizeof message);
+    send_question(looking, question, &message, sizeof message);
 }
 
 void looking_ask_address(struct looking *looking, struct span host, unsigned which, looking_address found, void *context)
 {
-    struct lookup_question *question = ask(looking, context);
+    struct lookup_question *question = ask(looking, CONTROL_DNS, DNS_ASK_ADDRESS, context);
     struct dns_ask_address message = { .ticket = question->ticket };
-    question->address = found;
+    question->found.address = found;
     question->which = which;
     text_copy(message.host, sizeof message.host, host);
-    send_question(looking, question, DNS_ASK_ADDRESS, &message, sizeof message);
+    send_question(looking, question, &message, sizeof message);
+}
+
+void looking_ask_tlsa(struct looking *looking, struct span host, uint16_t port, unsigned which, looking_tlsa found, void *context)
+{
+    struct lookup_question *question = ask(looking, CONTROL_DNS, DNS_ASK_TLSA, context);
+    struct dns_ask_tlsa message = { .ticket = question->ticket, .port = port };
+    question->found.tlsa = found;
+    question->which = which;
+    text_copy(message.host, sizeof message.host, host);
+    send_question(looking, question, &message, sizeof message);
+}
+
+void looking_ask_policy(struct looking *looking, struct span domain, looking_policy found, void *context)
+{
+    struct lookup_question *question = ask(looking, CONTROL_STS, STS_ASK, context);
+    struct sts_ask message = { .ticket = question->ticket };
+    question->found.policy = found;
+    text_copy(message.domain, sizeof message.domain, domain);
+    send_question(looking, question, &message, sizeof message);
 }
 
 void looking_forget(struct looking *looking, const void *context)
@@ -145,20 +199,17 @@ static struct lookup_question *find(const struct looking *looking, uint64_t tick
     return NULL;
 }
 
-void looking_received(struct looking *looking, unsigned type, const void *body)
+/* The ticket is the first member of each answer. */
+void looking_received(struct looking *looking, enum control_peer peer, unsigned type, const void *body)
 {
-    if (type == DNS_MX) {
-        struct lookup_question *question = find(looking, ((const struct dns_mx *)body)->ticket);
-        if (question && question->mx)
-            tell_mx(question, body);
-    } else if (type == DNS_ADDRESS) {
-        struct lookup_question *question = find(looking, ((const struct dns_address *)body)->ticket);
-        if (question && question->address)
-            tell_address(question, body);
-    }
+    uint64_t ticket;
+    memcpy(&ticket, body, sizeof ticket);
+    struct lookup_question *question = find(looking, ticket);
+    if (question && question->kind->peer == peer && question->kind->answer == type)
+        tell(question, body);
 }
 
-void looking_gone(struct looking *looking)
+void looking_gone(struct looking *looking, enum control_peer peer)
 {
-    give_up_all(looking, false);
+    give_up_all(looking, peer, false);
 }

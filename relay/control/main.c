@@ -70,8 +70,8 @@ static void open_doors(struct role *role)
 static void drop(struct control *control, enum control_peer peer)
 {
     ipc_free(&control->peers[peer]);
-    if (peer == CONTROL_DNS)
-        looking_gone(control->looking);
+    if (peer == CONTROL_DNS || peer == CONTROL_STS)
+        looking_gone(control->looking, peer);
     else
         asking_gone(control->asking, peer);
 }
@@ -96,7 +96,15 @@ static void dns_received(void *context, unsigned type, const void *body, size_t 
     struct control *control = context;
     (void)size;
     (void)fd;
-    looking_received(control->looking, type, body);
+    looking_received(control->looking, CONTROL_DNS, type, body);
+}
+
+static void sts_received(void *context, unsigned type, const void *body, size_t size, int fd)
+{
+    struct control *control = context;
+    (void)size;
+    (void)fd;
+    looking_received(control->looking, CONTROL_STS, type, body);
 }
 
 static void queue_closed(void *context)
@@ -114,6 +122,11 @@ static void dns_closed(void *context)
     drop(context, CONTROL_DNS);
 }
 
+static void sts_closed(void *context)
+{
+    drop(context, CONTROL_STS);
+}
+
 static const struct {
     enum role_kind kind;
     const struct ipc_channel *channel;
@@ -123,6 +136,7 @@ static const struct {
     [CONTROL_QUEUE] = { ROLE_QUEUE, &admin_channel, queue_received, queue_closed },
     [CONTROL_POLICY] = { ROLE_POLICY, &admin_channel, policy_received, policy_closed },
     [CONTROL_DNS] = { ROLE_DNS, &dns_channel, dns_received, dns_closed },
+    [CONTROL_STS] = { ROLE_STS, &sts_channel, sts_received, sts_closed },
 };
 
 static void peer_came(struct role *role, enum role_kind kind, unsigned slot, int fd)

@@ -1,6 +1,6 @@
-/* Three questions, one after the other: queue knows the site, how it fares, and the pool of sources, the configuration the route, dns the
- * mail hosts (unless the route names its own) and then, all at once, their addresses. It is what delivery would do now, short of
- * connecting. */
+/* Some questions, one after the other: queue knows the site, how it fares, and the pool of sources, the configuration the route, dns the
+ * mail hosts and sts the policy of the domain (unless the route names its own hosts), then dns, all at once, their addresses and behind these
+ * their TLSA records. It is what queue and delivery would do now, short of connecting. */
 #include "trace.h"
 
 #include "../base/buffer.h"
@@ -19,6 +19,8 @@ struct trace_host {
     uint16_t preference;
     uint16_t port;
     struct dns_address found;
+    struct dns_tlsa tlsa; /* DNS_NO_MAIL: there are none that count, or they do not */
+    bool forbidden;       /* by the domain's policy */
 };
 
 struct trace {
@@ -32,7 +34,9 @@ struct trace {
     struct buffer site; /* what queue says of the site */
     struct trace_host hosts[DNS_HOSTS_MAX];
     unsigned nhosts;
-    unsigned awaited; /* hosts whose addresses are not known yet */
+    struct sts_policy policy; /* of the domain; STS_MODES: it was not asked for, or not told */
+    bool wants_policy;
+    unsigned awaited; /* answers that are still to come */
     const char *problem;
 };
 
@@ -43,10 +47,21 @@ static const char *const tls_names[] = {
     [CONF_DELIVERY_VERIFY] = "verify",
 };
 
-static const char *tls_name(const struct trace *trace)
+/* What is demanded of hosts by the settings, and by the domain's policy. */
+static enum conf_delivery_tls tls_of(const struct trace *trace)
 {
     const struct conf *conf = trace->control->role->conf;
-    return tls_names[trace->route && trace->route->tls_given ? trace->route->tls : conf->delivery.tls];
+    if (trace->policy.mode == STS_ENFORCE || (trace->route && trace->route->user[0]))
+        return CONF_DELIVERY_VERIFY;
+    return trace->route ? trace->route->tls : conf->delivery.tls;
+}
+
+static bool wants_tlsa(const struct trace *trace)
+{
+    const struct conf *conf = trace->control->role->conf;
+    if (tls_of(trace) == CONF_DELIVERY_NONE)
+        return false;
+    return trace->route ? trace->route->dane && !trace->route->user[0] : conf->delivery.dane;
 }
 
 static json_t *escaped(const char *text)
@@ -91,16 +106,45 @@ static json_t *sources_json(const struct conf *conf, const char *pool)
     return sources;
 }
 
-static json_t *host_json(const struct trace_host *host)
+static unsigned count_records(const struct dns_tlsa *tlsa)
+{
+    struct span record, rest = span_head(span_make(tlsa->records, tlsa->size), sizeof tlsa->records);
+    unsigned count = 0;
+    while (dns_next_record(&rest, &record))
+        count++;
+    return count;
+}
+
+/* Why nothing is sent to HOST, or "". */
+static const char *problem_of(const struct trace_host *host)
+{
+    if (host->forbidden)
+        return "the domain's MTA-STS policy does not allow it";
+    if (host->found.status != DNS_OK)
+        return dns_status_text(host->found.status);
+    return dns_is_temporary(host->tlsa.status) ? "its TLSA records (DANE) cannot be had now" : "";
+}
+
+static json_t *host_json(const struct trace *trace, const struct trace_host *host)
 {
     json_t *addresses = json_array();
+    bool dane = host->tlsa.status == DNS_OK;
     for (uint32_t i = 0; i < host->found.count && i < DNS_ADDRESSES_MAX; i++) {
         char text[NETADDR_TEXT_SIZE];
         netaddr_print(&host->found.addresses[i], text);
         json_array_append_new(addresses, json_string(text));
     }
-    return json_pack("{s:s, s:i, s:i, s:o, s:s}", "name", host->name, "preference", host->preference, "port", host->port,
-                     "addresses", addresses, "problem", host->found.status == DNS_OK ? "" : dns_status_text(host->found.status));
+    return json_pack("{s:s, s:i, s:i, s:o, s:s, s:i, s:s}", "name", host->name, "preference", host->preference, "port",
+                     host->port, "addresses", addresses, "tls", dane ? "dane" : tls_names[tls_of(trace)], "tlsa",
+                     dane ? count_records(&host->tlsa) : 0, "problem", problem_of(host));
+}
+
+/* What the domain's policy is, or null where none is gone by. */
+static json_t *policy_json(const struct trace *trace)
+{
+    if (!trace->wants_policy)
+        return json_null();
+    return json_string(sts_mode_text(trace->policy.mode));
 }
 
 /* All is known: tells it, and TRACE is no more. */
@@ -117,23 +161,41 @@ static void finish(struct trace *trace)
     }
     const char *pool = json_string_value(json_object_get(whole, "source"));
     for (unsigned i = 0; i < trace->nhosts; i++)
-        json_array_append_new(hosts, host_json(&trace->hosts[i]));
+        json_array_append_new(hosts, host_json(trace, &trace->hosts[i]));
     json_object_set_new(whole, "address", escaped(trace->ask.recipient));
     tell_origin(trace, whole);
     json_object_set_new(whole, "sources", pool ? sources_json(trace->control->role->conf, pool) : json_array());
-    json_object_set_new(whole, "tls", json_string(tls_name(trace)));
+    json_object_set_new(whole, "tls", json_string(tls_names[tls_of(trace)]));
+    json_object_set_new(whole, "mta-sts", policy_json(trace));
     json_object_set_new(whole, "hosts", hosts);
     json_object_set_new(whole, "problem", json_string(problem));
     trace_free(&trace);
     done(context, whole, problem);
 }
 
+/* One answer less to wait for. */
+static void came(struct trace *trace)
+{
+    if (--trace->awaited == 0)
+        finish(trace);
+}
+
+static void tlsa_came(void *context, unsigned which, const struct dns_tlsa *tlsa)
+{
+    struct trace *trace = context;
+    trace->hosts[which].tlsa = *tlsa;
+    came(trace);
+}
+
 static void address_came(void *context, unsigned which, const struct dns_address *address)
 {
     struct trace *trace = context;
-    trace->hosts[which].found = *address;
-    if (--trace->awaited == 0)
-        finish(trace);
+    struct trace_host *host = &trace->hosts[which];
+    host->found = *address;
+    if (address->may_have_tlsa && wants_tlsa(trace))
+        looking_ask_tlsa(trace->control->looking, span_of(host->name), host->port, which, tlsa_came, trace);
+    else
+        came(trace);
 }
 
 static void add_host(struct trace *trace, struct span name, uint16_t preference, uint16_t port)
@@ -144,6 +206,7 @@ static void add_host(struct trace *trace, struct span name, uint16_t preference,
     text_copy(host->name, sizeof host->name, name);
     host->preference = preference;
     host->port = port;
+    host->tlsa.status = DNS_NO_MAIL;
 }
 
 static void ask_addresses(struct trace *trace)
@@ -155,6 +218,26 @@ static void ask_addresses(struct trace *trace)
         finish(trace);
 }
 
+/* The hosts are there, and the policy: some of them may be of no use by it. */
+static void judge_hosts(struct trace *trace)
+{
+    struct span allowed = span_head(span_make(trace->policy.hosts, trace->policy.size), sizeof trace->policy.hosts);
+    unsigned forbidden = 0;
+    for (unsigned i = 0; trace->policy.mode == STS_ENFORCE && i < trace->nhosts; i++)
+        forbidden += trace->hosts[i].forbidden = !sts_allows(allowed, span_of(trace->hosts[i].name));
+    if (forbidden && forbidden == trace->nhosts)
+        trace->problem = "none of the domain's MX hosts is allowed by its MTA-STS policy";
+    ask_addresses(trace);
+}
+
+static void policy_came(void *context, const struct sts_policy *policy)
+{
+    struct trace *trace = context;
+    trace->policy = *policy;
+    if (--trace->awaited == 0)
+        judge_hosts(trace);
+}
+
 static void mx_came(void *context, const struct dns_mx *mx)
 {
     struct trace *trace = context;
@@ -163,7 +246,19 @@ static void mx_came(void *context, const struct dns_mx *mx)
         trace->problem = mx->status < DNS_STATUSES ? dns_status_text(mx->status) : dns_status_text(DNS_MALFORMED);
     for (unsigned i = 0; mx->status == DNS_OK && i < mx->count && i < DNS_HOSTS_MAX; i++)
         add_host(trace, span_of_array(mx->hosts[i].name, sizeof mx->hosts[i].name), mx->hosts[i].preference, port);
-    ask_addresses(trace);
+    if (--trace->awaited == 0)
+        judge_hosts(trace);
+}
+
+static void ask_hosts(struct trace *trace)
+{
+    const struct conf *conf = trace->control->role->conf;
+    bool sts = trace->route ? trace->route->mta_sts : conf->delivery.mta_sts;
+    trace->wants_policy = sts && tls_of(trace) != CONF_DELIVERY_NONE;
+    trace->awaited = trace->wants_policy ? 2 : 1;
+    looking_ask_mx(trace->control->looking, trace->domain, mx_came, trace);
+    if (trace->wants_policy)
+        looking_ask_policy(trace->control->looking, trace->domain, policy_came, trace);
 }
 
 static void site_text(void *context, struct span piece, bool ends)
@@ -180,7 +275,7 @@ static void site_end(void *context, enum admin_result result, const char *reason
     if (result != ADMIN_DONE || trace->site.overflow)
         buffer_clear(&trace->site);
     if (!trace->route || trace->route->via.mx) {
-        looking_ask_mx(trace->control->looking, trace->domain, mx_came, trace);
+        ask_hosts(trace);
         return;
     }
     for (size_t i = 0; i < trace->route->via.count; i++)
@@ -232,7 +327,9 @@ struct trace *trace_new(struct control *control, const struct admin_ask *ask, tr
         return NULL;
     }
     struct trace *trace = text_zalloc(sizeof *trace);
-    *trace = (struct trace){ .control = control, .done = done, .context = context, .ask = asked, .problem = "" };
+    *trace = (struct trace){
+        .control = control, .done = done, .context = context, .ask = asked, .problem = "", .policy = { .mode = STS_MODES }
+    };
     trace->domain = address_domain(address_key(span_of(trace->ask.recipient), trace->key));
     trace->route = find_route(control->role->conf, &trace->ask, trace->domain);
     buffer_init(&trace->site, SITE_TEXT_MAX);

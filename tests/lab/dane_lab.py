@@ -638,5 +638,25 @@ def case_records_that_come_later_bind_at_once():
         assert s.retried(found["id"])["tls"].endswith(" dane") and host.messages[-1].tls and len(host.messages) == count + 1
 
 
+def case_trace_tells_what_each_host_must_show():
+    """What delivery would demand of each host now, and of which one nothing is known."""
+    with scene() as s:
+        own = s.certificate("mx.elsewhere.test")
+        s.domain("many.signed.test", "mx1.signed.test", "mx2.signed.test", "mx.plain.test", "mx3.signed.test")
+        s.host("mx1.signed.test", own, [tlsa(own), OTHER])
+        s.host("mx2.signed.test", own)
+        s.host("mx.plain.test", own, [tlsa(own)])
+        s.host("mx3.signed.test", own, [tlsa(own)])
+        s.begin(bogus=[s.owner("mx3.signed.test")])
+        trace = s.daemon.cli("trace", "bob@many.signed.test", json_output=True)
+        assert trace["tls"] == "opportunistic" and trace["mta-sts"] == "none", trace
+        assert [(h["name"], h["tls"], h["tlsa"]) for h in trace["hosts"]] == [
+            ("mx1.signed.test", "dane", 2), ("mx2.signed.test", "opportunistic", 0), ("mx.plain.test", "opportunistic", 0),
+            ("mx3.signed.test", "opportunistic", 0)], trace["hosts"]
+        assert ["TLSA" in h["problem"] for h in trace["hosts"]] == [False, False, False, True], trace["hosts"]
+        shown = s.daemon.cli("trace", "bob@many.signed.test")
+        assert "DANE, 2 TLSA records" in shown and "opportunistic, MTA-STS policy: none" in shown, shown
+
+
 if __name__ == "__main__":
     sys.exit(main(sys.modules[__name__]))
