@@ -1,7 +1,7 @@
 /* A set-associative table with two choices: a pair belongs to the set that its low half names or to the one of its high half, and goes
  * where more of the eight places are free, which fills all sets evenly. Where both are full the table becomes twice as large; at the bound,
- * the one of the sixteen that was seen longest ago goes. No chains, no tombstones, and a walk that can rest: a table that grows moves
- * pairs to sets behind theirs only. */
+ * one of the sixteen moves to its other set where that has room, else the one that was seen longest ago goes. No chains, no tombstones, and
+ * a walk that can rest: pairs move to sets behind theirs only. */
 #include "seen.h"
 
 #include "../relay/base/random.h"
@@ -163,6 +163,22 @@ static unsigned oldest(const struct set *set)
     return found;
 }
 
+/* Moves a pair of SET, which is full, to its other set, where that is behind it and has room. False where no pair can. */
+static bool move_one(const struct seen *seen, struct set *set)
+{
+    for (unsigned i = 0; i < WAYS; i++) {
+        struct set *first = set_of(seen, set->pair[i], 0), *other = first == set ? set_of(seen, set->pair[i], 1) : first;
+        unsigned at = other > set ? place_of(other, 0) : WAYS;
+        if (at == WAYS)
+            continue;
+        other->pair[at] = set->pair[i];
+        other->when[at] = set->when[i];
+        set->pair[i] = 0;
+        return true;
+    }
+    return false;
+}
+
 /* A place for PAIR that is free, or is made free. */
 static struct set *make_room(struct seen *seen, uint64_t pair, unsigned *ret_at)
 {
@@ -171,12 +187,14 @@ static struct set *make_room(struct seen *seen, uint64_t pair, unsigned *ret_at)
         grow(seen);
         set = emptier(seen, pair);
     }
+    struct set *first = set_of(seen, pair, 0), *second = set_of(seen, pair, 1);
+    if (used_of(set) == WAYS)
+        set = move_one(seen, first) ? first : move_one(seen, second) ? second : set;
     *ret_at = place_of(set, 0);
     if (*ret_at < WAYS) {
         seen->count++;
         return set;
     }
-    struct set *first = set_of(seen, pair, 0), *second = set_of(seen, pair, 1);
     set = first->when[oldest(first)] <= second->when[oldest(second)] ? first : second;
     *ret_at = oldest(set);
     return set;
