@@ -66,15 +66,15 @@ static void came(void *context, enum dns_status status, struct span bytes)
     }
 }
 
-/* Asks for the records of the next base. BEFORE said that there are none. */
+/* Asks for the records of the next base, which has none where their name would be too long to exist. BEFORE said that there are none. */
 static void ask_next(struct question *question, const struct answer *before)
 {
     struct work *work = work_of(question);
     char name[SMTP_DOMAIN_SIZE];
+    while (work->at < 2 && *work->bases[work->at] && !tlsa_name(question_name(question), work->bases[work->at], name))
+        work->at++;
     if (work->at == 2 || !*work->bases[work->at])
         finish(question, DNS_NO_MAIL, before);
-    else if (!tlsa_name(question_name(question), work->bases[work->at], name))
-        finish(question, DNS_NO_MAIL, before); /* too long to exist */
     else
         question_query(question, name, ANSWER_TLSA, came);
 }

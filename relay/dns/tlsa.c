@@ -1,6 +1,7 @@
 #include "tlsa.h"
 
 #include "../base/text.h"
+#include "name.h"
 
 void tlsa_add(struct tlsa_set *set, struct span data)
 {
@@ -14,7 +15,9 @@ void tlsa_add(struct tlsa_set *set, struct span data)
 
 bool tlsa_name(const char *question, const char *host, char name[SMTP_DOMAIN_SIZE])
 {
-    return text_format(name, SMTP_DOMAIN_SIZE, "%.*s._tcp.%s", (int)strcspn(question, "."), question, host);
+    char text[SMTP_DOMAIN_SIZE];
+    return text_format(text, sizeof text, "%.*s._tcp.%s", (int)strcspn(question, "."), question, host) &&
+           name_normal(span_of(text), name);
 }
 
 void tlsa_pack(const struct tlsa_set *set, const char *base, struct buffer *out)

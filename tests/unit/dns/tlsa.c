@@ -37,6 +37,24 @@ static void alias(struct message *message, const char *name)
     message_cname(message, name, 300, "far.example");
 }
 
+#define LABEL_50 "abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwx"
+#define LONG_245                                                                                                                 \
+    LABEL_50 "." LABEL_50 "." LABEL_50 "." LABEL_50 "."                                                                          \
+             "abcdefghijklmnopqrstuvwxyzabcdefg.example"
+#define LONG_252 "abcdefg" LONG_245
+
+static void to_245_bytes(struct message *message, const char *name)
+{
+    message_cname(message, name, 300, LONG_245);
+    message_a(message, LONG_245, 300, 0xc0000201);
+}
+
+static void to_252_bytes(struct message *message, const char *name)
+{
+    message_cname(message, name, 300, LONG_252);
+    message_a(message, LONG_252, 300, 0xc0000201);
+}
+
 static void ten_bytes(struct message *message, const char *name)
 {
     message_tlsa(message, name, 300, "\3\1\1seven..", 10);
@@ -124,6 +142,12 @@ static struct server_rule rules[] = {
     { "_26._tcp.loose.example", 52, AD, two_records, SERVER_PLAIN, 0 },
     ALIAS("dark.example", 0),
     { "dark.example", 5, 2, NULL, SERVER_PLAIN, 0 },
+    { "245.example", 1, AD, to_245_bytes, SERVER_PLAIN, 0 },
+    { "245.example", 28, AD, no_data, SERVER_PLAIN, 0 },
+    { "_25._tcp.245.example", 52, AD, two_records, SERVER_PLAIN, 0 },
+    { "252.example", 1, AD, to_252_bytes, SERVER_PLAIN, 0 },
+    { "252.example", 28, AD, no_data, SERVER_PLAIN, 0 },
+    { "_25._tcp.252.example", 52, AD, two_records, SERVER_PLAIN, 0 },
     { "strings.example", 16, 0, strings, SERVER_PLAIN, 0 },
     { "lying.example", 16, 0, string_too_long, SERVER_PLAIN, 0 },
     { "none.example", 16, 0, no_data, SERVER_PLAIN, 0 },
@@ -240,6 +264,8 @@ static void which_records_count(void **state)
         { "_26._tcp.out.example", DNS_OK, "out.example", 2 }, /* only the alias is signed */
         { "_26._tcp.loose.example", DNS_NO_MAIL, "", 0 },     /* nothing is */
         { "_26._tcp.dark.example", DNS_SERVFAIL, "", 0 },     /* who knows */
+        { "_25._tcp.245.example", DNS_OK, "245.example", 2 }, /* no TLSA record can be where the alias leads to, */
+        { "_25._tcp.252.example", DNS_OK, "252.example", 2 }, /* the name would be too long */
         { "", DNS_NXDOMAIN, "", 0 },
     };
     (void)state;
