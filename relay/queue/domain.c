@@ -574,17 +574,23 @@ void domains_sts(struct queue *queue, struct ipc *sts)
     }
 }
 
-void domains_channel(struct queue *queue, struct ipc *dns)
+/* What was asked and is not answered is in line again, in front. */
+static void ask_anew(struct queue *queue)
 {
     struct domains *domains = queue->domains;
-    domains->dns = dns;
-    while (!list_empty(&domains->asked)) { /* unanswered: in line again, in front */
+    while (!list_empty(&domains->asked)) {
         struct domain *domain = of_line(domains->asked.previous);
         uint32_t sender = domain->line->sender;
         leave_line(domains, domain);
         enter_line(domains, line_of(domains, sender), domain, true);
     }
     ask(queue);
+}
+
+void domains_channel(struct queue *queue, struct ipc *dns)
+{
+    queue->domains->dns = dns;
+    ask_anew(queue);
 }
 
 bool domains_separate(struct queue *queue, struct site *site)
@@ -665,4 +671,5 @@ void domains_forget(struct queue *queue)
             place_later(queue, unit_of_place(place));
         }
     }
+    ask_anew(queue); /* by the new settings it may be that a policy counts */
 }

@@ -159,12 +159,35 @@ static void sts_goes_and_comes(void **state)
     world_free(&world);
 }
 
+/* New settings count for what is asked at that moment, too: else a domain went without its policy for as long as its MX records hold. */
+static void settings_that_come_while_it_is_asked(void **state)
+{
+    struct dns_mx answer = { .ticket = 1 }; /* of the first question */
+    (void)state;
+    struct world *world = world_new("delivery { mta-sts = no }\n");
+    world->resolve = two_hosts;
+    world->policy = by_name;
+    world->dns_silent = true;
+    world_send(world, "alice", "alice@here.example", "a@both.example");
+    WORLD_UNTIL(world, world->questions == 1);
+    struct conf *before = world->conf;
+    world->role.conf = world->conf = world_conf(world->folder, "");
+    queue_steps.settings(&world->role);
+    conf_free(&before);
+    world->dns_silent = false;
+    two_hosts(world, "both.example", &answer);
+    ipc_send(world->dns, DNS_MX, &answer, offsetof(struct dns_mx, hosts) + answer.count * sizeof *answer.hosts, -1);
+    WORLD_UNTIL(world, world->nassigns == 1);
+    assert_int_equal(world->last_open.sts, 1);
+    world_free(&world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_each_policy_means),      cmocka_unit_test(what_is_demanded_is_of_the_site),
         cmocka_unit_test(where_nobody_wants_policies), cmocka_unit_test(a_no_waits_for_no_policy),
-        cmocka_unit_test(sts_goes_and_comes),
+        cmocka_unit_test(sts_goes_and_comes),          cmocka_unit_test(settings_that_come_while_it_is_asked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
