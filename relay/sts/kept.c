@@ -14,6 +14,8 @@
 
 #define FILE_NAME  "policies.log"
 #define FILE_MAGIC "postern sts 1"
+#define CLOCK_MIN  ((int64_t)1767225600000) /* 2026: a clock that says less has not been set yet */
+#define CLOCK_MAX  (INT64_MAX / 2)          /* no record is from later */
 
 struct entry {
     struct list node;    /* in its mode's list, the longest unused first */
@@ -129,10 +131,10 @@ static struct entry *enter(struct kept *kept, struct span domain, int64_t wall_m
 }
 
 /* The clock went back: nothing was fetched after WALL_MS. Where that is found out it is written down, or each restart would find a policy
- * that is new. */
+ * that is new. But not by a clock that begins in 1970 until the machine is told the time: by what it says all would have expired then. */
 static void settle_clock(struct kept *kept, struct entry *entry, int64_t wall_ms)
 {
-    if (entry->policy.fetched_ms <= wall_ms)
+    if (entry->policy.fetched_ms <= wall_ms || wall_ms < CLOCK_MIN)
         return;
     entry->policy.fetched_ms = wall_ms;
     heap_set(&kept->expiring, &entry->expiry, expires_ms(&entry->policy));
@@ -189,7 +191,8 @@ static void take_record(void *context, struct span bytes)
     memcpy(&record, bytes.p, sizeof record);
     bytes = span_skip(bytes, sizeof record);
     if (record.mode >= STS_MODES || !record.domain_size || record.hosts_size >= STS_HOSTS_SIZE || record.fetched_ms < 0 ||
-        record.max_age_s > POLICYFILE_MAX_AGE_S || bytes.n != (size_t)record.domain_size + record.id_size + record.hosts_size)
+        record.fetched_ms > CLOCK_MAX || record.max_age_s > POLICYFILE_MAX_AGE_S ||
+        bytes.n != (size_t)record.domain_size + record.id_size + record.hosts_size)
         return;
     struct span domain = span_head(bytes, record.domain_size);
     struct span id = span_head(span_skip(bytes, record.domain_size), record.id_size);

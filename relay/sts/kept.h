@@ -35,7 +35,7 @@ void kept_open(struct kept *kept, struct loop *loop, const char *folder, int64_t
 void kept_free(struct kept **kept);
 
 /* The policy of DOMAIN (lower case), where one is known that has not expired at WALL_MS. Its hosts are borrowed until the next kept_put. One
- * that was fetched in the future, since the clock went back, was fetched at WALL_MS. */
+ * that was fetched in the future, since the clock went back, was fetched at WALL_MS, unless that is a clock that was never set. */
 bool kept_get(struct kept *kept, struct span domain, int64_t wall_ms, struct kept_policy *ret_policy);
 
 /* Keeps POLICY (copied) for DOMAIN (lower case, below SMTP_DOMAIN_SIZE) in place of what was kept. Where there is no room, first an expired

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define WALL_MS ((int64_t)20000 * 86400000)
+#define WALL_MS ((int64_t)21000 * 86400000)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

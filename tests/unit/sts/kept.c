@@ -2,6 +2,7 @@
 #include "../../../relay/sts/kept.h"
 
 #include "../../../relay/base/clock.h"
+#include "../../../relay/base/journal.h"
 #include "../../../relay/base/log.h"
 #include "../../../relay/base/text.h"
 #include "../folder.h"
@@ -35,6 +36,12 @@ static bool has(struct kept *kept, const char *domain, int64_t wall_ms)
 {
     struct kept_policy policy;
     return kept_get(kept, span_of(domain), wall_ms, &policy);
+}
+
+static void ignore(void *context, struct span record)
+{
+    (void)context;
+    (void)record;
 }
 
 static struct kept *open_at(int64_t wall_ms)
@@ -92,6 +99,28 @@ static void fetched_in_the_future(void **state)
     put(kept, "a.example", STS_ENFORCE, NOW + 1000 * DAY, "mx");
     assert_true(kept_get(kept, SPAN("a.example"), NOW, &policy));
     assert_int_equal(policy.fetched_ms, NOW);
+    assert_false(has(kept, "a.example", NOW + DAY));
+    kept_free(&kept);
+}
+
+/* A machine without a clock of its own begins in 1970, or when its system was built, until it is told the time. */
+static void a_clock_that_is_not_set_yet(void **state)
+{
+    struct kept_policy policy;
+    (void)state;
+    struct kept *kept = open_at(NOW);
+    put(kept, "a.example", STS_ENFORCE, NOW, "mx.a.example");
+    put(kept, "b.example", STS_ENFORCE, NOW, "mx.b.example");
+    kept_free(&kept);
+    kept = open_at(1000);
+    assert_true(kept_get(kept, SPAN("a.example"), 1000, &policy));
+    assert_int_equal(policy.fetched_ms, NOW);
+    assert_true(kept_get(kept, SPAN("a.example"), NOW + DAY / 2, &policy));
+    assert_int_equal(policy.mode, STS_ENFORCE);
+    assert_true(has(kept, "b.example", NOW + DAY / 2));
+    kept_free(&kept);
+    kept = open_at(NOW + DAY / 2);
+    assert_int_equal(kept_count(kept), 2);
     assert_false(has(kept, "a.example", NOW + DAY));
     kept_free(&kept);
 }
@@ -230,6 +259,27 @@ static void a_damaged_file(void **state)
     kept_free(&kept);
 }
 
+/* A record with the right checksum that no version writes: times that reach beyond what can be counted. */
+static void a_record_of_the_far_future(void **state)
+{
+    static const struct {
+        int64_t fetched_ms;
+        uint32_t max_age_s;
+        uint16_t hosts_size;
+        uint8_t domain_size, id_size, mode, zero[7];
+        char text[13];
+    } record = { INT64_MAX, 86400, 2, 9, 1, STS_ENFORCE, { 0 }, "a.example1mx" };
+    struct journal *journal = journal_new(folder, "policies.log", "postern sts 1", ignore, NULL);
+    (void)state;
+    journal_begin(journal, true);
+    journal_add(journal, span_make((const char *)&record, 24 + 12));
+    journal_end(journal, true);
+    journal_free(&journal);
+    struct kept *kept = open_at(NOW);
+    has(kept, "a.example", NOW);
+    kept_free(&kept);
+}
+
 static void a_folder_that_is_not_there(void **state)
 {
     struct kept *kept = kept_new(10);
@@ -245,9 +295,9 @@ static void a_folder_that_is_not_there(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(bounded_in_memory),     TEST(kept_until_it_expires), TEST(the_last_one_holds),
-        TEST(fetched_in_the_future), TEST(what_goes_first),       TEST(a_restart_finds_them),
-        TEST(a_flood_is_gathered),   TEST(a_damaged_file),        TEST(a_folder_that_is_not_there),
+        TEST(bounded_in_memory), TEST(kept_until_it_expires),      TEST(the_last_one_holds),          TEST(fetched_in_the_future),
+        TEST(what_goes_first),   TEST(a_restart_finds_them),       TEST(a_clock_that_is_not_set_yet), TEST(a_flood_is_gathered),
+        TEST(a_damaged_file),    TEST(a_folder_that_is_not_there), TEST(a_record_of_the_far_future),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
