@@ -407,7 +407,9 @@ static const struct key route_keys[] = {
 #define AT(member) offsetof(struct conf_dns, member)
 static const struct key dns_keys[] = {
     { "servers", VALUE_ADDRESSES, AT(servers), "", BETWEEN(53, 53), false, "{ \"127.0.0.1:53\" }",
-      "Name servers to ask, on port 53 where none is said; none given: those of /etc/resolv.conf.", 0 },
+      "Name servers to ask, on port 53 where none is said; none given: those of /etc/resolv.conf; what they call signed "
+      "(DNSSEC) is believed, for DANE, so each has to validate, and best runs on this machine.",
+      0 },
     { "timeout", VALUE_TIME, AT(timeout_ms), "3s", BETWEEN(10, 1 * MINUTE), false, "3s", "How long one try may take.", 0 },
     { "tries", VALUE_NUMBER, AT(tries), "3", BETWEEN(1, 10), false, "3", "How often each server is asked.", 0 },
     { "cache-entries", VALUE_NUMBER, AT(cache_entries), "50000", BETWEEN(0, 10000000), false, "50000",
