@@ -6,7 +6,7 @@
 
 #include <stddef.h>
 
-#define CACHE_ANSWER_BYTES 512 /* of memory for each answer, on the average; the largest take eight times as much */
+#define CACHE_ANSWER_BYTES 512 /* of memory for each answer, on the average; the largest take seventeen times as much */
 
 /* What was asked. TLSA records are kept under the name that has them ("_25._tcp.mx.example.net"). */
 enum cache_kind { CACHE_MX = 'm', CACHE_ADDRESS = 'a', CACHE_TLSA = 's', CACHE_TXT = 't' };
