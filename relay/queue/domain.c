@@ -60,6 +60,7 @@ struct domain {
     uint64_t ticket; /* 0: not asked */
     bool secure;     /* its MX records were signed */
     bool alone;      /* it has sites of its own */
+    bool enforced;   /* the policy that was had last says enforce */
     unsigned missing;
     struct dns_mx *mx; /* what came while the other is missing; NULL: nothing, or no policy */
     struct sts_policy *policy;
@@ -497,6 +498,8 @@ static void conclude(struct queue *queue, struct domain *domain)
     if (!know_by_route(queue, domain)) { /* else a route came while the question was open */
         result = plan_by_mx(queue_conf(queue), route, pool_of(domain, route), domain->mx, domain->policy, &plan);
         domain->secure = domain->mx->secure;
+        if (domain->policy)
+            domain->enforced = domain->policy->mode == STS_ENFORCE;
         if (domain->alone && domain->secure) {
             plan.site.domain = domain->name;
             plan.site.alias_of = domain->mx->alias_of;
@@ -550,18 +553,25 @@ void domains_policy(struct queue *queue, const struct sts_policy *policy)
         conclude(queue, domain);
 }
 
-/* The sts role does not answer for DOMAIN, whose MX hosts are known. What was demanded of them before still is. */
+/* The sts role does not answer for DOMAIN, whose MX hosts are known. What was demanded of them before still is; where that is not known any
+ * more, since the settings have changed, mail waits. */
 static void go_without_policy(struct queue *queue, struct domain *domain)
 {
     struct sts_policy none = { .mode = STS_NONE, .ttl_s = WITHOUT_MS / 1000 };
-    if (!domain->site || !domain->site->sts) {
+    struct cause said = cause_make(SPAN("4.7.5"), SPAN("the domain's MTA-STS policy cannot be had at the moment"));
+    bool holds = domain->site && domain->site->sts;
+    if (!holds && !domain->enforced) {
         none.ticket = domain->ticket;
         domains_policy(queue, &none);
         return;
     }
-    domain->until_ms = clock_monotonic_ms() + WITHOUT_MS;
     leave_line(queue->domains, domain);
-    serve(queue, domain, DNS_OK);
+    if (holds) {
+        domain->until_ms = clock_monotonic_ms() + WITHOUT_MS;
+        serve(queue, domain, DNS_OK);
+    } else {
+        refuse(queue, domain, &said, true);
+    }
     ask(queue);
 }
 

@@ -159,6 +159,34 @@ static void sts_goes_and_comes(void **state)
     world_free(&world);
 }
 
+/* It is there and does not answer, for twenty seconds: what was demanded before is not given up, though new settings made the queue forget
+ * the way; mail to others goes on. */
+static void sts_is_silent(void **state)
+{
+    (void)state;
+    struct world *world = world_new("");
+    int64_t end_ms = clock_monotonic_ms() + 2 * STS_PATIENCE_MS + WORLD_PATIENCE_MS;
+    world->resolve = two_hosts;
+    world->policy = by_name;
+    world_send(world, "alice", "alice@here.example", "a@both.example");
+    WORLD_UNTIL(world, world->nassigns == 1);
+    world->sts_silent = true;
+    queue_steps.settings(&world->role);
+    world_send(world, "alice", "alice@here.example", "b@both.example");
+    world_send(world, "alice", "alice@here.example", "c@none.example");
+    while (world->nassigns < 2 || world_logged(world, "event=deferred", "status=4.7.5") < 1) {
+        world_serve(world, 100);
+        assert_true(clock_monotonic_ms() < end_ms);
+    }
+    assert_int_equal(world->nassigns, 2);
+    assert_string_equal(world->assigns[1].to, "c@none.example");
+    assert_int_equal(world->last_open.sts, 0);
+    world->sts_silent = false;
+    world_send(world, "alice", "alice@here.example", "d@both.example");
+    WORLD_UNTIL(world, world->nassigns == 3);
+    world_free(&world);
+}
+
 /* New settings count for what is asked at that moment, too: else a domain went without its policy for as long as its MX records hold. */
 static void settings_that_come_while_it_is_asked(void **state)
 {
@@ -185,9 +213,13 @@ static void settings_that_come_while_it_is_asked(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_each_policy_means),      cmocka_unit_test(what_is_demanded_is_of_the_site),
-        cmocka_unit_test(where_nobody_wants_policies), cmocka_unit_test(a_no_waits_for_no_policy),
-        cmocka_unit_test(sts_goes_and_comes),          cmocka_unit_test(settings_that_come_while_it_is_asked),
+        cmocka_unit_test(what_each_policy_means),
+        cmocka_unit_test(what_is_demanded_is_of_the_site),
+        cmocka_unit_test(where_nobody_wants_policies),
+        cmocka_unit_test(a_no_waits_for_no_policy),
+        cmocka_unit_test(sts_goes_and_comes),
+        cmocka_unit_test(settings_that_come_while_it_is_asked),
+        cmocka_unit_test(sts_is_silent),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
