@@ -241,8 +241,12 @@ struct conf_route {
 };
 
 /* dns { } */
+/* Whose word that an answer is signed (the AD bit) counts. */
+enum conf_trust_ad { CONF_TRUST_AD_LOCAL, CONF_TRUST_AD_YES, CONF_TRUST_AD_NO };
+
 struct conf_dns {
     struct conf_addresses servers; /* empty: those of /etc/resolv.conf */
+    enum conf_trust_ad trust_ad;   /* local: of servers on this machine */
     int64_t timeout_ms;            /* of one try: 3s */
     uint64_t tries;                /* 3 */
     uint64_t cache_entries;        /* 50000 */

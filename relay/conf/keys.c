@@ -51,6 +51,7 @@ static const char *const modes[] = { "enforce", "observe", "off", NULL };
 static const char *const stores[] = { "local", "redis", NULL };
 static const char *const delivery_tls[] = { "none", "opportunistic", "encrypt", "verify", NULL };
 static const char *const logins[] = { "password", "token", NULL };
+static const char *const trust_ad[] = { "local", "yes", "no", NULL };
 static const char *const log_formats[] = { "logfmt", "json", NULL };
 static const char *const log_levels[] = { "debug", "info", "warning", "error", NULL };
 
@@ -407,8 +408,11 @@ static const struct key route_keys[] = {
 #define AT(member) offsetof(struct conf_dns, member)
 static const struct key dns_keys[] = {
     { "servers", VALUE_ADDRESSES, AT(servers), "", BETWEEN(53, 53), false, "{ \"127.0.0.1:53\" }",
-      "Name servers to ask, on port 53 where none is said; none given: those of /etc/resolv.conf; what they call signed "
-      "(DNSSEC) is believed, for DANE, so each has to validate, and best runs on this machine.",
+      "Name servers to ask, on port 53 where none is said; none given: those of /etc/resolv.conf.", 0 },
+    { "trust-ad", VALUE_WORD, AT(trust_ad), "local", ONE_OF(trust_ad), false, "yes",
+      "Whether the name servers are believed that an answer is signed (DNSSEC), which DANE needs: where all of them have "
+      "loopback "
+      "addresses, always, or never.",
       0 },
     { "timeout", VALUE_TIME, AT(timeout_ms), "3s", BETWEEN(10, 1 * MINUTE), false, "3s", "How long one try may take.", 0 },
     { "tries", VALUE_NUMBER, AT(tries), "3", BETWEEN(1, 10), false, "3", "How often each server is asked.", 0 },

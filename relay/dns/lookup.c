@@ -58,6 +58,13 @@ void lookup_settings(struct lookup *lookup, const struct conf *conf)
     cache_resize(lookup->cache, (size_t)conf->dns.cache_entries);
 }
 
+void lookup_forget_answers(struct lookup *lookup)
+{
+    static const enum cache_kind kinds[] = { CACHE_MX, CACHE_ADDRESS, CACHE_TLSA, CACHE_TXT };
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        cache_drop(lookup->cache, kinds[i]);
+}
+
 struct lookup *lookup_new(struct resolve *resolve, const struct conf *conf)
 {
     struct lookup *lookup = text_zalloc(sizeof *lookup);

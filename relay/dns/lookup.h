@@ -26,6 +26,9 @@ void lookup_free(struct lookup **lookup);
 /* New settings: bounds of the cache, and this relay's name. What is known stays. */
 void lookup_settings(struct lookup *lookup, const struct conf *conf);
 
+/* Nothing that was answered counts any more. */
+void lookup_forget_answers(struct lookup *lookup);
+
 /* Asks for what KIND says of NAME, as it came from outside: a host name; for mail hosts or addresses also an address literal, for
  * addresses an address; for TLSA records "_PORT._tcp.HOST". What the servers must be asked waits in LINE (resolve.h), or in that of who asked the same before. DONE is called once,
  * maybe from within this call. */

@@ -160,7 +160,8 @@ static void settings(struct role *role)
 {
     struct dns *dns = role->state;
     lookup_settings(dns->lookup, role->conf);
-    resolve_settings(dns->resolve, &role->conf->dns);
+    if (resolve_settings(dns->resolve, &role->conf->dns))
+        lookup_forget_answers(dns->lookup);
 }
 
 static void stop(struct role *role)

@@ -83,6 +83,7 @@ struct resolve {
     bool ticking, changing, closing;
     unsigned silent; /* questions in a row that no server answered */
     unsigned nservers;
+    bool believed; /* that an answer is signed */
     int64_t timeout_ms;
     uint64_t tries;
     struct servers system_servers; /* of /etc/resolv.conf */
@@ -272,6 +273,8 @@ static void answered(void *context, int ares_status, int timeouts, unsigned char
     struct resolve *resolve = query->resolve;
     enum dns_status status = ares_status == ARES_SUCCESS ? status_of_answer(bytes, size) : status_of(ares_status);
     (void)timeouts;
+    if (status == DNS_OK && !resolve->believed)
+        bytes[FLAGS_BYTE] &= (unsigned char)~FLAG_AD;
     list_remove(&query->node);
     resolve->nflight--;
     query->line->nflight--;
@@ -377,6 +380,17 @@ static bool give_servers(struct resolve *resolve, const struct servers *servers)
     return given;
 }
 
+/* Are SERVERS believed that an answer is signed? c-ares does not tell which of them an answer is from, so all are or none. */
+static bool is_believed(const struct servers *servers, enum conf_trust_ad trust)
+{
+    for (unsigned i = 0; trust == CONF_TRUST_AD_LOCAL && i < servers->count; i++) {
+        struct netaddr address;
+        if (!netaddr_parse_port(span_of(servers->text[i]), &address) || !netaddr_is_self(&address))
+            return false;
+    }
+    return trust != CONF_TRUST_AD_NO;
+}
+
 /* SETTINGS' servers, or the system's. */
 static bool set_servers(struct resolve *resolve, const struct conf_dns *settings)
 {
@@ -386,6 +400,7 @@ static bool set_servers(struct resolve *resolve, const struct conf_dns *settings
     if (!servers.count)
         servers = resolve->system_servers;
     resolve->nservers = servers.count;
+    resolve->believed = is_believed(&servers, settings->trust_ad);
     return give_servers(resolve, &servers);
 }
 
@@ -459,8 +474,9 @@ void resolve_free(struct resolve **resolve)
     *resolve = NULL;
 }
 
-void resolve_settings(struct resolve *resolve, const struct conf_dns *settings)
+bool resolve_settings(struct resolve *resolve, const struct conf_dns *settings)
 {
+    bool before = resolve->believed;
     if (settings->timeout_ms != resolve->timeout_ms || settings->tries != resolve->tries)
         log_say(LOG_WARNING, "notice", "dns timeout and tries take effect when posternd is started again, not by a reload");
     resolve->changing = true;
@@ -469,4 +485,5 @@ void resolve_settings(struct resolve *resolve, const struct conf_dns *settings)
     resolve->changing = false;
     set_servers(resolve, settings);
     fill_flight(resolve);
+    return resolve->believed != before;
 }

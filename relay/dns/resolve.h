@@ -18,7 +18,8 @@
 struct resolve;
 
 /* What came of a question. DNS_OK: ANSWER has the bytes of a message (for answer_read; it may still say that there is nothing),
- * valid until the callback returns. Otherwise a temporary status and no bytes. */
+ * valid until the callback returns, in which AD (RFC 4035 3.2.3) is set only where the servers are believed. Otherwise a temporary status and
+ * no bytes. */
 typedef void (*resolve_done)(void *context, enum dns_status status, struct span answer);
 
 /* Makes the channels to the servers of SETTINGS, or of /etc/resolv.conf where it names none. Reads files: only before the sandbox
@@ -29,8 +30,9 @@ struct resolve *resolve_new(struct loop *loop, const struct conf_dns *settings);
 void resolve_free(struct resolve **resolve);
 
 /* Goes over to the servers of SETTINGS, or of the /etc/resolv.conf read at the start. What is in flight is asked again there.
- * timeout and tries are fixed when the process starts; a log line says so where they differ. */
-void resolve_settings(struct resolve *resolve, const struct conf_dns *settings);
+ * timeout and tries are fixed when the process starts; a log line says so where they differ. True where the servers are believed now that an
+ * answer is signed and were not before, or the other way round: what they answered before does not count then. */
+bool resolve_settings(struct resolve *resolve, const struct conf_dns *settings);
 
 /* Asks for the records of TYPE of NAME (in normal form), behind the others in LINE, which is below RESOLVE_LINES. DONE is called once,
  * maybe from within this call. */

@@ -322,6 +322,32 @@ static void strings_are_joined(void **state)
     assert_int_equal(heard.txt.status, DNS_NXDOMAIN);
 }
 
+/* That an answer is signed is the word of servers that are believed: those on this machine, or as the settings have it. */
+static void whose_word_counts(void **state)
+{
+    static struct netaddr both[2];
+    static const struct {
+        enum conf_trust_ad trust;
+        size_t servers;
+        enum dns_status status;
+    } cases[] = {
+        { CONF_TRUST_AD_LOCAL, 1, DNS_OK }, { CONF_TRUST_AD_NO, 1, DNS_NO_MAIL },    { CONF_TRUST_AD_LOCAL, 2, DNS_NO_MAIL },
+        { CONF_TRUST_AD_YES, 2, DNS_OK },   { CONF_TRUST_AD_LOCAL, 2, DNS_NO_MAIL },
+    };
+    (void)state;
+    both[0] = address;
+    assert_true(netaddr_parse_port(SPAN("192.0.2.1:53"), &both[1]));
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct conf_dns settings = conf.dns;
+        settings.trust_ad = cases[i].trust;
+        settings.servers = (struct conf_addresses){ both, cases[i].servers };
+        if (resolve_settings(resolve, &settings))
+            lookup_forget_answers(lookup);
+        ask(CACHE_TLSA, "_25._tcp.signed.example");
+        assert_int_equal(heard.tlsa.status, cases[i].status);
+    }
+}
+
 /* What is beyond the room is left out, whole. */
 static void too_many_and_too_large(void **state)
 {
@@ -350,6 +376,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(which_records_count, set_up, tear_down),
         cmocka_unit_test_setup_teardown(as_they_are_and_kept, set_up, tear_down),
         cmocka_unit_test_setup_teardown(strings_are_joined, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(whose_word_counts, set_up, tear_down),
         cmocka_unit_test(too_many_and_too_large),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
