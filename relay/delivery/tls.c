@@ -192,35 +192,45 @@ static bool set_name(SSL *ssl, enum tls_policy policy, const char *host)
     return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), text) == 1;
 }
 
-/* Tells OpenSSL one record (RFC 6698 2.1). True where it can be used. */
-static bool add_record(SSL *ssl, struct span record)
+enum records { RECORDS_FAILED, RECORDS_OF_NO_USE, RECORDS_SET };
+
+/* Tells OpenSSL one record (RFC 6698 2.1). */
+static enum records add_record(SSL *ssl, struct span record)
 {
     const unsigned char *bytes = (const unsigned char *)record.p;
     if (record.n <= TLSA_HEAD || (bytes[0] != TLSA_TRUST_ANCHOR && bytes[0] != TLSA_END_ENTITY))
-        return false;
-    return SSL_dane_tlsa_add(ssl, bytes[0], bytes[1], bytes[2], bytes + TLSA_HEAD, record.n - TLSA_HEAD) > 0;
+        return RECORDS_OF_NO_USE;
+    int added = SSL_dane_tlsa_add(ssl, bytes[0], bytes[1], bytes[2], bytes + TLSA_HEAD, record.n - TLSA_HEAD);
+    return added < 0 ? RECORDS_FAILED : added == 0 ? RECORDS_OF_NO_USE : RECORDS_SET;
 }
 
-/* The certificate must be one that the records of PEER's host name: for the name where they are (which SNI says too), the host's, or the
- * domain's (3.2.2), unless they name the server's own certificate, whose names and dates do not matter (RFC 7672 3.1.1). False where no record
- * can be used. */
-static bool set_records(SSL *ssl, const struct tls_peer *peer)
+/* The names that a certificate may be for: the host's, where its records are (which SNI says too), or the domain's (RFC 7672 3.2.2). A record
+ * that names the server's own certificate asks for none (3.1.1). */
+static bool set_names(SSL *ssl, const struct tls_peer *peer)
 {
-    const struct dns_tlsa *tlsa = peer->tlsa;
     const char *const names[] = { peer->host, peer->domain, peer->alias_of };
-    struct span record, rest = span_head(span_make(tlsa->records, tlsa->size), sizeof tlsa->records);
-    bool usable = false;
-    if (SSL_dane_enable(ssl, tlsa->base) != 1)
+    if (SSL_dane_enable(ssl, peer->tlsa->base) != 1)
         return false;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (*names[i] && SSL_add1_host(ssl, names[i]) != 1)
             return false;
     SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
     SSL_dane_set_flags(ssl, DANE_FLAG_NO_DANE_EE_NAMECHECKS);
-    while (dns_next_record(&rest, &record))
-        usable = add_record(ssl, record) || usable;
+    return true;
+}
+
+/* The certificate must be one that the records of PEER's host name. */
+static enum records set_records(SSL *ssl, const struct tls_peer *peer)
+{
+    const struct dns_tlsa *tlsa = peer->tlsa;
+    struct span record, rest = span_head(span_make(tlsa->records, tlsa->size), sizeof tlsa->records);
+    enum records all = set_names(ssl, peer) ? RECORDS_OF_NO_USE : RECORDS_FAILED;
+    while (all != RECORDS_FAILED && dns_next_record(&rest, &record)) {
+        enum records one = add_record(ssl, record);
+        all = one == RECORDS_OF_NO_USE ? all : one;
+    }
     ERR_clear_error();
-    return usable;
+    return all;
 }
 
 /* The SSL object that does what PEER's policy says; *ret_policy is what that comes to. NULL where there is none. */
@@ -228,13 +238,14 @@ static SSL *make_client(struct tls *tls, const struct tls_peer *peer, enum tls_p
 {
     enum tls_policy policy = peer->policy;
     SSL *ssl = tls->contexts[policy] ? SSL_new(tls->contexts[policy]) : NULL;
-    if (ssl && policy == TLS_DANE && !set_records(ssl, peer)) {
+    enum records records = ssl && policy == TLS_DANE ? set_records(ssl, peer) : RECORDS_SET;
+    if (records == RECORDS_OF_NO_USE) {
         SSL_free(ssl);
         policy = peer->otherwise;
         ssl = SSL_new(tls->contexts[policy]);
     }
     *ret_policy = policy;
-    if (!ssl || policy == TLS_DANE || set_name(ssl, policy, peer->host))
+    if (!ssl || (records != RECORDS_FAILED && (policy == TLS_DANE || set_name(ssl, policy, peer->host))))
         return ssl;
     SSL_free(ssl);
     return NULL;
