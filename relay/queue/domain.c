@@ -219,6 +219,8 @@ struct domain *domain_get(struct queue *queue, struct span name, struct domain_w
 static void know(struct queue *queue, struct domain *domain, const struct site_plan *plan, int64_t until_ms)
 {
     struct site *site = site_share(site_get(queue, plan));
+    if (domain->site && domain->site != site)
+        site_unplace(queue, domain->site); /* what waits there for this domain follows it */
     site_release(queue, &domain->site);
     domain->site = site;
     domain->until_ms = until_ms;
