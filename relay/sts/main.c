@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #define CA_FILE    "/etc/ssl/certs/ca-certificates.crt" /* Debian's store */
-#define CONNECT_MS 10000
+#define CONNECT_MS 5000
 #define WHOLE_MS   30000
 
 struct sts {

@@ -6,8 +6,9 @@
 #include "../base/list.h"
 #include "../base/netaddr.h"
 
-#define TURNS_MAX            20 /* at a time */
-#define TURNS_PER_SERVER_MAX 4  /* of them, to one address */
+#define TURNS_MAX                                                                                                                \
+    100 /* at a time: more than the silent servers that one sender's mail can make wait in a connection's patience */
+#define TURNS_PER_SERVER_MAX 4 /* of them, to one address */
 
 struct turns;
 struct server;

@@ -4,11 +4,11 @@
 #include "../unit.h"
 
 static struct turns *turns;
-static char order[64];
+static char order[TURNS_MAX + 64];
 static struct named {
     struct turn turn;
     char name;
-} some[64];
+} some[TURNS_MAX + 20];
 
 static int set_up(void **state)
 {
