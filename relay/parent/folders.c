@@ -94,6 +94,7 @@ bool folders_make(const struct conf *conf, bool keep_user)
         *slash = '\0';
     bool made = make("spool.directory", conf->spool.directory, "postern-queue", 0700, keep_user);
     made = make("policy.directory", conf->policy.directory, "postern-queue", 0700, keep_user) && made;
-    made = make("mta-sts.directory", conf->mta_sts.directory, "postern", 0700, keep_user) && made;
+    /* Without this one the relay does all but remember policies over a restart: no reason not to start, say behind an upgrade. */
+    make("mta-sts.directory", conf->mta_sts.directory, "postern", 0700, keep_user);
     return (!slash || make("the folder of control.socket", socket_folder, NULL, 0755, keep_user)) && made;
 }
