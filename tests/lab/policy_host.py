@@ -55,29 +55,32 @@ class Authority:
         openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", f"/CN={name}", "-keyout", self.key,
                 "-out", self.certificate)
 
-    def sign(self, host, days="2"):
+    def sign(self, host, days="2", names=None):
+        """A certificate for HOST, or for NAMES in its place."""
         base = self.folder / f"{self.name}-{host}-{days}"
         key, request, certificate, extensions, both = (base.with_name(base.name + end) for end in (".key", ".csr", ".crt", ".ext", ".both"))
         if not both.exists():
             openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", f"/CN={host[:60]}", "-keyout", key, "-out", request)
-            extensions.write_text(f"subjectAltName=DNS:{host}\n")
+            extensions.write_text("subjectAltName=" + ",".join(f"DNS:{name}" for name in names or [host]) + "\n")
             openssl("x509", "-req", "-in", request, "-CA", self.certificate, "-CAkey", self.key, "-days", days, "-extfile", extensions, "-out", certificate)
             both.write_text(certificate.read_text() + key.read_text())
         return both
 
 
 class PolicyHost:
-    def __init__(self, folder, address="127.0.0.1"):
+    def __init__(self, folder, address="127.0.0.1", port=0):
         self.folder = pathlib.Path(folder)
+        self.folder.mkdir(exist_ok=True)
         self.trusted, self.stranger = Authority(self.folder, "authority"), Authority(self.folder, "stranger")
         self.authority = self.trusted.certificate
         self.requests = collections.Counter()  # of a domain's file
         self.connections = collections.Counter()  # that a domain's name was greeted on
         self.domains = {}  # host: (text, trick, TLS context)
         self.closed = threading.Event()
-        self.listening = socket.create_server((address, 0), backlog=200)
+        self.listening = socket.create_server((address, port), backlog=200)
         self.port = self.listening.getsockname()[1]
-        threading.Thread(target=self.accept, daemon=True).start()
+        self.accepting = threading.Thread(target=self.accept, daemon=True)
+        self.accepting.start()
 
     def serve(self, domain, text, trick="none"):
         assert trick in TRICKS, trick
@@ -90,8 +93,17 @@ class PolicyHost:
             context.minimum_version, context.maximum_version = ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1
         self.domains[host] = (text, trick, context)
 
+    def serve_all(self, texts, trick="none"):
+        """The same of many domains {domain: text}, with one certificate for all of them."""
+        hosts = {PREFIX + domain: text for domain, text in texts.items()}
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.trusted.sign(f"all-{len(self.domains)}", names=list(hosts)))
+        self.domains.update({host: (text, trick, context) for host, text in hosts.items()})
+
     def close(self):
         self.closed.set()
+        self.listening.shutdown(socket.SHUT_RDWR)  # or the thread that accepts would wait on, and take what comes for the next who has this descriptor
+        self.accepting.join()
         self.listening.close()
 
     def accept(self):
@@ -116,6 +128,7 @@ class PolicyHost:
     def talk(self, connection):
         try:
             connection.settimeout(60)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             host = self.named(connection)
             if not host:
                 return

@@ -610,7 +610,7 @@ class Stub:
                 while query[at]:
                     labels.append(query[at + 1:at + 1 + query[at]].decode().lower())
                     at += 1 + query[at]
-                name, kind = ".".join(labels), {1: "A", 5: "CNAME", 15: "MX", 28: "AAAA", 52: "TLSA"}.get(struct.unpack(">H", query[at + 1:at + 3])[0], "?")
+                name, kind = ".".join(labels), {1: "A", 5: "CNAME", 15: "MX", 16: "TXT", 28: "AAAA", 52: "TLSA"}.get(struct.unpack(">H", query[at + 1:at + 3])[0], "?")
                 self.asked.append((name, kind))
                 for packet in self.packets(query, query[12:at + 5], self.answers(name, kind)):
                     self.socket.sendto(packet, peer)
