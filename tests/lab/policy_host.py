@@ -21,6 +21,7 @@ import threading
 import time
 
 PATH = "/.well-known/mta-sts.txt"
+ELSEWHERE = "/elsewhere"  # where a redirect leads to
 PREFIX = "mta-sts."
 TRICKS = {
     "none": "the policy, as it should be",
@@ -150,7 +151,9 @@ class PolicyHost:
             head += tls.recv(4096) or b"\r\n\r\n"
         lines = head.decode(errors="replace").split("\r\n")
         hosts = [line.split(":", 1)[1].strip().split(":")[0] for line in lines if line.lower().startswith("host:")]
-        if lines[0] != f"GET {PATH} HTTP/1.1" or hosts != [host]:
+        if trick == "redirect" and lines[0] == f"GET {ELSEWHERE} HTTP/1.1":
+            trick = "none"  # whoever goes there is served
+        elif lines[0] != f"GET {PATH} HTTP/1.1" or hosts != [host]:
             tls.sendall(b"HTTP/1.1 400 What?\r\nContent-Type: text/plain\r\nContent-Length: 0\r\n\r\n")
             return
         self.requests[host[len(PREFIX):]] += 1
@@ -167,7 +170,7 @@ class PolicyHost:
                 tls.sendall(b"2000\r\n" + b"x" * 8192 + b"\r\n")
             tls.sendall(b"".join(b"%x\r\n%s\r\n" % (len(body[i:i + 7]), body[i:i + 7]) for i in range(0, len(body), 7)) + b"0\r\n\r\n")
         elif trick == "redirect":
-            tls.sendall(b"HTTP/1.1 302 Found\r\nLocation: https://%s/elsewhere\r\n" % host.encode() + plain + length + b"\r\n" + body)
+            tls.sendall(b"HTTP/1.1 302 Found\r\nLocation: https://%s:%d%s\r\n" % (host.encode(), self.port, ELSEWHERE.encode()) + plain + length + b"\r\n" + body)
         elif trick in ("missing", "broken"):
             tls.sendall(b"HTTP/1.1 %s\r\n" % (b"404 Not Found" if trick == "missing" else b"500 Oops") + plain + length + b"\r\n" + body)
         elif trick == "empty":
