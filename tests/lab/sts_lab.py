@@ -11,7 +11,7 @@ import time
 
 from case import main
 from dane_lab import FATES, Host, breaks
-from policy_host import PolicyHost, policy
+from policy_host import PolicyHost, openssl, policy
 from receiver import leave, raw
 from remote_lab import HOUR, Stub, a, fate, mx
 from submit import message, submit
@@ -249,6 +249,39 @@ def case_only_hosts_that_are_allowed_are_connected_to():
             assert host.connections == 0, host.commands
 
 
+def case_a_policy_makes_nothing_bounce():
+    """The one host that it allows has no address, while the domain has another: that may be mended, and somebody may have tampered with the records
+    (RFC 8461 5)."""
+    with scene() as s:
+        s.domain("nowhere.test", "mx1.nowhere.test", "mx2.nowhere.test")
+        s.policy("nowhere.test", "enforce", "mx2.nowhere.test")
+        other = s.host("mx1.nowhere.test", None)
+        s.begin()
+        found = s.fates(["nowhere.test"])["nowhere.test"]
+        assert found["event"] == "deferred" and not other.connections, found
+
+
+def named_in_the_subject(authority, host):
+    """A certificate of AUTHORITY for HOST as its subject's common name, with no alternative name."""
+    key, request, certificate = (authority.folder / f"subject-{host}.{end}" for end in ("key", "csr", "crt"))
+    openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", f"/CN={host}", "-keyout", key, "-out", request)
+    openssl("x509", "-req", "-in", request, "-CA", authority.certificate, "-CAkey", authority.key, "-days", "2", "-out", certificate)
+    certificate.write_text(certificate.read_text() + key.read_text())
+    return Pair(certificate)
+
+
+def case_a_name_in_the_subject_is_not_enough():
+    """Certificates of MX hosts and of policy hosts name them in a subject alternative name (RFC 8461 3.3, 4.2)."""
+    with scene() as s:
+        host = s.site("subject.test", certificate=named_in_the_subject(s.policies.trusted, "mx.subject.test"))
+        clear = s.site("web.test", certificate=None)
+        s.policies.domains["mta-sts.web.test"][2].load_cert_chain(named_in_the_subject(s.policies.trusted, "mta-sts.web.test").certificate)
+        s.begin()
+        s.waits({"subject.test": host})
+        s.in_clear({"web.test": clear})
+        assert s.notices("web.test")
+
+
 def case_without_a_policy_in_force_mail_goes_as_ever():
     """Modes testing and none; no announcement, or none that counts, for which nobody is asked."""
     records = {"two": ["v=STSv1; id=1", "v=STSv1; id=2"], "two-same": ["v=STSv1; id=1", "v=STSv1; id=1"], "no-id": ["v=STSv1;"], "bad-id": ["v=STSv1; id=a-b"],
@@ -368,6 +401,21 @@ def case_whoever_does_not_want_policies_asks_for_none():
             s.reload()
             s.daemon.cli("queue", "retry", "--all")
             wait_for(lambda: len(host.messages) > count, what="what had waited")
+
+
+def case_policies_count_for_questions_that_are_open_when_they_are_switched_on():
+    """A reload comes while DNS has not yet said which hosts the domain has."""
+    with scene() as s:
+        host = s.site("late.test", certificate=None)
+        hosts, s.names.table["late.test", "MX"] = s.names.table["late.test", "MX"], None
+        s.begin(delivery="mta-sts = no", dns="timeout = 2s tries = 3")
+        sent = s.send("late.test")
+        wait_for(lambda: s.names.about("late.test", "MX"), what="the question")
+        s.daemon.file.write_text(s.daemon.text.replace("mta-sts = no", ""))
+        s.reload()
+        s.names.table["late.test", "MX"] = hosts
+        found = s.outcomes({"late.test": sent})["late.test"]
+        assert found["event"] == "deferred" and found["status"] == "4.7.4" and not host.messages, found
 
 
 def case_routes_have_a_word_about_policies():
