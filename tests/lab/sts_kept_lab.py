@@ -139,15 +139,23 @@ def what_waits(retry, look_again):
         s.announce("bound.test", "v=STSv1; id=2")
         down.answers.clear()
         look_again(s)
+        gone = lambda: [e for e in s.daemon.events("delivered") if e["id"] in waiting["bound.test"]]  # noqa: E731
+        wait_for(lambda: down.messages or len(gone()) == 2, what="what waited for bound.test")
+        assert not down.messages, down.commands
+        s.daemon.cli("queue", "retry", "--all")
         found = wait_for(lambda: [e for e in s.daemon.events() if e.get("id") in waiting["down.test"] and e["event"] in FATES], what="an attempt at down.test")
         assert all(e["event"] == "deferred" and e["status"] == "4.7.4" for e in found) and not down.said("MAIL"), (found, down.commands)
-        wait_for(lambda: len([e for e in s.daemon.events("delivered") if e["id"] in waiting["bound.test"]]) == 2, what="what waited for bound.test")
 
 
 def case_a_reload_has_all_that_waits_looked_up_again():
     """Mail that waits for a host that is down is bound by a policy that came meanwhile; what waits for a host that a policy did not let through goes when
     the policy no more demands it."""
     what_waits(HOUR, lambda s: s.forget())
+
+
+def case_mail_that_waits_for_a_host_goes_by_the_policy_of_then():
+    """The same where nobody reloads anything: the rest of the hosts ends, later than what is known of their domains."""
+    what_waits("retry = { 12s }", lambda s: None)
 
 
 def case_the_role_may_die():
@@ -177,6 +185,28 @@ def case_the_role_may_die():
         good_to = sorted(r.split("@")[1] for m in good.messages for r in m.recipients)
         assert good_to == sorted([*bound, *bound]), good_to
         assert sorted(r.split("@")[1] for m in clear.messages for r in m.recipients) == sorted(free)
+
+
+def case_a_role_that_stands_still_frees_nobody():
+    """It answers nothing for a while: what was known to be bound a moment ago is not sent in clear, behind a reload as well. Other mail goes then, or when
+    the role is itself again."""
+    with scene() as s:
+        bound, free = s.site("bound.test"), s.host("mx.free.test", None)
+        s.domain("free.test", "mx.free.test")
+        s.begin()
+        s.verified({"bound.test": bound})
+        bound.context = None
+        still = s.daemon.pids()["sts"][0]
+        os.kill(still, signal.SIGSTOP)
+        try:
+            s.forget()
+            begun, sent = time.monotonic(), {domain: s.send(domain) for domain in ("bound.test", "free.test")}
+            wait_for(lambda: free.messages or len(bound.messages) > 1 or time.monotonic() > begun + 25, 30)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(still, signal.SIGCONT)
+        found = s.outcomes(sent)
+        assert found["free.test"]["event"] == "delivered" and found["bound.test"]["event"] == "deferred" and len(bound.messages) == 1, found
 
 
 class Both(SignedScene):
