@@ -152,6 +152,7 @@ static enum stage handshake_perform(struct client *client)
                              .host = setup->host,
                              .port = setup->port,
                              .user = setup->route->user,
+                             .sts = setup->route->sts,
                              .tlsa = setup->tlsa,
                              .domain = setup->domain,
                              .alias_of = setup->alias_of };

@@ -125,7 +125,7 @@ static void load_authorities(SSL_CTX *context, const struct conf *conf)
     log_say(
         LOG_ERROR, "error",
         "the certificate authorities in %s cannot be read (%s): no server's certificate will verify, and mail over routes with "
-        "tls = verify or a user waits",
+        "tls = verify or a user waits, and that to domains whose MTA-STS policy says enforce",
         path, why ? why : "no reason given");
     ERR_clear_error();
 }
@@ -175,8 +175,10 @@ static void offer_session(struct tls *tls, SSL *ssl, struct span key)
 }
 
 /* SNI names hosts only, never addresses (RFC 6066 3). */
-static bool set_name(SSL *ssl, enum tls_policy policy, const char *host)
+static bool set_name(SSL *ssl, enum tls_policy policy, const struct tls_peer *peer)
 {
+    const char *host = peer->host;
+    unsigned flags = X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | (peer->sts ? X509_CHECK_FLAG_NEVER_CHECK_SUBJECT : 0);
     struct netaddr address;
     char text[NETADDR_TEXT_SIZE];
     bool literal = connect_literal(span_of(host), &address);
@@ -185,7 +187,7 @@ static bool set_name(SSL *ssl, enum tls_policy policy, const char *host)
     if (policy != TLS_VERIFY)
         return true;
     if (!literal) {
-        SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+        SSL_set_hostflags(ssl, flags);
         return SSL_set1_host(ssl, host) == 1;
     }
     netaddr_print(&address, text);
@@ -245,7 +247,7 @@ static SSL *make_client(struct tls *tls, const struct tls_peer *peer, enum tls_p
         ssl = SSL_new(tls->contexts[policy]);
     }
     *ret_policy = policy;
-    if (!ssl || (records != RECORDS_FAILED && (policy == TLS_DANE || set_name(ssl, policy, peer->host))))
+    if (!ssl || (records != RECORDS_FAILED && (policy == TLS_DANE || set_name(ssl, policy, peer))))
         return ssl;
     SSL_free(ssl);
     return NULL;
@@ -262,8 +264,8 @@ static bool write_key(const struct tls_peer *peer, enum tls_policy policy, char 
             return false;
         memcpy(&records, digest, sizeof records);
     }
-    return text_format(key, TLS_KEY_SIZE, "%d %s:%u %llx %s %s", (int)policy, peer->host, peer->port, (unsigned long long)records,
-                       peer->domain, peer->user);
+    return text_format(key, TLS_KEY_SIZE, "%d%s %s:%u %llx %s %s", (int)policy, peer->sts ? " sts" : "", peer->host, peer->port,
+                       (unsigned long long)records, peer->domain, peer->user);
 }
 
 SSL *tls_client(struct tls *tls, const struct tls_peer *peer)

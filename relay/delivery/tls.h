@@ -26,6 +26,7 @@ struct tls_peer {
     const char *host;          /* name as in MX or route, or an address literal */
     uint16_t port;
     const char *user;            /* "": no login */
+    bool sts;                    /* by a policy (RFC 8461 4.2): a name in the certificate's subject is none */
     const struct dns_tlsa *tlsa; /* with TLS_DANE */
     const char *domain;          /* whose name the certificate may be for as well then (RFC 7672 3.2.2); "": nobody's */
     const char *alias_of;        /* what that is an alias of; "": nothing */

@@ -13,10 +13,12 @@
 #include "../base/list.h"
 #include "../base/log.h"
 #include "../base/text.h"
+#include "../smtp/limits.h"
 #include "library.h"
 
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <openssl/x509v3.h>
 #include <stdlib.h>
 
 #define HEADERS_MAX 65536 /* bytes of a reply's header, and of all that come before it (1xx) */
@@ -34,6 +36,7 @@ struct fetch {
 struct transfer {
     struct list node;
     struct fetch *fetch;
+    char host[SMTP_DOMAIN_SIZE];
     CURL *easy;
     CURLSH *share;
     struct curl_slist *addresses;
@@ -203,10 +206,16 @@ static void settle(struct fetch *fetch)
 
 /* --- the beginning --- */
 
-static CURLcode lend_authorities(CURL *easy, void *context, void *fetch)
+/* The name is looked for here, too: libcurl takes one in the certificate's subject, which is none (RFC 8461 3.3). */
+static CURLcode lend_authorities(CURL *easy, void *context, void *given)
 {
+    const struct transfer *transfer = given;
+    X509_VERIFY_PARAM *wanted = SSL_CTX_get0_param(context);
     (void)easy;
-    SSL_CTX_set1_cert_store(context, ((struct fetch *)fetch)->authorities);
+    X509_VERIFY_PARAM_set_hostflags(wanted, X509_CHECK_FLAG_NEVER_CHECK_SUBJECT | X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+    if (X509_VERIFY_PARAM_set1_host(wanted, transfer->host, 0) != 1)
+        return CURLE_OUT_OF_MEMORY;
+    SSL_CTX_set1_cert_store(context, transfer->fetch->authorities);
     return CURLE_OK;
 }
 
@@ -254,7 +263,7 @@ static bool set_pointers(struct transfer *transfer, const char *url)
         { CURLOPT_SHARE, transfer->share },
         { CURLOPT_CAINFO, NULL },
         { CURLOPT_CAPATH, NULL },
-        { CURLOPT_SSL_CTX_DATA, transfer->fetch },
+        { CURLOPT_SSL_CTX_DATA, transfer },
         { CURLOPT_ERRORBUFFER, transfer->error },
         { CURLOPT_WRITEDATA, transfer },
         { CURLOPT_HEADERDATA, transfer },
@@ -310,6 +319,7 @@ void fetch_start(struct fetch *fetch, const char *host, uint16_t port, const cha
     transfer->fetch = fetch;
     transfer->done = done;
     transfer->context = context;
+    text_copy(transfer->host, sizeof transfer->host, span_of(host));
     buffer_init(&transfer->file, fetch->settings.size_max);
     list_append(&fetch->transfers, &transfer->node);
     if (fits && set_addresses(transfer, host, port, addresses, count) && begin(transfer, url))

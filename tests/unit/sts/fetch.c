@@ -94,7 +94,7 @@ static void what_servers_do(void **state)
         { "drip", "timed out after 6" },
         { "silent", "timed out after 6" },
         { "mute", "SSL connection timeout" },
-        { "wrong-name", "no alternative certificate subject name matches target host name" },
+        { "wrong-name", "hostname mismatch" },
         { "expired", "certificate has expired" },
         { "untrusted", "unable to get local issuer certificate" },
         { "old-tls", "" },
