@@ -398,7 +398,10 @@ enum delivery_end connect_verdict(const struct connect *connect, struct reason *
         reason_local(ret_reason, "5.4.4", "the domain's hosts have only private or local addresses, which mail is not sent to");
     else
         reason_local(ret_reason, "5.4.4", "none of the domain's hosts has an address");
-    return DELIVERY_IMPOSSIBLE;
+    if (!connect->is_some)
+        return DELIVERY_IMPOSSIBLE;
+    ret_reason->enhanced[0] = '4';
+    return DELIVERY_UNREACHABLE;
 }
 
 static struct sources_want want_of(const struct connect *connect, const struct connect_target *target)
