@@ -26,12 +26,12 @@
 
 #define TTL_MIN_S   10
 #define TTL_MAX_S   3600
-#define UNUSED_MS   (60 * 60 * 1000)      /* a domain that nobody used for so long is forgotten */
-#define PATIENCE_MS 150000                /* in line: long enough for some 500 names of one sender that nobody answers for */
-#define ANSWER_MS   150000                /* asked; the dns role has its own, shorter timeouts */
-#define POLICY_MS   (2 * STS_PATIENCE_MS) /* asked; then mail goes on without the policy … */
-#define WITHOUT_MS  60000                 /* … for so long */
-#define FORGET_MAX  100                   /* domains forgotten a second */
+#define UNUSED_MS   (60 * 60 * 1000) /* a domain that nobody used for so long is forgotten */
+#define PATIENCE_MS 150000           /* in line: long enough for some 500 names of one sender that nobody answers for */
+#define ANSWER_MS   150000           /* asked; the dns role has its own, shorter timeouts */
+#define POLICY_MS   75000 /* asked; then mail goes on without the policy: later than the parent ends a role that hangs (60 s) … */
+#define WITHOUT_MS  60000 /* … for so long */
+#define FORGET_MAX  100   /* domains forgotten a second */
 #define KEY_MAX     (3 * SMTP_DOMAIN_SIZE)
 
 /* What one sender waits for. Exists while there is something. */
@@ -224,6 +224,7 @@ static void know(struct queue *queue, struct domain *domain, const struct site_p
     site_release(queue, &domain->site);
     domain->site = site;
     domain->until_ms = until_ms;
+    site_is_known(site, until_ms);
 }
 
 /* The route that DOMAIN's mail goes by, or NULL. A special one that has gone from the settings is one no longer. */
@@ -253,8 +254,10 @@ static bool know_by_route(struct queue *queue, struct domain *domain)
 
 struct site *domain_site(struct queue *queue, struct domain *domain)
 {
-    if (domain->site && domain->used_ms < domain->until_ms)
+    if (domain->site && domain->used_ms < domain->until_ms) {
+        site_is_known(domain->site, domain->until_ms);
         return domain->site;
+    }
     return know_by_route(queue, domain) ? domain->site : NULL;
 }
 
@@ -649,10 +652,9 @@ static void give_up_lines(struct queue *queue, int64_t limit_ms)
     }
 }
 
-void domains_tick(struct queue *queue)
+void domains_tick(struct queue *queue, int64_t now_ms)
 {
     struct domains *domains = queue->domains;
-    int64_t now_ms = clock_monotonic_ms();
     struct domain *unanswered;
     LIST_EACH(node, &domains->asked) {
         if (of_line(node)->since_ms >= now_ms - POLICY_MS)

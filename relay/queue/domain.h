@@ -64,8 +64,8 @@ void domains_policy(struct queue *queue, const struct sts_policy *policy);
 /* The channel to the sts role, borrowed; NULL: it has gone. What is not answered is asked again. */
 void domains_sts(struct queue *queue, struct ipc *sts);
 
-/* Once a second: questions that nobody answers. */
-void domains_tick(struct queue *queue);
+/* Once a second, at NOW_MS (monotonic): questions that nobody answers. */
+void domains_tick(struct queue *queue, int64_t now_ms);
 
 /* Routes may have changed: nothing is known any more. */
 void domains_forget(struct queue *queue);

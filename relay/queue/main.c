@@ -6,6 +6,7 @@
  * administrator. All of it runs in one loop; one thread waits for the disk, and one writes reports. */
 #include "../role/mains.h"
 
+#include "../base/clock.h"
 #include "../base/text.h"
 #include "accounts.h"
 #include "admin.h"
@@ -114,7 +115,7 @@ static void tick(void *context)
     struct queue *queue = context;
     store_tick(queue->store);
     compaction_tick(queue);
-    domains_tick(queue);
+    domains_tick(queue, clock_monotonic_ms());
     sites_tick(queue);
     accounts_tick(queue);
     stall_tick(queue);

@@ -106,6 +106,7 @@ static struct site *make(struct queue *queue, const struct site_plan *plan, stru
     list_init(&site->idle);
     list_init(&site->in_line);
     pace_init(&site->pace);
+    site->known_ms = INT64_MAX;
     site->is_mx = plan->is_mx;
     site->sts = plan->sts;
     site->domain = text_dup(span_of(plan->domain));
@@ -583,9 +584,28 @@ void site_impossible(struct queue *queue, struct site *site, const struct cause 
     cause_drop(&kept);
 }
 
-/* SITE rests no longer. */
+static void unplace(struct queue *queue, struct unit *unit, void *context)
+{
+    (void)context;
+    place_later(queue, unit);
+}
+
+void site_unplace(struct queue *queue, struct site *site)
+{
+    site->known_ms = INT64_MAX;
+    fair_each(queue, site, unplace, NULL);
+}
+
+void site_is_known(struct site *site, int64_t until_ms)
+{
+    site->known_ms = until_ms < site->known_ms ? until_ms : site->known_ms;
+}
+
+/* SITE rests no longer. What waited all the while is placed anew where what brought it here does not hold any more. */
 static void go_on(struct queue *queue, struct site *site)
 {
+    if (clock_monotonic_ms() >= site->known_ms)
+        site_unplace(queue, site);
     if (!list_empty(&site->idle) && site->ready)
         carrier_wake(queue, site);
     else
@@ -608,17 +628,6 @@ void site_retry(struct queue *queue, struct site *site, uint64_t rests)
     schedule_remove(queue->backoff, &site->backoff);
     site->next_ms = 0;
     go_on(queue, site);
-}
-
-static void unplace(struct queue *queue, struct unit *unit, void *context)
-{
-    (void)context;
-    place_later(queue, unit);
-}
-
-void site_unplace(struct queue *queue, struct site *site)
-{
-    fair_each(queue, site, unplace, NULL);
 }
 
 static bool unplace_all(void *context, struct span key, void *value)

@@ -65,6 +65,7 @@ struct site {
     unsigned lost;     /* one after the other: a connection broke in use */
     int64_t next_ms;   /* rests until (monotonic) */
     int64_t since_ms;  /* rests since */
+    int64_t known_ms;  /* something that waits here may belong elsewhere from then on (monotonic) */
     uint64_t rest;     /* the number of that rest (sites_rests_begun) */
     struct heap_node backoff;
     struct heap_node turn;         /* the next message's, where a rate is kept to; or to look whether connections are enough */
@@ -101,6 +102,9 @@ struct site *site_get(struct queue *queue, const struct site_plan *plan);
 
 /* One domain more leads to SITE, which is returned. */
 struct site *site_share(struct site *site);
+
+/* Mail of a domain that leads to SITE comes here, and it does so until UNTIL_MS (monotonic) for certain. */
+void site_is_known(struct site *site, int64_t until_ms);
 
 /* One domain less does; a site that nothing keeps is freed. *SITE becomes NULL. NULL is fine. */
 void site_release(struct queue *queue, struct site **site);

@@ -159,13 +159,12 @@ static void sts_goes_and_comes(void **state)
     world_free(&world);
 }
 
-/* It is there and does not answer, for twenty seconds: what was demanded before is not given up, though new settings made the queue forget
+/* It is there and does not answer, for longer than it may hang: what was demanded before is not given up, though new settings made the queue forget
  * the way; mail to others goes on. */
 static void sts_is_silent(void **state)
 {
     (void)state;
     struct world *world = world_new("");
-    int64_t end_ms = clock_monotonic_ms() + 2 * STS_PATIENCE_MS + WORLD_PATIENCE_MS;
     world->resolve = two_hosts;
     world->policy = by_name;
     world_send(world, "alice", "alice@here.example", "a@both.example");
@@ -174,10 +173,12 @@ static void sts_is_silent(void **state)
     queue_steps.settings(&world->role);
     world_send(world, "alice", "alice@here.example", "b@both.example");
     world_send(world, "alice", "alice@here.example", "c@none.example");
-    while (world->nassigns < 2 || world_logged(world, "event=deferred", "status=4.7.5") < 1) {
-        world_serve(world, 100);
-        assert_true(clock_monotonic_ms() < end_ms);
-    }
+    WORLD_UNTIL(world, world->policies == 3);
+    world_serve(world, 50);                                   /* the MX answers are there */
+    domains_tick(world->queue, clock_monotonic_ms() + 60000); /* so long the parent lets a role hang */
+    assert_int_equal(world->nassigns, 1);
+    domains_tick(world->queue, clock_monotonic_ms() + 100000);
+    WORLD_UNTIL(world, world->nassigns == 2 && world_logged(world, "event=deferred", "status=4.7.5") == 1);
     assert_int_equal(world->nassigns, 2);
     assert_string_equal(world->assigns[1].to, "c@none.example");
     assert_int_equal(world->last_open.sts, 0);
