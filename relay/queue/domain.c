@@ -1,10 +1,6 @@
-/* A domain is known, asked for, or in line to be asked. Only DOMAIN_QUESTIONS_MAX questions are open at a time. When the dns role goes,
- * what it was asked goes back in line and is asked again when it is back, which is within a second or two; what is in line for longer
- * than PATIENCE_MS is deferred with 4.4.3, and so is a question without an answer. Nothing ever bounces because the answer is missing.
- *
- * Each sender has a line of its own. The lines take turns, and a line has no more questions open than it leaves for the others: a name
- * whose servers are silent keeps its place for as long as the dns role tries, and a sender with thousands of those delays only itself. Mail
- * to many recipients has half as many at most, so that the sender's other mail (of an office, whose server is one sender) goes on too.
+/* A domain is known, asked for, or in line to be asked (waitlist.h). When the dns role goes, what it was asked goes back in line and is asked
+ * again when it is back, which is within a second or two; what is in line for longer than PATIENCE_MS is deferred with 4.4.3, and so is a
+ * question without an answer. Nothing ever bounces because the answer is missing.
  *
  * Where mail goes by MX, the MTA-STS policy of the domain is asked for beside its MX hosts, and both are waited for. The sts role answers
  * within some seconds, also where the domain's own servers do not; where it does not answer itself, being away, mail goes on as it went
@@ -21,6 +17,7 @@
 #include "settle.h"
 #include "site.h"
 #include "stall.h"
+#include "waitlist.h"
 
 #include <stdlib.h>
 
@@ -34,30 +31,17 @@
 #define FORGET_MAX  100   /* domains forgotten a second */
 #define KEY_MAX     (3 * SMTP_DOMAIN_SIZE)
 
-/* What one sender waits for. Exists while there is something. */
-struct line {
-    struct list in_turn; /* of those where something is in line */
-    struct list few;     /* domains in line to be asked, some message to few recipients wants them */
-    struct list many;    /* the others */
-    unsigned nwaiting;   /* of both */
-    unsigned nasked;     /* not answered yet */
-    uint32_t sender;
-};
-
 /* What an asked domain waits for. */
 enum { MISSING_MX = 1, MISSING_POLICY = 2 };
 
 struct domain {
     struct list in_use;  /* all, the one used last at the end */
-    struct list in_line; /* in line to be asked, or asked */
-    struct line *line;   /* NULL: neither */
-    bool few;            /* in this list of it */
+    struct waiter wait;  /* in line to be asked, or asked */
     struct list waiting; /* units */
     struct site *site;
     int64_t until_ms; /* the site is known until (monotonic) */
-    int64_t since_ms; /* in line or asked since */
     int64_t used_ms;
-    uint64_t ticket; /* 0: not asked */
+    uint64_t ticket; /* of the question, while it is asked */
     bool secure;     /* its MX records were signed */
     bool alone;      /* it has sites of its own */
     bool enforced;   /* the policy that was had last says enforce */
@@ -74,10 +58,7 @@ struct domain {
 struct domains {
     struct map *by_name;
     struct list all;
-    struct map *lines; /* by sender */
-    struct list turns; /* lines, the one whose turn it is in front */
-    struct list asked;
-    unsigned nasked;
+    struct waitlist *waits;
     uint64_t last_ticket;
     struct ipc *dns; /* borrowed; NULL while it is away */
     struct ipc *sts; /* the same */
@@ -88,9 +69,7 @@ struct domains *domains_new(void)
     struct domains *domains = text_zalloc(sizeof *domains);
     domains->by_name = map_new(0);
     list_init(&domains->all);
-    domains->lines = map_new(0);
-    list_init(&domains->turns);
-    list_init(&domains->asked);
+    domains->waits = waitlist_new();
     return domains;
 }
 
@@ -114,7 +93,7 @@ void domains_free(struct domains **domains)
     if (!*domains)
         return;
     map_free(&(*domains)->by_name, free_domain);
-    map_free(&(*domains)->lines, free);
+    waitlist_free(&(*domains)->waits);
     free(*domains);
     *domains = NULL;
 }
@@ -124,14 +103,19 @@ static struct domain *of_use(struct list *node)
     return LIST_ENTRY(node, struct domain, in_use);
 }
 
-static struct domain *of_line(struct list *node)
+static struct domain *of_waiter(struct waiter *waiter)
 {
-    return LIST_ENTRY(node, struct domain, in_line);
+    return LIST_ENTRY(waiter, struct domain, wait);
+}
+
+static struct domain *of_open(struct list *node)
+{
+    return of_waiter(LIST_ENTRY(node, struct waiter, node));
 }
 
 static bool is_idle(const struct domain *domain)
 {
-    return list_empty(&domain->waiting) && list_empty(&domain->in_line);
+    return list_empty(&domain->waiting) && !domain->wait.line;
 }
 
 static void forget(struct queue *queue, struct domain *domain)
@@ -192,7 +176,7 @@ static struct domain *make(struct queue *queue, struct span key, struct span nam
     domain->route = domain->name + name.n + 1;
     domain->pool = domain->route + strlen(route_name(way)) + 1;
     list_init(&domain->in_use);
-    list_init(&domain->in_line);
+    list_init(&domain->wait.node);
     list_init(&domain->waiting);
     map_put(domains->by_name, key, domain, NULL);
     return domain;
@@ -269,90 +253,11 @@ struct site *domain_known_site(const struct queue *queue, struct span name, stru
     return domain ? domain->site : NULL;
 }
 
-static struct span key_of(const uint32_t *sender)
-{
-    return span_make((const char *)sender, sizeof *sender);
-}
-
-static struct line *line_of(struct domains *domains, uint32_t sender)
-{
-    struct line *line = map_get(domains->lines, key_of(&sender));
-    if (line)
-        return line;
-    line = text_zalloc(sizeof *line);
-    line->sender = sender;
-    list_init(&line->in_turn);
-    list_init(&line->few);
-    list_init(&line->many);
-    map_put(domains->lines, key_of(&sender), line, NULL);
-    return line;
-}
-
-static struct line *of_turn(struct list *node)
-{
-    return LIST_ENTRY(node, struct line, in_turn);
-}
-
-/* DOMAIN is in LINE from now on, in FRONT or at the end. */
-static void enter_line(struct domains *domains, struct line *line, struct domain *domain, bool front)
-{
-    domain->line = line;
-    domain->since_ms = clock_monotonic_ms();
-    struct list *list = domain->few ? &line->few : &line->many;
-    if (front)
-        list_prepend(list, &domain->in_line);
-    else
-        list_append(list, &domain->in_line);
-    if (!line->nwaiting++)
-        list_append(&domains->turns, &line->in_turn);
-}
-
-/* DOMAIN is neither in line nor asked any more; its line goes with the last. */
+/* DOMAIN is neither in line nor asked any more. */
 static void leave_line(struct domains *domains, struct domain *domain)
 {
-    struct line *line = domain->line;
-    list_remove(&domain->in_line);
-    domain->line = NULL;
     drop_answers(domain);
-    if (domain->ticket) {
-        domain->ticket = 0;
-        domains->nasked--;
-        line->nasked--;
-    } else if (!--line->nwaiting) {
-        list_remove(&line->in_turn);
-    }
-    if (line->nwaiting || line->nasked)
-        return;
-    map_remove(domains->lines, key_of(&line->sender));
-    free(line);
-}
-
-static void to_the_end(struct domains *domains, struct line *line)
-{
-    list_remove(&line->in_turn);
-    list_append(&domains->turns, &line->in_turn);
-}
-
-/* The domain that LINE may ask for now, or NULL. */
-static struct domain *first_of(const struct domains *domains, const struct line *line)
-{
-    unsigned left = DOMAIN_QUESTIONS_MAX - domains->nasked;
-    if (!list_empty(&line->few))
-        return line->nasked < left ? of_line(line->few.next) : NULL;
-    return 2 * line->nasked < left ? of_line(line->many.next) : NULL;
-}
-
-/* The domain of the line whose turn it is, of those that may ask for one more; NULL: none. The line goes to the end. */
-static struct domain *next_in_turn(struct domains *domains)
-{
-    struct domain *domain = NULL;
-    LIST_EACH(node, &domains->turns) {
-        if ((domain = first_of(domains, of_turn(node)))) {
-            to_the_end(domains, of_turn(node));
-            break;
-        }
-    }
-    return domain;
+    waitlist_leave(domains->waits, &domain->wait);
 }
 
 /* Asks for the policy of DOMAIN, as TICKET; while sts is away that waits for it. */
@@ -366,24 +271,17 @@ static void ask_policy(struct domains *domains, const struct domain *domain)
 static bool ask_for(struct queue *queue, struct domain *domain)
 {
     struct domains *domains = queue->domains;
-    struct line *line = domain->line;
     struct dns_ask_mx question = { .ticket = ++domains->last_ticket };
     text_copy(question.domain, sizeof question.domain, span_make(domain->name, domain->name_size));
     if (!ipc_send_soon(domains->dns, DNS_ASK_MX, &question, sizeof question))
         return false;
     domain->ticket = question.ticket;
-    domain->since_ms = clock_monotonic_ms();
     domain->missing = MISSING_MX;
     if (domain->name[0] != '[' && plan_wants_policy(queue_conf(queue), route_of(queue, domain))) {
         domain->missing |= MISSING_POLICY;
         ask_policy(domains, domain);
     }
-    list_remove(&domain->in_line);
-    list_append(&domains->asked, &domain->in_line);
-    if (!--line->nwaiting)
-        list_remove(&line->in_turn);
-    line->nasked++;
-    domains->nasked++;
+    waitlist_asked(domains->waits, &domain->wait);
     return true;
 }
 
@@ -391,35 +289,20 @@ static bool ask_for(struct queue *queue, struct domain *domain)
 static void ask(struct queue *queue)
 {
     struct domains *domains = queue->domains;
-    struct domain *domain;
-    while (domains->dns && domains->nasked < DOMAIN_QUESTIONS_MAX && (domain = next_in_turn(domains)))
-        if (!ask_for(queue, domain))
+    struct waiter *waiter;
+    while (domains->dns && (waiter = waitlist_next(domains->waits)))
+        if (!ask_for(queue, of_waiter(waiter)))
             return;
-}
-
-static unsigned waiting_of(const struct domains *domains, uint32_t sender)
-{
-    const struct line *line = map_get(domains->lines, key_of(&sender));
-    return line ? line->nwaiting : 0;
-}
-
-/* Would DOMAIN, which is in line, have its turn sooner with SENDER? */
-static bool is_sooner(const struct domains *domains, const struct domain *domain, uint32_t sender, bool few)
-{
-    if (few != domain->few)
-        return few;
-    return sender != domain->line->sender && waiting_of(domains, sender) < domain->line->nwaiting;
 }
 
 static void ask_on_behalf(struct queue *queue, struct domain *domain, uint32_t sender, bool few)
 {
     struct domains *domains = queue->domains;
-    if (domain->ticket || (domain->line && !is_sooner(domains, domain, sender, few)))
+    if (domain->wait.asked || (domain->wait.line && !waitlist_is_sooner(domains->waits, &domain->wait, sender, few)))
         return;
-    if (domain->line)
+    if (domain->wait.line)
         leave_line(domains, domain);
-    domain->few = few;
-    enter_line(domains, line_of(domains, sender), domain, false);
+    waitlist_enter(domains->waits, &domain->wait, sender, few, false);
     ask(queue);
 }
 
@@ -431,7 +314,7 @@ void domain_ask(struct queue *queue, struct domain *domain)
 bool domain_wait(struct queue *queue, struct domain *domain, struct unit *unit)
 {
     const struct entry *entry = unit->entry;
-    if (!domain->line && waiting_of(queue->domains, entry->sender) >= DOMAIN_LINE_MAX)
+    if (!domain->wait.line && waitlist_count(queue->domains->waits, entry->sender) >= DOMAIN_LINE_MAX)
         return false;
     unit_resolve(queue, unit, domain, &domain->waiting);
     ask_on_behalf(queue, domain, entry->sender, entry->live <= DOMAIN_FEW);
@@ -479,9 +362,9 @@ static void serve_forbidden(struct queue *queue, struct domain *domain)
 
 static struct domain *asked_as(const struct domains *domains, uint64_t ticket)
 {
-    LIST_EACH(node, (struct list *)(uintptr_t)&domains->asked) {
-        if (of_line(node)->ticket == ticket)
-            return of_line(node);
+    LIST_EACH(node, waitlist_open(domains->waits)) {
+        if (of_open(node)->ticket == ticket)
+            return of_open(node);
     }
     return NULL;
 }
@@ -583,9 +466,9 @@ static void go_without_policy(struct queue *queue, struct domain *domain)
 void domains_sts(struct queue *queue, struct ipc *sts)
 {
     queue->domains->sts = sts;
-    LIST_EACH(node, &queue->domains->asked) {
-        if (of_line(node)->missing & MISSING_POLICY)
-            ask_policy(queue->domains, of_line(node));
+    LIST_EACH(node, waitlist_open(queue->domains->waits)) {
+        if (of_open(node)->missing & MISSING_POLICY)
+            ask_policy(queue->domains, of_open(node));
     }
 }
 
@@ -593,11 +476,11 @@ void domains_sts(struct queue *queue, struct ipc *sts)
 static void ask_anew(struct queue *queue)
 {
     struct domains *domains = queue->domains;
-    while (!list_empty(&domains->asked)) {
-        struct domain *domain = of_line(domains->asked.previous);
-        uint32_t sender = domain->line->sender;
-        leave_line(domains, domain);
-        enter_line(domains, line_of(domains, sender), domain, true);
+    struct list *open = waitlist_open(domains->waits);
+    while (!list_empty(open)) {
+        struct domain *domain = of_open(open->previous);
+        drop_answers(domain);
+        waitlist_return(domains->waits, &domain->wait);
     }
     ask(queue);
 }
@@ -623,48 +506,32 @@ bool domains_separate(struct queue *queue, struct site *site)
     return any;
 }
 
-/* The domain that is first in QUESTIONS, if it is there since before LIMIT_MS. */
-static struct domain *overdue(const struct list *questions, int64_t limit_ms)
+static void give_up(void *context, struct waiter *waiter)
 {
-    return !list_empty(questions) && of_line(questions->next)->since_ms < limit_ms ? of_line(questions->next) : NULL;
+    struct queue *queue = context;
+    leave_line(queue->domains, of_waiter(waiter));
+    serve(queue, of_waiter(waiter), DNS_TIMEOUT);
 }
 
-static void give_up(struct queue *queue, struct domain *domain)
+/* Looks at what was asked long ago. */
+static void end_questions(struct queue *queue, int64_t now_ms)
 {
-    leave_line(queue->domains, domain);
-    serve(queue, domain, DNS_TIMEOUT);
-}
-
-/* Looks at each line once. */
-static void give_up_lines(struct queue *queue, int64_t limit_ms)
-{
-    struct domains *domains = queue->domains;
-    size_t left = map_count(domains->lines);
-    while (left && !list_empty(&domains->turns)) {
-        struct line *line = of_turn(domains->turns.next);
-        struct domain *domain = overdue(&line->few, limit_ms);
-        if (domain || (domain = overdue(&line->many, limit_ms))) {
-            give_up(queue, domain);
-            continue;
-        }
-        to_the_end(domains, line);
-        left--;
+    LIST_EACH(node, waitlist_open(queue->domains->waits)) {
+        struct domain *domain = of_open(node);
+        if (domain->wait.since_ms >= now_ms - POLICY_MS)
+            return;
+        if (domain->wait.since_ms < now_ms - ANSWER_MS)
+            give_up(queue, &domain->wait);
+        else if (domain->missing == MISSING_POLICY)
+            go_without_policy(queue, domain);
     }
 }
 
 void domains_tick(struct queue *queue, int64_t now_ms)
 {
     struct domains *domains = queue->domains;
-    struct domain *unanswered;
-    LIST_EACH(node, &domains->asked) {
-        if (of_line(node)->since_ms >= now_ms - POLICY_MS)
-            break;
-        if (of_line(node)->missing == MISSING_POLICY)
-            go_without_policy(queue, of_line(node));
-    }
-    while ((unanswered = overdue(&domains->asked, now_ms - ANSWER_MS)))
-        give_up(queue, unanswered);
-    give_up_lines(queue, now_ms - PATIENCE_MS);
+    end_questions(queue, now_ms);
+    waitlist_overdue(domains->waits, now_ms - PATIENCE_MS, give_up, queue);
     ask(queue);
     unsigned forgotten = 0;
     LIST_EACH(node, &domains->all) {

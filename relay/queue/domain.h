@@ -11,10 +11,9 @@ struct domain;
 struct envelope;
 struct site;
 
-#define DOMAINS_MAX          50000 /* known at the same time: those not used longest are forgotten */
-#define DOMAIN_QUESTIONS_MAX 200   /* open questions, as many as the dns role sends at once for one role; others wait */
-#define DOMAIN_FEW           20    /* a message to so many recipients at most does not wait behind its sender's larger ones */
-#define DOMAIN_LINE_MAX      10000 /* domains of one sender that wait to be asked for */
+#define DOMAINS_MAX     50000 /* known at the same time: those not used longest are forgotten */
+#define DOMAIN_FEW      20    /* a message to so many recipients at most does not wait behind its sender's larger ones */
+#define DOMAIN_LINE_MAX 10000 /* domains of one sender that wait to be asked for */
 
 /* No domain known yet. */
 struct domains *domains_new(void);

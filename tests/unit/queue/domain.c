@@ -1,5 +1,6 @@
 /* From a domain to its site, and every way in which DNS can fail. */
 #include "../../../relay/queue/domain.h"
+#include "../../../relay/queue/waitlist.h"
 #include "world.h"
 
 static void a_status_has_its_end(void **state)
@@ -152,7 +153,7 @@ static void domains_in_other_letters(void **state)
     world_free(&world);
 }
 
-#define MANY ((DOMAIN_QUESTIONS_MAX + 2) / 3) /* questions of who sends to many, while nobody else asks */
+#define MANY ((WAITLIST_ASKED_MAX + 2) / 3) /* questions of who sends to many, while nobody else asks */
 
 /* A message from ACCOUNT to COUNT domains, numbered from FIRST on. */
 static void send_to_domains(struct world *world, const char *account, unsigned first, unsigned count)
@@ -208,7 +209,7 @@ static void each_sender_gets_places(void **state)
     world->dns_silent = true;
     char account[16], addresses[64];
     for (unsigned i = 0, before = 0; i < 4; i++, before = world->questions) {
-        unsigned part = (DOMAIN_QUESTIONS_MAX - before + 1) / 2;
+        unsigned part = (WAITLIST_ASKED_MAX - before + 1) / 2;
         text_format(account, sizeof account, "sender%u", i);
         for (unsigned j = 0; j < part + 50; j++) {
             text_format(addresses, sizeof addresses, "bob@name%u-%u.example", i, j);
