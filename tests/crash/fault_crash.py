@@ -265,7 +265,7 @@ def case_memory_runs_out():
         memory = Memory(world.folder)
         run = Run(world, prefix=memory.prefix)
         run.daemon.user("alice", "secret")
-        roles = {role: iter((*range(1, 100), *range(100, 400, 9)) if LONG else (1, 5, 22, 90, 360)) for role in ("submission", "auth", "dns", "queue", "delivery", "policy", "control")}
+        roles = {role: iter((*range(1, 100), *range(100, 400, 9)) if LONG else (1, 5, 22, 90, 360)) for role in ("submission", "auth", "dns", "queue", "delivery", "policy", "control", "sts")}
         while roles:
             for role in list(roles):  # by turns, so that the parent starts each again at once
                 n = next(roles[role], None)

@@ -333,5 +333,5 @@ def ready(daemon, pids=None):
     """Waits until each role of DAEMON lives; those in PIDS must be others."""
     def settled():
         now = daemon.pids()
-        return len(now) == 7 and not any(set(now[role]) & set(old) for role, old in (pids or {}).items()) and now
+        return len(now) == 8 and not any(set(now[role]) & set(old) for role, old in (pids or {}).items()) and now
     return wait_for(settled, what="a new process of each role")
