@@ -274,18 +274,20 @@ static void begin_session(struct connection *connection, struct watch *watch)
 {
     struct pool *pool = connection->pool;
     const struct connect_target *target = &connection->target;
+    enum tls_policy policy = route_policy(&connection->route, target->tlsa != NULL);
+    bool lenient = policy <= TLS_OPPORTUNISTIC; /* of this host, now: it may have published records since it was tried first */
     struct client_setup setup = { .conf = pool->conf,
                                   .tls = pool->tls,
                                   .route = &connection->route,
-                                  .policy = route_policy(&connection->route, target->tlsa != NULL),
+                                  .policy = policy,
                                   .tlsa = target->tlsa,
                                   .domain = connection->domain,
                                   .alias_of = connection->alias_of,
                                   .host = target->host,
                                   .hello = target->source ? target->source->helo : pool->conf->hostname,
                                   .port = target->address.port,
-                                  .plain = connection->plain,
-                                  .helo = connection->helo,
+                                  .plain = lenient && connection->plain,
+                                  .helo = lenient && connection->helo,
                                   .helo_unsure = connection->helo_unsure,
                                   .ipv4_instead = target->address.family == 6 && connect_has_other(&connection->way, target) };
     connection->client = client_new(&setup, watch, &client_events, connection);
