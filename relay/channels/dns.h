@@ -63,8 +63,9 @@ struct dns_host {
     char name[SMTP_DOMAIN_SIZE]; /* lower case, no final dot */
 };
 
-/* Hosts by preference, equal ones in the order of the name. `secure`: all of it is signed (DNSSEC). Hosts from this relay's own preference on are left out. `implicit`:
- * there is no MX, the domain's own address serves. An MX whose host has no address is still listed: delivery finds out. */
+/* Hosts by preference, equal ones in the order of the name. Hosts from this relay's own preference on are left out. `implicit`: there is no
+ * MX, the domain's own address serves. `secure`: all of it is signed (DNSSEC). An MX whose host has no address is still listed: delivery
+ * finds out. */
 struct dns_mx {
     uint64_t ticket;
     uint32_t status; /* enum dns_status */

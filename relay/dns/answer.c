@@ -248,10 +248,13 @@ static bool read_authority(struct cursor *cursor, unsigned count, struct answer 
     return soa || !servers || answer->status == DNS_NXDOMAIN;
 }
 
-static enum dns_status status_of_rcode(unsigned rcode)
+enum dns_status answer_code(struct span bytes)
 {
-    static const enum dns_status by_rcode[] = { DNS_OK, DNS_MALFORMED, DNS_SERVFAIL, DNS_NXDOMAIN, DNS_SERVFAIL, DNS_REFUSED };
-    return rcode < sizeof by_rcode / sizeof *by_rcode ? by_rcode[rcode] : DNS_SERVFAIL;
+    static const enum dns_status by_code[] = { DNS_OK, DNS_MALFORMED, DNS_SERVFAIL, DNS_NXDOMAIN, DNS_SERVFAIL, DNS_REFUSED };
+    if (bytes.n < HEADER_SIZE)
+        return DNS_MALFORMED;
+    unsigned code = (unsigned char)bytes.p[3] & RCODE_BITS;
+    return code < sizeof by_code / sizeof *by_code ? by_code[code] : DNS_SERVFAIL;
 }
 
 struct answer answer_read(struct span bytes, const struct name_wire *name, enum answer_type type,
@@ -263,7 +266,7 @@ struct answer answer_read(struct span bytes, const struct name_wire *name, enum 
     struct answer answer = { .status = DNS_OK, .name = *name };
     if (!read_header(&cursor, &header) || header.flags & FLAG_CUT || !read_question(&cursor, name, type))
         return malformed;
-    answer.status = status_of_rcode(header.flags & RCODE_BITS);
+    answer.status = answer_code(bytes);
     if (answer.status != DNS_OK && answer.status != DNS_NXDOMAIN)
         return answer;
     answer.secure = (header.flags & FLAG_SECURE) != 0;

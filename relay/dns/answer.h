@@ -26,6 +26,9 @@ struct answer {
     struct name_wire name; /* what was asked for, or what that is an alias of */
 };
 
+/* What the code of the answer BYTES says: DNS_OK, DNS_NXDOMAIN, or a failure of who answered; DNS_MALFORMED where that is no message. */
+enum dns_status answer_code(struct span bytes);
+
 /* Reads BYTES, the answer to the question for records of TYPE of NAME, and calls EACH with every record of the name (or of what it
  * is an alias of), in the order of the answer. Records of other names are not looked at, nor is the additional section. An answer
  * to another question, with lying counts or lengths, without an end of its aliases, or that only refers to other servers is

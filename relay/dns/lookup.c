@@ -31,9 +31,10 @@ struct asker {
     uint64_t ticket;
 };
 
+static const struct question_kind *const kinds[] = { &question_mx, &question_addresses, &question_tlsa, &question_txt };
+
 static const struct question_kind *kind_of(enum cache_kind kind)
 {
-    static const struct question_kind *const kinds[] = { &question_mx, &question_addresses, &question_tlsa, &question_txt };
     size_t i = 0;
     while (kinds[i]->kind != kind)
         i++;
@@ -60,9 +61,8 @@ void lookup_settings(struct lookup *lookup, const struct conf *conf)
 
 void lookup_forget_answers(struct lookup *lookup)
 {
-    static const enum cache_kind kinds[] = { CACHE_MX, CACHE_ADDRESS, CACHE_TLSA, CACHE_TXT };
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
-        cache_drop(lookup->cache, kinds[i]);
+        cache_drop(lookup->cache, kinds[i]->kind);
 }
 
 struct lookup *lookup_new(struct resolve *resolve, const struct conf *conf)

@@ -37,7 +37,6 @@
 #define RECEIVE_BUFFER   524288 /* of a UDP socket: answers to RESOLVE_FLIGHT_MAX questions may come at once */
 #define FLAGS_BYTE       3      /* of a question: RA, Z, AD, CD, RCODE (RFC 6895 2) */
 #define FLAG_AD          0x20
-#define CODE_BITS        0x0f
 #define SILENT_QUESTIONS 20 /* so many failures in a row are worth a log line */
 
 struct query {
@@ -191,19 +190,11 @@ static enum dns_status status_of(int status)
     return DNS_TIMEOUT;
 }
 
-/* What the code of an answer says of the server. The codes that say something of the name, and those not named, are for answer_read. */
+/* What an answer says of the server. That a name does not exist is for answer_read to make something of. */
 static enum dns_status status_of_answer(const unsigned char *bytes, int size)
 {
-    static const enum dns_status by_code[] = {
-        [ns_r_formerr] = DNS_MALFORMED,
-        [ns_r_servfail] = DNS_SERVFAIL,
-        [ns_r_notimpl] = DNS_SERVFAIL,
-        [ns_r_refused] = DNS_REFUSED,
-    };
-    if (size <= FLAGS_BYTE)
-        return DNS_MALFORMED;
-    unsigned code = bytes[FLAGS_BYTE] & CODE_BITS;
-    return code < sizeof by_code / sizeof *by_code ? by_code[code] : DNS_OK;
+    enum dns_status status = answer_code(span_make((const char *)bytes, (size_t)size));
+    return status == DNS_NXDOMAIN ? DNS_OK : status;
 }
 
 /* Says once that the servers are silent, and once that they are back. */

@@ -119,6 +119,8 @@ static struct server_rule rules[] = {
     { "empty.example", 15, 0, two_hosts, SERVER_EMPTY_PACKET, 0 },
     { "large.example", 15, 0, five_hundred, SERVER_BY_TCP, 0 },
     { "short.example", 15, 0, short_rdata, SERVER_PLAIN, 0 },
+    { "ancient.example", 15, 0, two_hosts, SERVER_WITHOUT_EDNS, 0 },
+    { "antique.example", 15, 0, two_hosts, SERVER_WITHOUT_EDNS, 0 },
 };
 
 static struct server server;
@@ -302,6 +304,19 @@ static void large_set_by_tcp(void **state)
     assert_int_equal(heard.status, DNS_OK);
     assert_non_null(strstr(heard.hosts, "a-rather-long-name-499.example"));
     assert_null(strstr(heard.hosts, "a-rather-long-name-483.example"));
+}
+
+/* c-ares asks anew by itself, but only the first time. */
+static void a_server_without_edns(void **state)
+{
+    struct heard heard = { .count = 0 };
+    (void)state;
+    ask(CACHE_MX, "ancient.example", &heard);
+    wait_for(&heard, 1);
+    assert_string_equal(heard.hosts, "mx1.example mx2.example");
+    ask(CACHE_MX, "antique.example", &heard);
+    wait_for(&heard, 2);
+    assert_string_equal(heard.hosts, "mx1.example mx2.example");
 }
 
 /* Who asks while the question is in flight gets its answer; who asks later gets the cache's. */
@@ -593,6 +608,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_SERVER(each_kind_of_answer),
         WITH_SERVER(large_set_by_tcp),
+        WITH_SERVER(a_server_without_edns),
         WITH_SERVER(asked_once),
         WITH_SERVER(noes_and_trouble_are_kept),
         WITH_SERVER(an_implicit_mx_holds_as_long_as_the_no),

@@ -22,7 +22,8 @@ enum server_trick {
     SERVER_WRONG_QUESTION, /* a false answer to another question first, then the right one */
     SERVER_ONLY_WRONG,     /* the same, but nothing right ever */
     SERVER_EMPTY_PACKET,   /* a packet of no bytes first */
-    SERVER_BY_TCP          /* cut over UDP, whole over TCP */
+    SERVER_BY_TCP,         /* cut over UDP, whole over TCP */
+    SERVER_WITHOUT_EDNS    /* does not understand questions with EDNS */
 };
 
 struct server_rule {
@@ -121,6 +122,8 @@ static inline void server_udp(struct server *server)
         sendto(server->udp, "", 0, 0, (struct sockaddr *)&from, size);
     if (trick == SERVER_BY_TCP)
         message_begin(&reply, query.id, 0x200, query.name, query.type);
+    else if (trick == SERVER_WITHOUT_EDNS && bytes[11])
+        message_begin(&reply, query.id, 1, query.name, query.type);
     else
         server_build(rule, &query, &reply);
     sendto(server->udp, reply.bytes, reply.size, 0, (struct sockaddr *)&from, size);
