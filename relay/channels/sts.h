@@ -16,7 +16,7 @@
 /* What a policy wants (RFC 8461 5). */
 enum sts_mode {
     STS_NONE, /* there is no policy, or one that says so, or none could be had in time: mail goes as if MTA-STS were not there */
-    STS_TESTING, /* mail goes out all the same, but what is wrong is to be told */
+    STS_TESTING, /* mail goes as if it were not there; to whom reports (RFC 8460) would go nobody here tells anything */
     STS_ENFORCE, /* mail goes to MX hosts that the policy allows and whose certificate verifies, or not at all */
     STS_MODES
 };

@@ -212,3 +212,8 @@ unsigned conf_processes(const struct conf *conf)
     int n = sched_getaffinity(0, sizeof cores, &cores) == 0 ? CPU_COUNT(&cores) : 1;
     return n < 1 ? 1 : n > 64 ? 64 : (unsigned)n;
 }
+
+const char *conf_ca_file(const struct conf *conf)
+{
+    return *conf->delivery.ca_file ? conf->delivery.ca_file : "/etc/ssl/certs/ca-certificates.crt"; /* Debian's */
+}

@@ -319,6 +319,9 @@ struct conf {
     struct conf_log log;
 };
 
+/* The file with the certificate authorities that are trusted: delivery.ca-file, or the system's. Lives as long as CONF. */
+const char *conf_ca_file(const struct conf *conf);
+
 /* The route for the recipient domain DOMAIN (lower case) whoever sends: the most specific of name, "*.below", "*", of those that are for all
  * senders and accounts; NULL where none fits: MX. */
 const struct conf_route *conf_route_for(const struct conf *conf, struct span domain);

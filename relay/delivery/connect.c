@@ -398,7 +398,7 @@ enum delivery_end connect_verdict(const struct connect *connect, struct reason *
         reason_local(ret_reason, "5.4.4", "the domain's hosts have only private or local addresses, which mail is not sent to");
     else
         reason_local(ret_reason, "5.4.4", "none of the domain's hosts has an address");
-    if (!connect->is_some)
+    if (!connect->is_partial)
         return DELIVERY_IMPOSSIBLE;
     ret_reason->enhanced[0] = '4';
     return DELIVERY_UNREACHABLE;

@@ -46,7 +46,7 @@ struct connect {
     void *context;
     bool mx;
     bool wants_tlsa; /* the hosts' TLSA records count; set behind connect_init */
-    bool is_some;    /* hosts were left out, so that nothing is final about those that are here; the same */
+    bool is_partial; /* hosts may have been left out, so that nothing is final about those that are here; the same */
     char *pool;      /* of sources; "": delivery's own */
     struct connect_host *hosts;
     unsigned nhosts;

@@ -381,7 +381,7 @@ void connection_open(struct pool *pool, const struct delivery_open *open)
     } else {
         connect_init(&connection->way, open, &pool->rules, ask, connection);
         connection->way.wants_tlsa = connection->route.dane;
-        connection->way.is_some = connection->route.sts;
+        connection->way.is_partial = connection->route.sts;
         race_init(&connection->race, pool->loop, &connection->way, &race_events, connection,
                   pool->conf->delivery.connect_timeout_ms);
         race_go(&connection->race);

@@ -20,10 +20,9 @@
 #include <stdlib.h>
 #include <time.h>
 
-#define TLS_CA_FILE       "/etc/ssl/certs/ca-certificates.crt" /* Debian's store */
-#define TLS_SESSIONS_MAX  1024                                 /* beyond, all are forgotten and gathered anew */
-#define TLS_SESSION_S     3600                                 /* no session is resumed that is older, whatever the server says */
-#define TLS_PLAIN_MAX     4096                                 /* the same for hosts that cannot do TLS */
+#define TLS_SESSIONS_MAX  1024 /* beyond, all are forgotten and gathered anew */
+#define TLS_SESSION_S     3600 /* no session is resumed that is older, whatever the server says */
+#define TLS_PLAIN_MAX     4096 /* the same for hosts that cannot do TLS */
 #define TLS_PLAIN_MS      (60 * 60 * 1000)
 #define TLS_KEY_SIZE      (SMTP_DOMAIN_SIZE + 32 + 256) /* a longer one has no session */
 #define TLSA_HEAD         3 /* bytes of a TLSA record: usage, selector, matching type (RFC 6698 2.1) */
@@ -117,7 +116,7 @@ static bool needs_authorities(const struct conf *conf)
 
 static void load_authorities(SSL_CTX *context, const struct conf *conf)
 {
-    const char *path = conf->delivery.ca_file[0] ? conf->delivery.ca_file : TLS_CA_FILE;
+    const char *path = conf_ca_file(conf);
     if (SSL_CTX_load_verify_file(context, path) == 1)
         return;
     unsigned long error = ERR_peek_last_error();

@@ -9,8 +9,7 @@
 #include "announcement.h"
 
 #include "../base/text.h"
-
-#include <stdint.h>
+#include "../channels/dns.h"
 
 #define EXTENSION_NAME_MAX 32
 
@@ -40,18 +39,6 @@ static bool is_extension(struct span name, struct span value)
         if (value.p[i] < '!' || value.p[i] > '~' || value.p[i] == '=')
             return false;
     return true;
-}
-
-/* Takes the record at the front of *RECORDS. False where there is none that is whole. */
-static bool next_record(struct span *records, struct span *ret_record)
-{
-    if (records->n < 2)
-        return false;
-    size_t n = (size_t)(uint8_t)records->p[0] << 8 | (uint8_t)records->p[1];
-    *records = span_skip(*records, 2);
-    *ret_record = span_head(*records, n);
-    *records = span_skip(*records, n);
-    return ret_record->n == n;
 }
 
 /* Is RECORD about MTA-STS? What is behind "v=STSv1" goes to *ret_fields. */
@@ -91,7 +78,7 @@ bool announcement_read(struct span records, char ret_id[ANNOUNCEMENT_ID_SIZE])
 {
     struct span record, fields, chosen = SPAN("");
     unsigned count = 0;
-    while (next_record(&records, &record)) {
+    while (dns_next_record(&records, &record)) {
         if (!is_announcement(record, &fields))
             continue;
         chosen = fields;

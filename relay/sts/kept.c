@@ -226,18 +226,11 @@ static void tick(void *context)
     timer_again(&kept->timer, KEPT_WRITE_MS);
 }
 
-static void drop_expired(struct kept *kept, int64_t wall_ms)
-{
-    struct heap_node *first;
-    while ((first = heap_first(&kept->expiring)) && first->key <= wall_ms)
-        drop(kept, LIST_ENTRY(first, struct entry, expiry));
-}
-
+/* What has expired is not dropped for that: the clock that says so may be years ahead until it is set. It goes first where room is short. */
 void kept_open(struct kept *kept, struct loop *loop, const char *folder, int64_t wall_ms)
 {
     kept->read_ms = wall_ms;
     kept->journal = journal_new(folder, FILE_NAME, FILE_MAGIC, take_record, kept);
-    drop_expired(kept, wall_ms); /* only now, since a later record of the same domain may have been another policy */
     timer_set(&kept->timer, loop, KEPT_WRITE_MS, tick, kept);
 }
 

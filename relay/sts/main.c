@@ -16,7 +16,6 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define CA_FILE    "/etc/ssl/certs/ca-certificates.crt" /* Debian's store */
 #define CONNECT_MS 5000
 #define WHOLE_MS   30000
 
@@ -121,16 +120,11 @@ static void peer_came(struct role *role, enum role_kind kind, unsigned slot, int
 
 /* --- the role --- */
 
-static const char *ca_file_of(const struct conf *conf)
-{
-    return *conf->delivery.ca_file ? conf->delivery.ca_file : CA_FILE;
-}
-
 static bool start(struct role *role)
 {
     struct sts *sts = text_zalloc(sizeof *sts);
     sts->role = role;
-    sts->ca_file = text_dup(span_of(ca_file_of(role->conf)));
+    sts->ca_file = text_dup(span_of(conf_ca_file(role->conf)));
     const struct fetch_settings settings = { sts->ca_file, CONNECT_MS, WHOLE_MS, POLICYFILE_SIZE_MAX, "text/plain" };
     sts->fetch = fetch_new(role->loop, &settings);
     sts->kept = kept_new(KEPT_MAX);
@@ -159,7 +153,7 @@ static void begin(struct role *role)
 static void settings(struct role *role)
 {
     struct sts *sts = role->state;
-    if (strcmp(ca_file_of(role->conf), sts->ca_file) != 0)
+    if (strcmp(conf_ca_file(role->conf), sts->ca_file) != 0)
         log_say(LOG_WARNING, "notice",
                 "for fetching MTA-STS policies, ca-file takes effect when posternd is started again, not by a reload");
     inquiry_settings(sts->inquiries, role->conf);
