@@ -300,10 +300,6 @@ static void check_route(struct conf *conf, struct conf_route *route, struct scan
     text_lower(route->name);
     if (!route->tls_given)
         route->tls = conf->delivery.tls;
-    if (!route->dane_given)
-        route->dane = conf->delivery.dane;
-    if (!route->mta_sts_given)
-        route->mta_sts = conf->delivery.mta_sts;
     conf->has_special_routes = conf->has_special_routes || route->senders.count || route->accounts.count;
     for (size_t i = 0; i < route->domains.count; i++) {
         text_lower(route->domains.items[i]);

@@ -217,3 +217,23 @@ const char *conf_ca_file(const struct conf *conf)
 {
     return *conf->delivery.ca_file ? conf->delivery.ca_file : "/etc/ssl/certs/ca-certificates.crt"; /* Debian's */
 }
+
+enum conf_delivery_tls conf_tls_of(const struct conf *conf, const struct conf_route *route)
+{
+    if (route && *route->user && !route->via.mx)
+        return CONF_DELIVERY_VERIFY;
+    return route && route->tls_given ? route->tls : conf->delivery.tls;
+}
+
+bool conf_goes_by_dane(const struct conf *conf, const struct conf_route *route)
+{
+    bool logs_in = route && *route->user && !route->via.mx;
+    bool wanted = route && route->dane_given ? route->dane : conf->delivery.dane;
+    return wanted && !logs_in && conf_tls_of(conf, route) != CONF_DELIVERY_NONE;
+}
+
+bool conf_goes_by_sts(const struct conf *conf, const struct conf_route *route)
+{
+    bool wanted = route && route->mta_sts_given ? route->mta_sts : conf->delivery.mta_sts;
+    return wanted && conf_tls_of(conf, route) != CONF_DELIVERY_NONE;
+}

@@ -319,6 +319,16 @@ struct conf {
     struct conf_log log;
 };
 
+/* What ROUTE (NULL: delivery's settings) demands of TLS: verify where there is a user, whatever it says. */
+enum conf_delivery_tls conf_tls_of(const struct conf *conf, const struct conf_route *route);
+
+/* Goes mail by ROUTE (or NULL) by the TLSA records of hosts? Not where somebody logs in: a password goes by the authorities, which nobody on
+ * the way to the name server can speak for. */
+bool conf_goes_by_dane(const struct conf *conf, const struct conf_route *route);
+
+/* Goes mail by ROUTE (or NULL), which is one to MX hosts, by the MTA-STS policies of domains? */
+bool conf_goes_by_sts(const struct conf *conf, const struct conf_route *route);
+
 /* The file with the certificate authorities that are trusted: delivery.ca-file, or the system's. Lives as long as CONF. */
 const char *conf_ca_file(const struct conf *conf);
 

@@ -50,18 +50,7 @@ static const char *const tls_names[] = {
 /* What is demanded of hosts by the settings, and by the domain's policy. */
 static enum conf_delivery_tls tls_of(const struct trace *trace)
 {
-    const struct conf *conf = trace->control->role->conf;
-    if (trace->policy.mode == STS_ENFORCE || (trace->route && trace->route->user[0]))
-        return CONF_DELIVERY_VERIFY;
-    return trace->route ? trace->route->tls : conf->delivery.tls;
-}
-
-static bool wants_tlsa(const struct trace *trace)
-{
-    const struct conf *conf = trace->control->role->conf;
-    if (tls_of(trace) == CONF_DELIVERY_NONE)
-        return false;
-    return trace->route ? trace->route->dane && !trace->route->user[0] : conf->delivery.dane;
+    return trace->policy.mode == STS_ENFORCE ? CONF_DELIVERY_VERIFY : conf_tls_of(trace->control->role->conf, trace->route);
 }
 
 static json_t *escaped(const char *text)
@@ -192,7 +181,7 @@ static void address_came(void *context, unsigned which, const struct dns_address
     struct trace *trace = context;
     struct trace_host *host = &trace->hosts[which];
     host->found = *address;
-    if (address->may_have_tlsa && wants_tlsa(trace))
+    if (address->may_have_tlsa && conf_goes_by_dane(trace->control->role->conf, trace->route))
         looking_ask_tlsa(trace->control->looking, span_of(host->name), host->port, which, tlsa_came, trace);
     else
         came(trace);
@@ -252,9 +241,7 @@ static void mx_came(void *context, const struct dns_mx *mx)
 
 static void ask_hosts(struct trace *trace)
 {
-    const struct conf *conf = trace->control->role->conf;
-    bool sts = trace->route ? trace->route->mta_sts : conf->delivery.mta_sts;
-    trace->wants_policy = sts && tls_of(trace) != CONF_DELIVERY_NONE;
+    trace->wants_policy = conf_goes_by_sts(trace->control->role->conf, trace->route);
     trace->awaited = trace->wants_policy ? 2 : 1;
     looking_ask_mx(trace->control->looking, trace->domain, mx_came, trace);
     if (trace->wants_policy)

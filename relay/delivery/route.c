@@ -72,9 +72,7 @@ bool route_find(const struct conf *conf, const struct bundle *secrets, const str
                 struct reason *ret_reason)
 {
     struct span name = span_of_array(open->route, sizeof open->route);
-    struct route route = {
-        .mx = open->is_mx != 0, .tls = conf->delivery.tls, .dane = conf->delivery.dane, .sts = open->sts != 0, .user = ""
-    };
+    struct route route = { .mx = open->is_mx != 0, .tls = conf->delivery.tls, .sts = open->sts != 0, .user = "" };
     if (name.n) {
         const struct conf_route *named = conf_route_named(conf, name);
         if (!named) {
@@ -84,8 +82,6 @@ bool route_find(const struct conf *conf, const struct bundle *secrets, const str
         route.named = named;
         if (named->tls_given)
             route.tls = named->tls;
-        if (named->dane_given)
-            route.dane = named->dane;
         if (named->user[0] && !route.mx && !has_hosts(named, open)) {
             reason_local(ret_reason, "4.3.5", "the hosts of the route \"%.*s\" are not those in the relay's settings (any more)",
                          SPAN_ARGS(name));
@@ -95,8 +91,7 @@ bool route_find(const struct conf *conf, const struct bundle *secrets, const str
         if (named->user[0] && !route.mx && !find_login(named, secrets, &route, ret_reason))
             return false;
     }
-    /* A password goes by the authorities, which nobody on the way to the name server can speak for. */
-    route.dane = route.dane && route.tls != CONF_DELIVERY_NONE && !route.user[0];
+    route.dane = conf_goes_by_dane(conf, route.named) && !route.user[0];
     *ret_route = route;
     return true;
 }

@@ -1,4 +1,4 @@
-/* One context a policy, and one for DANE. Opportunistic TLS takes whatever the other side can do, down to TLS 1.0 and keys that are weak by today's
+/* One context a policy. Opportunistic TLS takes whatever the other side can do, down to TLS 1.0 and keys that are weak by today's
  * measure, because the alternative there is no encryption at all; whoever demands TLS gets 1.2 and sound keys.
  *
  * DANE is OpenSSL's: it is told the records and compares. Records that say what a public authority must confirm (usage 0 and 1) cannot be
@@ -105,10 +105,10 @@ static SSL_CTX *make_context(struct tls *tls, enum tls_policy policy)
 /* May anything verify, by CONF or by the policies of domains? Reading some hundred certificates takes a while, so it is done only then. */
 static bool needs_authorities(const struct conf *conf)
 {
-    if (conf->delivery.tls == CONF_DELIVERY_VERIFY || conf->delivery.mta_sts)
+    if (conf->delivery.tls == CONF_DELIVERY_VERIFY || conf_goes_by_sts(conf, NULL))
         return true;
     for (size_t i = 0; i < conf->nroutes; i++)
-        if (conf->routes[i].user[0] || conf->routes[i].mta_sts ||
+        if (conf->routes[i].user[0] || conf_goes_by_sts(conf, &conf->routes[i]) ||
             (conf->routes[i].tls_given && conf->routes[i].tls == CONF_DELIVERY_VERIFY))
             return true;
     return false;

@@ -277,7 +277,7 @@ static bool ask_for(struct queue *queue, struct domain *domain)
         return false;
     domain->ticket = question.ticket;
     domain->missing = MISSING_MX;
-    if (domain->name[0] != '[' && plan_wants_policy(queue_conf(queue), route_of(queue, domain))) {
+    if (domain->name[0] != '[' && conf_goes_by_sts(queue_conf(queue), route_of(queue, domain))) {
         domain->missing |= MISSING_POLICY;
         ask_policy(domains, domain);
     }

@@ -16,12 +16,6 @@ bool plan_by_route(const struct conf_route *route, const char *source, struct pl
     return true;
 }
 
-bool plan_wants_policy(const struct conf *conf, const struct conf_route *route)
-{
-    return route ? route->mta_sts && route->tls != CONF_DELIVERY_NONE
-                 : conf->delivery.mta_sts && conf->delivery.tls != CONF_DELIVERY_NONE;
-}
-
 static bool allows(const struct sts_policy *policy, const char *host)
 {
     return sts_allows(span_head(span_make(policy->hosts, policy->size), sizeof policy->hosts), span_of(host));

@@ -22,9 +22,6 @@ enum plan_result {
 /* The hosts of ROUTE (or NULL), from the pool of sources SOURCE; names are the route's. False where mail goes by MX. */
 bool plan_by_route(const struct conf_route *route, const char *source, struct plan *ret_plan);
 
-/* Goes mail by ROUTE (or NULL: by delivery's settings) by MTA-STS policies? */
-bool plan_wants_policy(const struct conf *conf, const struct conf_route *route);
-
 /* The hosts of the MX answer ANSWER, which is DNS_OK, for mail by ROUTE (or NULL), from the pool of sources SOURCE. POLICY (or NULL: there is
  * none) leaves out hosts, and makes the plan one for verified TLS, where it says enforce. */
 enum plan_result plan_by_mx(const struct conf *conf, const struct conf_route *route, const char *source,
