@@ -6,30 +6,7 @@
 
 #include <stdlib.h>
 
-struct lookup_question;
-
-static void tell_mx(const struct lookup_question *question, const void *body);
-static void tell_address(const struct lookup_question *question, const void *body);
-static void tell_tlsa(const struct lookup_question *question, const void *body);
-static void tell_policy(const struct lookup_question *question, const void *body);
-
-static const struct dns_mx no_mx = { .status = DNS_TIMEOUT };
-static const struct dns_address no_address = { .status = DNS_TIMEOUT };
-static const struct dns_tlsa no_tlsa = { .status = DNS_TIMEOUT };
-static const struct sts_policy no_policy = { .mode = STS_MODES };
-
-/* What can be asked: of whom, as what, how the answer is told, and what is told where none comes. */
-static const struct lookup_kind {
-    enum control_peer peer;
-    unsigned question, answer; /* messages of the channel */
-    void (*tell)(const struct lookup_question *question, const void *body);
-    const void *none;
-} kinds[] = {
-    { CONTROL_DNS, DNS_ASK_MX, DNS_MX, tell_mx, &no_mx },
-    { CONTROL_DNS, DNS_ASK_ADDRESS, DNS_ADDRESS, tell_address, &no_address },
-    { CONTROL_DNS, DNS_ASK_TLSA, DNS_TLSA, tell_tlsa, &no_tlsa },
-    { CONTROL_STS, STS_ASK, STS_POLICY, tell_policy, &no_policy },
-};
+struct lookup_kind;
 
 struct lookup_question {
     struct list node;
@@ -44,13 +21,6 @@ struct lookup_question {
         looking_policy policy;
     } found; /* the kind's */
     void *context;
-};
-
-struct looking {
-    struct control *control;
-    struct list questions;
-    uint64_t last_ticket;
-    struct timer unheard;
 };
 
 static void tell_mx(const struct lookup_question *question, const void *body)
@@ -72,6 +42,31 @@ static void tell_policy(const struct lookup_question *question, const void *body
 {
     question->found.policy(question->context, body);
 }
+
+static const struct dns_mx no_mx = { .status = DNS_TIMEOUT };
+static const struct dns_address no_address = { .status = DNS_TIMEOUT };
+static const struct dns_tlsa no_tlsa = { .status = DNS_TIMEOUT };
+static const struct sts_policy no_policy = { .mode = STS_MODES };
+
+/* What can be asked: of whom, as what, how the answer is told, and what is told where none comes. */
+static const struct lookup_kind {
+    enum control_peer peer;
+    unsigned question, answer; /* messages of the channel */
+    void (*tell)(const struct lookup_question *question, const void *body);
+    const void *none;
+} kinds[] = {
+    { CONTROL_DNS, DNS_ASK_MX, DNS_MX, tell_mx, &no_mx },
+    { CONTROL_DNS, DNS_ASK_ADDRESS, DNS_ADDRESS, tell_address, &no_address },
+    { CONTROL_DNS, DNS_ASK_TLSA, DNS_TLSA, tell_tlsa, &no_tlsa },
+    { CONTROL_STS, STS_ASK, STS_POLICY, tell_policy, &no_policy },
+};
+
+struct looking {
+    struct control *control;
+    struct list questions;
+    uint64_t last_ticket;
+    struct timer unheard;
+};
 
 struct looking *looking_new(struct control *control)
 {
